@@ -1,0 +1,28 @@
+"""The command `softspoken`: nouns and verbs. Each noun has its own file; torch is imported only when a verb runs."""
+
+import sys
+
+import typer
+
+app = typer.Typer(
+    name="softspoken",
+    help="Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def run() -> None:
+    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
+    from softspoken.errors import SoftspokenError
+
+    try:
+        app()
+    except SoftspokenError as error:
+        print(f"softspoken: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,64 @@
+"""Every error softspoken raises on purpose.
+
+* SoftspokenError
+    * AudioError            a recording cannot be used (missing, empty, silent, damaged, not audio)
+    * EnrolmentError        a voice cannot be enrolled or found
+        * SpeakerNotFound
+    * BackboneError         a frozen model cannot be found, read or verified
+    * PromptError           a prompt cannot be read, verified or applied
+        * PromptMismatch    the prompt belongs to another backbone or has other shapes
+        * PromptDamaged     the prompt's files fail their integrity check
+    * DataError             a manifest, cut set or recipe is unusable
+    * ConfigError           an option or a combination of options is not possible
+    * MissingExtra          an optional dependency is not installed
+
+Each message is one line: what was got, what was expected, and what to do. The command line prints
+it and exits with code 1; it never shows a traceback for one of these.
+"""
+
+
+class SoftspokenError(Exception):
+    """Base of all expected errors."""
+
+
+class AudioError(SoftspokenError):
+    """A recording cannot be used."""
+
+
+class EnrolmentError(SoftspokenError):
+    """A voice cannot be enrolled."""
+
+
+class SpeakerNotFound(EnrolmentError):
+    """No enrolled voice has this name."""
+
+
+class BackboneError(SoftspokenError):
+    """A frozen model cannot be found, read or verified."""
+
+
+class PromptError(SoftspokenError):
+    """A prompt cannot be read, verified or applied."""
+
+
+class PromptMismatch(PromptError):
+    """The prompt belongs to another backbone, or its shapes are other than its configuration says."""
+
+
+class PromptDamaged(PromptError):
+    """The prompt's files fail their integrity check. Refused: a damaged prompt ruins recognition."""
+
+
+class DataError(SoftspokenError):
+    """A manifest, cut set or recipe is unusable."""
+
+
+class ConfigError(SoftspokenError):
+    """An option, or a combination of options, is not possible."""
+
+
+class MissingExtra(SoftspokenError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}': pip install 'softspoken[{extra}]'")

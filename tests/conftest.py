@@ -1,0 +1,29 @@
+"""Shared fixtures. Shapes written in signatures are checked while testing (jaxtyping + beartype)."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("softspoken", "beartype.beartype")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real speech and noise: $SOFTSPOKEN_SHARED_DATA, or ../shared/data beside the repository."""
+    folder = Path(os.environ.get("SOFTSPOKEN_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "speech" / "manifest.jsonl").is_file():
+        pytest.skip(f"real speech not found at {folder}: set SOFTSPOKEN_SHARED_DATA to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_reference() -> Path:
+    """The folder with the authors' own numbers: $SOFTSPOKEN_SHARED_REFERENCE, or ../shared/reference."""
+    folder = Path(os.environ.get("SOFTSPOKEN_SHARED_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
+    if not folder.is_dir():
+        pytest.skip(f"reference numbers not found at {folder}: set SOFTSPOKEN_SHARED_REFERENCE to run this test")
+    return folder
