@@ -1,0 +1,7 @@
+"""Soft prompts: their configuration, their tensors, how they meet a backbone, how they are stored."""
+
+from softspoken.prompts.config import FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.inject import inject
+from softspoken.prompts.modules import PromptRows, SoftPrompts
+
+__all__ = ["FramePrompt", "PromptConfig", "PromptRows", "SoftPrompts", "SpeakerPrompt", "StackPrompt", "inject"]

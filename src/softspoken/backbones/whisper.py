@@ -1,0 +1,236 @@
+"""Whisper of any size, frozen, on transformers' own blocks.
+
+The blocks are transformers' `WhisperEncoderLayer` and `WhisperDecoderLayer`, called one after the other, because
+transformers' own encoder takes only 30 s windows and knows no padding mask. Radford et al., "Robust speech recognition
+via large-scale weak supervision" (2022), section 2.2.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
+from transformers.audio_utils import mel_filter_bank
+
+from softspoken.backbones.base import SAMPLE_RATE_HZ, Backbone, Encoded, Features, Stack, valid_positions
+from softspoken.backbones.tokens import WhisperTokens
+from softspoken.errors import AudioError, BackboneError
+
+HOP = 160
+"""Samples between two mel frames (10 ms)."""
+WINDOW = 400
+BUCKET_S = 0.5
+"""Windows that follow the audio are rounded up to a multiple of this, so that batches and caches are reused."""
+TRAILING_SILENCE_S = 0.2
+"""Silence kept after the audio, so that the last word is not cut by the window's edge."""
+MAX_WINDOW_S = 30.0
+FRAME_RATE_HZ = 50
+"""Encoder frames a second."""
+
+Cache = EncoderDecoderCache
+
+
+class Frontend(nn.Module):
+    """The two convolutions before the encoder: (B, M, T) at 100 Hz to (B, T/2, D) at 50 Hz, no positions yet."""
+
+    def __init__(self, conv1: nn.Module, conv2: nn.Module) -> None:
+        super().__init__()
+        self.conv1 = conv1
+        self.conv2 = conv2
+
+    def forward(
+        self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, "B"]
+    ) -> tuple[Float[Tensor, "B T2 D"], Int[Tensor, "B"]]:
+        # Zeroing behind each row's end is what the convolution's own padding does for a single row.
+        mel = mel * valid_positions(lengths, mel.shape[-1])[:, None, :]
+        hidden = F.gelu(self.conv1(mel)) * valid_positions(lengths, mel.shape[-1])[:, None, :]
+        return F.gelu(self.conv2(hidden)).transpose(1, 2), (lengths + 1) // 2
+
+
+class Positions(nn.Module):
+    """Adds the positional embedding of positions `offset`, `offset + 1`, ..."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+
+    def forward(
+        self, hidden: Float[Tensor, "B T D"], lengths: Int[Tensor, "B"], offset: int = 0
+    ) -> tuple[Float[Tensor, "B T D"], Int[Tensor, "B"]]:
+        end = offset + hidden.shape[1]
+        if end > self.embedding.num_embeddings:
+            raise BackboneError(
+                f"{end} positions asked for, the backbone has {self.embedding.num_embeddings}; "
+                "use a shorter window or fewer tokens"
+            )
+        return hidden + self.embedding.weight[offset:end], lengths
+
+
+class WhisperBackbone(Backbone):
+    """A frozen Whisper: features, `encode`, `decode`, tokens."""
+
+    def __init__(
+        self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str
+    ) -> None:
+        """`model`: transformers' Whisper; `tokenizer`: its `tokenizers.Tokenizer`; see `load_backbone`."""
+        self._model = model
+        self.name = name
+        self.fingerprint = fingerprint
+        self.config = model.config
+        self.tokens = WhisperTokens(tokenizer, vocabulary_size=model.config.vocab_size)
+        encoder, decoder = model.model.encoder, model.model.decoder
+        width = model.config.d_model
+        self.frontend = Frontend(encoder.conv1, encoder.conv2)
+        self.stacks = {
+            "encoder": Stack("encoder", Positions(encoder.embed_positions), encoder.layers, encoder.layer_norm, width),
+            "decoder": Stack("decoder", Positions(decoder.embed_positions), decoder.layers, decoder.layer_norm, width),
+        }
+        self.freeze()
+
+    @property
+    def module(self) -> nn.Module:
+        model: nn.Module = self._model
+        return model
+
+    @property
+    def max_frames(self) -> int:
+        """Encoder positions there are (1,500: 30 s)."""
+        return int(self.config.max_source_positions)
+
+    @property
+    def max_tokens(self) -> int:
+        """Decoder positions there are (448)."""
+        return int(self.config.max_target_positions)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "WhisperBackbone":
+        """Move, and cast if `dtype` is given, in place."""
+        self._model.to(device=device, dtype=dtype)
+        return self
+
+    @cached_property
+    def _mel_filters(self) -> Tensor:
+        filters = mel_filter_bank(
+            num_frequency_bins=1 + WINDOW // 2,
+            num_mel_filters=self.config.num_mel_bins,
+            min_frequency=0.0,
+            max_frequency=8000.0,
+            sampling_rate=SAMPLE_RATE_HZ,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        return torch.from_numpy(np.asarray(filters, dtype=np.float32)).T.contiguous()
+
+    def features(self, audio: Sequence[np.ndarray], window_s: float | None = None) -> Features:
+        """Log-mel features, each row padded with silence to its bucket (or to `window_s` seconds)."""
+        if not audio:
+            raise AudioError("no audio given; expected at least one waveform")
+        limit = min(MAX_WINDOW_S, self.max_frames / FRAME_RATE_HZ)
+        rows = [log_mel(_padded(waveform, window_s, limit), self._mel_filters) for waveform in audio]
+        lengths = torch.tensor([row.shape[1] for row in rows])
+        size = int(lengths.max())
+        mel = torch.stack([F.pad(row, (0, size - row.shape[1])) for row in rows])
+        return Features(mel.to(self.device, self.dtype), lengths.to(self.device))
+
+    def encode(self, features: Features) -> Encoded:
+        stack = self.stacks["encoder"]
+        frames, lengths = self.frontend(features.mel, features.lengths)
+        hidden, lengths = stack.entry(frames, lengths, 0)
+        mask = padding_mask(lengths, hidden.shape[1], hidden.dtype)
+        for layer in stack.layers:
+            hidden = layer(hidden, mask)
+        return Encoded(stack.norm(hidden), lengths)
+
+    def new_cache(self) -> Cache:
+        """An empty cache of keys and values for `decode`."""
+        return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    def decode(
+        self, tokens: Int[Tensor, "B U"], encoded: Encoded, cache: Cache | None = None
+    ) -> Float[Tensor, "B U V"]:
+        """Logits of the token after each of `tokens`. With a `cache`, `tokens` are those not seen by it yet."""
+        return self.logits(self.decode_states(tokens, encoded, cache))
+
+    def logits(self, states: Float[Tensor, "B U D"]) -> Float[Tensor, "B U V"]:
+        """Decoder states to scores over the vocabulary."""
+        projected: Tensor = self._model.proj_out(states)
+        return projected
+
+    def decode_states(
+        self, tokens: Int[Tensor, "B U"], encoded: Encoded, cache: Cache | None = None
+    ) -> Float[Tensor, "B U D"]:
+        """`decode` without the projection to the vocabulary."""
+        stack = self.stacks["decoder"]
+        past = cache.get_seq_length() if cache is not None else 0
+        embedded = self._model.model.decoder.embed_tokens(tokens)
+        lengths = torch.full((tokens.shape[0],), tokens.shape[1], device=tokens.device)
+        hidden, _ = stack.entry(embedded, lengths, past)
+        causal = causal_mask(hidden.shape[1], past, hidden.dtype, hidden.device)
+        over_audio = padding_mask(encoded.lengths, encoded.states.shape[1], hidden.dtype)
+        for layer in stack.layers:
+            hidden = layer(
+                hidden,
+                attention_mask=causal,
+                encoder_hidden_states=encoded.states,
+                encoder_attention_mask=over_audio,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        # Rows that something put in front of the tokens are not the caller's business.
+        states: Tensor = stack.norm(hidden)[:, -tokens.shape[1] :]
+        return states
+
+    def embed_tokens(self, tokens: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape D"]:
+        """The decoder's embedding of token ids, without positions."""
+        embedded: Tensor = self._model.model.decoder.embed_tokens(tokens)
+        return embedded
+
+
+def _padded(waveform: np.ndarray, window_s: float | None, limit_s: float) -> Tensor:
+    if waveform.ndim != 1 or waveform.size == 0:
+        raise AudioError(f"audio of shape {waveform.shape}; expected a mono waveform (samples,) with at least one")
+    seconds = waveform.size / SAMPLE_RATE_HZ
+    if window_s is None:
+        buckets = math.ceil((seconds + TRAILING_SILENCE_S) / BUCKET_S)
+        window_s = min(buckets * BUCKET_S, limit_s)
+    window_s = min(window_s, limit_s)
+    if seconds > window_s + 1e-6:
+        raise AudioError(f"{seconds:.2f} s of audio for a window of {window_s:.2f} s; cut it into windows first")
+    size = round(window_s * SAMPLE_RATE_HZ)
+    # An even number of mel frames, at least enough for the transform's reflected edges.
+    size = max(math.ceil(size / (2 * HOP)) * 2 * HOP, 4 * HOP)
+    return F.pad(torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)), (0, size - waveform.size))
+
+
+def log_mel(waveform: Float[Tensor, "N"], filters: Float[Tensor, "M F"]) -> Float[Tensor, "M T"]:
+    """Whisper's log-mel spectrogram (its section 2.2: 25 ms windows, 10 ms apart, scaled to about -1..1)."""
+    window = torch.hann_window(WINDOW)
+    power = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)[:, :-1].abs() ** 2
+    scale = (filters @ power).clamp(min=1e-10).log10()
+    scale = torch.maximum(scale, scale.max() - 8.0)
+    return (scale + 4.0) / 4.0
+
+
+def padding_mask(lengths: Int[Tensor, "B"], size: int, dtype: torch.dtype) -> Float[Tensor, "B 1 1 T"] | None:
+    """Additive mask that hides positions behind each row's length; None where there is nothing to hide."""
+    if bool((lengths >= size).all()):
+        return None
+    hidden = ~valid_positions(lengths, size)
+    return torch.zeros(hidden.shape, dtype=dtype, device=lengths.device).masked_fill(
+        hidden, torch.finfo(dtype).min
+    )[:, None, None, :]
+
+
+def causal_mask(
+    size: int, past: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "1 1 U K"] | None:
+    """Additive mask: position i sees the `past` positions and those up to itself; None for a single position."""
+    if size == 1:
+        return None
+    mask = torch.full((size, past + size), torch.finfo(dtype).min, dtype=dtype, device=device)
+    return mask.triu(diagonal=past + 1)[None, None]

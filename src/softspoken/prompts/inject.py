@@ -1,0 +1,176 @@
+"""The only place where a prompt meets a backbone: hooks on its seams, set by a context manager, gone after it.
+
+Layout of a prompted stack (target-speaker paper, section 2.2):
+
+    encoder   [voice][prompt 1..N][audio frames ...]
+    decoder   <|startofprev|>[voice][prompt 1..N]<|startoftranscript|> ...
+
+The voice flows through the layers; the prompt rows are overwritten before every layer (`deep`) or stand only before
+the first (`input`). Slots are made by position and hold no token, so every vocabulary works. The encoder's prompt rows
+stay in its output: the decoder's cross-attention sees them.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from softspoken.backbones.base import Backbone
+from softspoken.errors import PromptMismatch
+from softspoken.prompts.modules import FrameRows, PromptRows, SoftPrompts, StackRows
+
+
+@contextmanager
+def inject(
+    backbone: Backbone,
+    prompts: SoftPrompts | PromptRows,
+    speaker: Float[Tensor, "B S"] | None = None,
+    activity: Float[Tensor, "B T"] | None = None,
+) -> Iterator[None]:
+    """Inside this context, `backbone.encode` and `backbone.decode` run with `prompts`; after it, without a trace.
+
+    Args:
+        prompts: the trainable module, or its rows already made for a batch (then `speaker` is not needed).
+        speaker: one embedding a row of the batch, where the prompts follow a voice.
+        activity: how likely the target speaks in each encoder frame (20 ms), 0 to 1, for frame prompts. Missing frames
+            at the end count as 0.
+
+    Raises:
+        PromptMismatch: the prompts do not fit this backbone, or a voice or activity they need is missing.
+    """
+    rows = prompts(speaker) if isinstance(prompts, SoftPrompts) else prompts
+    _check(backbone, rows, activity)
+    with ExitStack() as hooks:
+        slots = rows.encoder.slots if rows.encoder is not None else 0
+        if rows.encoder is not None:
+            _hook_encoder(backbone, rows.encoder, rows.shifted, hooks)
+        if rows.frames is not None:
+            assert activity is not None
+            _hook_frames(backbone, rows.frames, activity, slots, hooks)
+        if rows.decoder is not None:
+            _hook_decoder(backbone, rows.decoder, hooks)
+        yield
+
+
+def _check(backbone: Backbone, rows: PromptRows, activity: Tensor | None) -> None:
+    for name, part in (("encoder", rows.encoder), ("decoder", rows.decoder)):
+        if part is None:
+            continue
+        if name not in backbone.stacks:
+            raise PromptMismatch(f"the prompt has {name} vectors, backbone '{backbone.name}' has no {name}")
+        stack = backbone.stacks[name]
+        if part.rows.shape[-1] != stack.width:
+            raise PromptMismatch(
+                f"prompt width {part.rows.shape[-1]}, backbone '{backbone.name}' width {stack.width}; "
+                "load the backbone it was trained on"
+            )
+        if part.rows.shape[0] not in (1, len(stack.layers)):
+            raise PromptMismatch(
+                f"prompts for {part.rows.shape[0]} {name} layers, backbone '{backbone.name}' has {len(stack.layers)}; "
+                "load the backbone it was trained on"
+            )
+    if rows.frames is not None and activity is None:
+        raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
+
+
+def _hook_encoder(backbone: Backbone, part: StackRows, shifted: bool, hooks: ExitStack) -> None:
+    stack = backbone.stacks["encoder"]
+    slots = part.slots
+    first = part.flowing.shape[1]
+
+    def pad_mel(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        # Two mel frames a slot, so that the audio's positions begin behind the slots; the window's end gives way.
+        mel, lengths = args
+        limit = 2 * getattr(backbone, "max_frames", mel.shape[-1] + 2 * slots)
+        mel = F.pad(mel, (2 * slots, 0))[..., :limit]
+        return mel, (lengths + 2 * slots).clamp(max=limit)
+
+    def take_slots(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden, *rest = args
+        return torch.cat([_slots(part, hidden), hidden[:, slots:]], dim=1), *rest
+
+    def prepend(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        hidden, lengths = output
+        return torch.cat([_slots(part, hidden), hidden], dim=1), lengths + slots
+
+    if shifted:
+        _hook(hooks, backbone.frontend.register_forward_pre_hook(pad_mel))
+        _hook(hooks, stack.entry.register_forward_pre_hook(take_slots))
+    else:
+        _hook(hooks, stack.entry.register_forward_hook(prepend))
+    for index in range(1, part.rows.shape[0]):
+        _hook(hooks, stack.layers[index].register_forward_pre_hook(_overwrite(part.rows[index], first, lambda: True)))
+
+
+def _hook_frames(
+    backbone: Backbone, part: FrameRows, activity: Float[Tensor, "B T"], slots: int, hooks: ExitStack
+) -> None:
+    def add(layer: int) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            hidden, *rest = args
+            frames = hidden[:, slots:]
+            weight = F.pad(activity, (0, max(frames.shape[1] - activity.shape[1], 0)))[:, : frames.shape[1]]
+            frames = frames + part.at(layer, frames, weight.to(frames.dtype))
+            return torch.cat([hidden[:, :slots], frames], dim=1), *rest
+
+        return hook
+
+    for index, layer in enumerate(backbone.stacks["encoder"].layers):
+        _hook(hooks, layer.register_forward_pre_hook(add(index)))
+
+
+def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None:
+    stack = backbone.stacks["decoder"]
+    first = 1 + part.flowing.shape[1]
+    prefill = True
+
+    def prepend(
+        module: nn.Module, args: tuple[Float[Tensor, "B U D"], Int[Tensor, "B"], int]
+    ) -> tuple[Tensor, Tensor, int]:
+        nonlocal prefill
+        hidden, lengths, offset = args
+        # With a cache, the slots are already in it after the first pass.
+        prefill = offset == 0
+        if not prefill:
+            return hidden, lengths, offset
+        begin = backbone.embed_tokens(torch.tensor([[backbone.tokens.start_of_previous]], device=hidden.device))  # type: ignore[attr-defined]
+        begin = begin.to(hidden.dtype).expand(hidden.shape[0], -1, -1)
+        return torch.cat([begin, _slots(part, hidden), hidden], dim=1), lengths + first + part.rows.shape[2], offset
+
+    _hook(hooks, stack.entry.register_forward_pre_hook(prepend))
+    for index in range(1, part.rows.shape[0]):
+        hook = _overwrite(part.rows[index], first, lambda: prefill)
+        _hook(hooks, stack.layers[index].register_forward_pre_hook(hook))
+
+
+def _slots(part: StackRows, hidden: Float[Tensor, "B T D"]) -> Float[Tensor, "B N D"]:
+    """The vectors before the first layer, one set a row of the batch."""
+    size = hidden.shape[0]
+    parts = [_rows_for(part.flowing, size), _rows_for(part.rows[0], size)]
+    return torch.cat(parts, dim=1).to(hidden.dtype)
+
+
+def _overwrite(rows: Float[Tensor, "B N D"], first: int, wanted: Any) -> Any:
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if not wanted():
+            return None
+        hidden, *rest = args
+        here = _rows_for(rows, hidden.shape[0]).to(hidden.dtype)
+        end = first + here.shape[1]
+        return torch.cat([hidden[:, :first], here, hidden[:, end:]], dim=1), *rest
+
+    return hook
+
+
+def _rows_for(rows: Float[Tensor, "P N D"], size: int) -> Float[Tensor, "B N D"]:
+    if rows.shape[0] not in (1, size):
+        raise PromptMismatch(f"{rows.shape[0]} voices for a batch of {size}; give one voice a row")
+    return rows.expand(size, -1, -1)
+
+
+def _hook(hooks: ExitStack, handle: Any) -> None:
+    hooks.callback(handle.remove)

@@ -1,0 +1,263 @@
+"""The trainable tensors, and how they become the rows that `inject` places.
+
+Shapes: B batch, L layers, N prompt vectors, D width, S speaker dimensions, R rank.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from softspoken.backbones.base import StackName
+from softspoken.errors import ConfigError, PromptMismatch
+from softspoken.prompts.config import FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+
+
+@dataclass(frozen=True)
+class StackRows:
+    """What one stack gets: vectors placed once that flow on, and rows overwritten before each of the first layers."""
+
+    flowing: Float[Tensor, "B F D"]
+    """The projected voice (F is 0 or 1), before the first layer."""
+    rows: Float[Tensor, "L B N D"]
+    """Prompt vectors; L is 1 for depth `input`, else the number of layers. B is 1 where no voice is involved."""
+
+    @property
+    def slots(self) -> int:
+        return self.flowing.shape[1] + self.rows.shape[2]
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """What is added to the encoder's audio frames before each layer."""
+
+    rest: Float[Tensor, "L B D"]
+    active: Float[Tensor, "L B D"]
+    keys: Float[Tensor, "L B D R"] | None = None
+    values: Float[Tensor, "L B R D"] | None = None
+    gate: Float[Tensor, "L B R"] | None = None
+    """1 + the voice's projection: which of the R keys this voice listens to."""
+    bias: Float[Tensor, "L B R"] | None = None
+    by_activity: Float[Tensor, "L B R"] | None = None
+
+    def at(
+        self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]
+    ) -> Float[Tensor, "B T D"]:
+        """The vectors to add to `frames` before `layer`."""
+        weight = activity[:, :, None]
+        added = self.rest[layer][:, None] + weight * (self.active[layer] - self.rest[layer])[:, None]
+        if self.keys is None or self.values is None or self.gate is None:
+            return added
+        assert self.bias is not None
+        assert self.by_activity is not None
+        matched = F.layer_norm(frames, frames.shape[-1:]) @ self.keys[layer]
+        matched = matched * self.gate[layer][:, None] + self.bias[layer][:, None]
+        return added + F.gelu(matched + weight * self.by_activity[layer][:, None]) @ self.values[layer]
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """A set of prompts made concrete for a batch of voices: what `inject` places."""
+
+    encoder: StackRows | None
+    decoder: StackRows | None
+    frames: FrameRows | None
+    shifted: bool
+
+
+class ResidualMLP(nn.Module):
+    """x + LayerNorm(Linear(ReLU(Linear(x, D/2)), D)) (section 2.2.3, sizes as in the authors' code)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, width), nn.LayerNorm(width)
+        )
+
+    def forward(self, vectors: Float[Tensor, "*n D"]) -> Float[Tensor, "*n D"]:
+        changed: Tensor = self.net(vectors)
+        return vectors + changed
+
+
+class StackPrompts(nn.Module):
+    """The prompt vectors of one stack, with their reparameterisation."""
+
+    def __init__(self, config: StackPrompt, layers: int, width: int, reparameterisation: str) -> None:
+        super().__init__()
+        depth = layers if config.depth == "deep" else 1
+        self.vectors = nn.Parameter(torch.empty(depth, config.length, width))
+        nn.init.normal_(self.vectors, std=0.02)
+        count = {"none": 0, "shared": 1, "separate": depth}[reparameterisation]
+        self.mlps = nn.ModuleList([ResidualMLP(width) for _ in range(count)])
+
+    def forward(self) -> Float[Tensor, "L N D"]:
+        if not self.mlps:
+            return self.vectors
+        if len(self.mlps) == 1:
+            shared: Tensor = self.mlps[0](self.vectors)
+            return shared
+        return torch.stack([mlp(layer) for mlp, layer in zip(self.mlps, self.vectors, strict=True)])
+
+
+class LayeredVoice(nn.Module):
+    """Low-rank projection of the voice into V vectors a layer."""
+
+    def __init__(self, config: SpeakerPrompt, layers: int, width: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(config.dimension, config.rank)
+        self.up = nn.Parameter(torch.empty(layers, config.every_layer, config.rank, width))
+        nn.init.normal_(self.up, std=config.rank**-0.5)
+
+    def forward(self, speaker: Float[Tensor, "B S"]) -> Float[Tensor, "L B V D"]:
+        return torch.einsum("br,lvrd->lbvd", self.down(speaker), self.up)
+
+
+class FramePrompts(nn.Module):
+    """The vectors of `FramePrompt`. The bank starts at zero: at first it changes nothing."""
+
+    def __init__(self, config: FramePrompt, speaker_dimension: int, layers: int, width: int) -> None:
+        super().__init__()
+        self.active = nn.Parameter(torch.zeros(layers, width))
+        self.rest = nn.Parameter(torch.zeros(layers, width))
+        self.rank = config.keyed
+        if self.rank:
+            self.keys = nn.Parameter(torch.randn(layers, width, self.rank) * width**-0.5)
+            self.values = nn.Parameter(torch.zeros(layers, self.rank, width))
+            self.voice = nn.Parameter(torch.randn(layers, speaker_dimension, self.rank) * speaker_dimension**-0.5)
+            self.bias = nn.Parameter(torch.zeros(layers, self.rank))
+            self.by_activity = nn.Parameter(torch.zeros(layers, self.rank))
+
+    def forward(self, speaker: Float[Tensor, "B S"] | None) -> FrameRows:
+        rest, active = self.rest[:, None], self.active[:, None]
+        if not self.rank:
+            return FrameRows(rest, active)
+        assert speaker is not None
+        gate = 1.0 + torch.einsum("bs,lsr->lbr", speaker, self.voice)
+        return FrameRows(
+            rest,
+            active,
+            keys=self.keys[:, None],
+            values=self.values[:, None],
+            gate=gate,
+            bias=self.bias[:, None],
+            by_activity=self.by_activity[:, None],
+        )
+
+
+class SoftPrompts(nn.Module):
+    """All trainable tensors of one configuration. Calling it with voices gives the rows that `inject` places."""
+
+    speaker_mean: Tensor
+    speaker_scale: Tensor
+
+    def __init__(self, config: PromptConfig, width: int, layers: Mapping[StackName, int]) -> None:
+        """`width`: D of the backbone; `layers`: how many its encoder and decoder have."""
+        super().__init__()
+        self.config = config
+        self.width = width
+        self.layers = dict(layers)
+        wanted: dict[StackName, StackPrompt | None] = {"encoder": config.encoder, "decoder": config.decoder}
+        self.stacks = nn.ModuleDict()
+        self.projections = nn.ModuleDict()
+        self.layered = nn.ModuleDict()
+        speaker = config.speaker
+        for name, prompt in wanted.items():
+            if prompt is not None:
+                self.stacks[name] = StackPrompts(prompt, self.layers[name], width, config.reparameterisation)
+            if speaker is not None and speaker.into in (name, "both"):
+                self.projections[name] = nn.Linear(speaker.dimension, width)
+                if speaker.every_layer:
+                    self.layered[name] = LayeredVoice(speaker, self.layers[name], width)
+        dimension = speaker.dimension if speaker is not None else 0
+        self.frames = (
+            FramePrompts(config.frames, dimension, self.layers["encoder"], width) if config.frames is not None else None
+        )
+        # Embeddings are centred and scaled by statistics of the training voices before anything sees them.
+        self.register_buffer("speaker_mean", torch.zeros(dimension))
+        self.register_buffer("speaker_scale", torch.ones(dimension))
+
+    def normalise_speaker(self, speaker: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
+        """Centre and scale embeddings with the stored statistics (none by default, as in the paper)."""
+        return (speaker - self.speaker_mean) * self.speaker_scale
+
+    def forward(self, speaker: Float[Tensor, "B S"] | None = None) -> PromptRows:
+        """The rows for these voices. Raises PromptMismatch when a voice is missing or has another dimension."""
+        if self.config.speaker is not None:
+            expected = self.config.speaker.dimension
+            if speaker is None:
+                raise PromptMismatch(f"this prompt follows a voice; give a speaker embedding of {expected} dimensions")
+            if speaker.shape[-1] != expected:
+                raise PromptMismatch(
+                    f"speaker embedding of {speaker.shape[-1]} dimensions, the prompt expects {expected}; "
+                    "use the embedder it was trained with"
+                )
+            speaker = self.normalise_speaker(speaker)
+        elif speaker is not None:
+            raise PromptMismatch("this prompt follows no voice; leave the speaker out, or use a target-speaker prompt")
+        return PromptRows(
+            encoder=self._rows("encoder", speaker),
+            decoder=self._rows("decoder", speaker),
+            frames=self.frames(speaker) if self.frames is not None else None,
+            shifted=self.config.placement == "shifted",
+        )
+
+    def _rows(self, name: StackName, speaker: Float[Tensor, "B S"] | None) -> StackRows | None:
+        if name not in self.stacks and name not in self.projections:
+            return None
+        reference = self.speaker_mean
+        if name in self.projections:
+            flowing = self.projections[name](speaker)[:, None]
+        else:
+            flowing = reference.new_zeros(1, 0, self.width)
+        if name in self.stacks:
+            rows = self.stacks[name]()[:, None]
+        else:
+            rows = reference.new_zeros(1, 1, 0, self.width)
+        if name in self.layered:
+            voice = self.layered[name](speaker)
+            rows = rows.expand(voice.shape[0], voice.shape[1], -1, -1)
+            rows = torch.cat([voice, rows], dim=2)
+        return StackRows(flowing, rows)
+
+    @torch.no_grad()
+    def fold(self) -> "SoftPrompts":
+        """The same prompts without reparameterisation: what is deployed. Outputs are equal (to rounding)."""
+        folded = SoftPrompts(
+            self.config.model_copy(update={"reparameterisation": "none"}), self.width, self.layers
+        ).to(self.speaker_mean.device)
+        state = {key: value for key, value in self.state_dict().items() if ".mlps." not in key}
+        for name, stack in self.stacks.items():
+            state[f"stacks.{name}.vectors"] = stack()
+        folded.load_state_dict(state)
+        return folded
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers, reparameterisation included; `fold()` first for the deployed count."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def stack_rows(sets: list[PromptRows]) -> PromptRows:
+    """Several sets of equal shapes as one batch: row b of the result is set b. Raises ConfigError on other shapes."""
+
+    def joined(parts: list[object]) -> object:
+        first = parts[0]
+        if first is None or isinstance(first, bool):
+            if any(part is not first for part in parts):
+                raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
+            return first
+        if isinstance(first, Tensor):
+            tensors = [part for part in parts if isinstance(part, Tensor)]
+            axis = 0 if first.dim() == 3 and first is getattr(sets[0].encoder, "flowing", None) else 1
+            if len({tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}) > 1:
+                raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
+            return torch.cat(tensors, dim=axis)
+        names = [field.name for field in fields(first)]  # type: ignore[arg-type]
+        return type(first)(**{name: joined([getattr(part, name) for part in parts]) for name in names})
+
+    result = joined(list(sets))
+    assert isinstance(result, PromptRows)
+    return result
