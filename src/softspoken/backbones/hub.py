@@ -1,0 +1,72 @@
+"""Whisper repositories on the Hugging Face hub: only safetensors, JSON and CTranslate2 files are ever fetched."""
+
+import re
+from pathlib import Path
+
+from softspoken.errors import BackboneError
+
+HUB_SIZES: dict[str, str] = {
+    size: f"openai/whisper-{repository}"
+    for size, repository in (
+        ("tiny", "tiny"),
+        ("base.en", "base.en"),
+        ("small.en", "small.en"),
+        ("small", "small"),
+        ("medium.en", "medium.en"),
+        ("medium", "medium"),
+        ("large-v2", "large-v2"),
+        ("large-v3", "large-v3"),
+        ("turbo", "large-v3-turbo"),
+    )
+}
+"""OpenAI's names of the sizes that are not embedded, and their repositories."""
+
+_SAFE_FILES = [
+    "config.json",
+    "tokenizer.json",
+    "vocabulary.json",
+    "vocabulary.txt",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+]
+_CTRANSLATE2_FILES = ["config.json", "tokenizer.json", "vocabulary.json", "vocabulary.txt", "model.bin"]
+
+
+def snapshot(repository: str) -> Path:
+    """The folder of a hub repository, from the hub's own cache or fetched; its name is the revision.
+
+    Raises BackboneError when it does not exist, may not be read, or the hub cannot be reached.
+    """
+    folder = _fetch(repository, _SAFE_FILES)
+    if not any(folder.glob("model*.safetensors*")):
+        # Perhaps a faster-whisper repository: its model.bin is read by our own reader and never unpickled.
+        folder = _fetch(repository, _CTRANSLATE2_FILES)
+    return folder
+
+
+def is_cached(repository: str) -> bool:
+    """Whether the hub's own cache holds the weights (whole, or the index of their parts)."""
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json", "model.bin")
+    return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+
+
+def _fetch(repository: str, patterns: list[str]) -> Path:
+    from huggingface_hub import errors as hub
+    from huggingface_hub import snapshot_download
+
+    local = "or give the path of a local folder, or the embedded 'tiny.en' or 'base'"
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns))
+    except (hub.GatedRepoError, hub.RepositoryNotFoundError):
+        problem = f"does not exist on the hub or may not be read; check its name, log in with 'hf auth login', {local}"
+    except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled):
+        problem = f"is not in the hub's cache and the hub cannot be reached; connect, {local}"
+    except hub.HFValidationError:
+        problem = f"is not a hub id; give 'owner/name', {local}"
+    except Exception as error:  # networks, proxies and disks fail in many ways
+        reason = re.sub(r"\s+", " ", str(error))[:160]
+        problem = f"could not be fetched from the hub ({reason}); try again, {local}"
+    raise BackboneError(f"'{repository}' {problem}") from None
