@@ -1,0 +1,89 @@
+"""Evaluation manifests: JSON lines, one question ("what does this voice say in this recording?") a line."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softspoken.errors import DataError
+
+_EXPECTED = 'expected {"audio": FILE, "enrolment": FILE, "text": WORDS}'
+
+
+@dataclass(frozen=True)
+class EvaluationItem:
+    """One recording, one enrolled voice, the words it says there. No words: that voice is silent."""
+
+    id: str
+    audio: Path
+    enrolment: Path
+    text: str
+    clean: Path | None = None
+    """The target alone, where it is known and speaks."""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        return not self.text.strip()
+
+
+def read_evaluation_manifest(path: str | Path) -> tuple[EvaluationItem, ...]:
+    """The items of a manifest: lines {"audio", "enrolment", "text"}, optional "id", "clean", "tags"; others ignored.
+
+    Paths are relative to the manifest. An empty "text" says that the target is silent; a missing one is an error.
+    Raises DataError, with the line's number, for a line that cannot be used, a file that does not exist, two items
+    with one id, or no items.
+    """
+    manifest = Path(path)
+    if not manifest.is_file():
+        raise DataError(f"no manifest at '{manifest}'; give a JSON-lines file with one item a line ({_EXPECTED})")
+    try:
+        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{manifest}' is not UTF-8 text; {_EXPECTED} on each line") from error
+    items: dict[str, EvaluationItem] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        item = _item(line, number, manifest)
+        if item.id in items:
+            raise DataError(f"{manifest}:{number}: id '{item.id}' is there twice; give every item its own")
+        items[item.id] = item
+    if not items:
+        raise DataError(f"{manifest}: no items in it; {_EXPECTED}, one a line")
+    return tuple(items.values())
+
+
+def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
+    where = f"{manifest}:{number}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error.msg} at column {error.colno}); {_EXPECTED}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: got {type(row).__name__}; {_EXPECTED}")
+    for key in ("audio", "enrolment", "text"):
+        if not isinstance(row.get(key), str):
+            got = "no" if key not in row else f"{type(row[key]).__name__} as"
+            raise DataError(f'{where}: {got} "{key}"; {_EXPECTED} (text is "" where the target is silent)')
+    tags = row.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise DataError(f'{where}: "tags" is {tags!r}; expected a list of words')
+    return EvaluationItem(
+        id=str(row.get("id", f"line-{number}")),
+        audio=_file(row, "audio", where, manifest),
+        enrolment=_file(row, "enrolment", where, manifest),
+        text=row["text"],
+        clean=_file(row, "clean", where, manifest) if row.get("clean") is not None else None,
+        tags=tuple(tags),
+    )
+
+
+def _file(row: dict[str, Any], key: str, where: str, manifest: Path) -> Path:
+    name = row[key]
+    if not isinstance(name, str) or not name:
+        raise DataError(f'{where}: "{key}" is {name!r}; expected the name of a file')
+    path = manifest.parent / name
+    if not path.is_file():
+        raise DataError(f'{where}: no file "{path}" for "{key}"; paths are relative to the manifest')
+    return path
