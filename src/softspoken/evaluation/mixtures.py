@@ -194,7 +194,7 @@ class _Builder:
         order = sorted(range(len(things)), key=lambda i: (self.used[role, things[i]], drawn[i]))
         return [things[i] for i in order[:count]]
 
-    def _tracks(self, clips: list[Float[np.ndarray, " N"]]) -> tuple[Float[np.ndarray, "K N"], float, list[float]]:
+    def _tracks(self, clips: list[Float[np.ndarray, "_"]]) -> tuple[Float[np.ndarray, "K N"], float, list[float]]:
         """Talkers at their places and levels, one a row, with the smallest overlap and levels against the first."""
         starts, overlaps, snr_db = [0], [1.0], [0.0]
         first = speech_frames(clips[0])

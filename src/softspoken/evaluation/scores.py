@@ -147,7 +147,8 @@ def cp_wer(references: Sequence[str], hypotheses: Sequence[str], normalize: Text
         from meeteval.wer import cp_word_error_rate
     except ImportError as error:
         raise MissingExtra("meeteval", "eval", "cpWER") from error
-    return float(cp_word_error_rate(expected, [normalize(text) for text in hypotheses]).error_rate)
+    written = [normalize(text) for text in hypotheses]
+    return float(cp_word_error_rate(expected, written, reference_sort=False, hypothesis_sort=False).error_rate)
 
 
 def _counts(scores: Sequence[UtteranceScore]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:

@@ -54,9 +54,9 @@ def read_talkers(
     """The talkers of a speech manifest (JSON lines) who can be both a target and enrolled, in order of their names.
 
     A line has `id`, `path` (relative to the manifest), `split`, `corpus`, `speaker`, `text`, `duration_s` and, where
-    known, `segments` ([{start_s, end_s, text}]) and `transcript_verified` (false: the talker may enrol with it, but
-    its words are never a reference). A clip is a whole utterance of `clip_s` seconds (from, to); where it is longer,
-    or the talker's only one, its segments. `enrolment_s`: seconds of other speech a talker needs.
+    known, `segments` ([{start_s, end_s, text}]) and `transcript_verified`. Speech whose words are not sure (that is
+    false, or `text` is null) is only enrolled with. A clip is a whole utterance of `clip_s` seconds (from, to); where
+    it is longer, or the talker's only one, its segments. `enrolment_s`: seconds of other speech a talker needs.
 
     Raises DataError for a missing manifest, a line that cannot be used, or no usable talker.
     """
@@ -70,7 +70,7 @@ def read_talkers(
         try:
             row = json.loads(line)
             row["span"] = Span(
-                str(row["id"]), manifest.parent / row["path"], 0.0, float(row["duration_s"]), row["text"]
+                str(row["id"]), manifest.parent / row["path"], 0.0, float(row["duration_s"]), row["text"] or ""
             )
             name = f"{row['corpus']}:{row['speaker']}"
             chosen = _in_split(row, split)
@@ -109,7 +109,7 @@ def _talker(name: str, rows: list[dict[str, Any]], clip_s: tuple[float, float]) 
             for part in row.get("segments") or ()
         ]
         segments += parts
-        if row.get("transcript_verified", True) is False:
+        if not whole.text.strip() or row.get("transcript_verified", True) is False:
             continue
         candidates = parts if parts and (len(rows) == 1 or whole.duration_s > longest_s) else [whole]
         clips += [span for span in candidates if shortest_s <= span.duration_s <= longest_s]

@@ -14,7 +14,7 @@ TextRules = Literal["english", "basic"]
 _OUR = (
     "ard arm behavi cand clam clang col demean endeav enam fav ferv flav harb hon hum lab neighb od parl ranc rig rum "
     "sav splend succ tum val vap vig"
-).split()
+)
 _OUR_ENDINGS = (
     "", "s", "ed", "er", "ers", "ing", "ings", "able", "ably", "ite", "ites", "ful", "fully", "less", "hood", "ly",
     "y", "ies", "al", "ist",
@@ -22,9 +22,9 @@ _OUR_ENDINGS = (
 _ISE = (
     "apolog author baptis brutal capital category character civil colon critic crystall emphas equal familiar fertil "
     "general harmon immortal jeopard legal local memor mesmer mobil modern monopol natural neutral organ patron "
-    "popular real recogn reorgan scandal specialis special stabil standard steril summar symbol sympath terror util "
+    "popular real recogn reorgan scandal special stabil standard steril summar symbol sympath terror util "
     "victim vocal"
-).split()
+)
 _ISE_ENDINGS = ("ise", "ised", "iser", "isers", "ises", "ising", "isation", "isations")
 _SINGLE_L = "cancel channel counsel dial duel enamel equal fuel jewel label level marvel model quarrel signal travel"
 _SINGLE_L_ENDINGS = ("ed", "er", "ers", "ing", "ings", "ous", "ously")
@@ -63,9 +63,9 @@ class TextNormalizer:
 @cache
 def _american_spellings() -> dict[str, str]:
     spellings = dict(_IRREGULAR)
-    for stem in _OUR:
+    for stem in _OUR.split():
         spellings |= {f"{stem}our{ending}": f"{stem}or{ending}" for ending in _OUR_ENDINGS}
-    for stem in _ISE:
+    for stem in _ISE.split():
         spellings |= {f"{stem}{ending}": f"{stem}{ending.replace('is', 'iz', 1)}" for ending in _ISE_ENDINGS}
     for stem in _SINGLE_L.split():
         spellings |= {f"{stem}l{ending}": f"{stem}{ending}" for ending in _SINGLE_L_ENDINGS}

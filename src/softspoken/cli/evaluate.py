@@ -1,0 +1,153 @@
+"""`softspoken evaluate`: one table of word error rates with intervals, and how well silent targets stay silent."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from softspoken.evaluation.manifest import EvaluationItem
+    from softspoken.evaluation.runner import Method, MethodResult, Transcribe
+
+
+def evaluate(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST.jsonl",
+            help='Lines {"audio", "enrolment", "text"}, paths relative to it; empty text: the target is silent.',
+        ),
+    ],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
+            "alone), cascade (find the target's stretches, then plain Whisper), or a prompt's folder or repository. "
+            "Several may be given. [default: shipped]"
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Frozen Whisper [default: the prompt's own, else tiny.en].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent."""
+    from rich.console import Console
+
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+    from softspoken.evaluation.runner import run_method, write_items
+    from softspoken.evaluation.text import TextNormalizer
+
+    talk = Console(stderr=True)
+    items = read_evaluation_manifest(manifest)[:limit]
+    normalize = TextNormalizer()
+    systems = _Systems(backbone)
+    # All are loaded before the first one runs: a missing prompt shows at once, not after an hour.
+    methods = [systems.method(name) for name in dict.fromkeys(method or ["shipped"])]
+    results = [run_method(each, items, normalize, _progress(each.name, talk)) for each in methods]
+    if out is not None:
+        write_items(results, out)
+        talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
+    if as_json:
+        rows = _rows(results)
+        typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
+        return
+    _print_table(Console(), results)
+
+
+class _Systems:
+    """Builds methods by name; what several of them need is loaded once."""
+
+    def __init__(self, backbone: str | None) -> None:
+        self.backbone = backbone
+
+    def method(self, name: str) -> "Method":
+        """Raises SoftspokenError when something it needs cannot be had."""
+        from softspoken.evaluation import runner
+
+        if name == "none":
+            return runner.plain(self._plain)
+        if name == "clean":
+            return runner.clean(self._plain)
+        if name == "cascade":
+            from softspoken.speakers import load_embedder
+
+            return runner.cascade(load_embedder("ge2e"), self._plain)
+        return self._prompted(name)
+
+    @cached_property
+    def _plain(self) -> "Transcribe":
+        from softspoken.backbones import load_backbone
+        from softspoken.decoding import transcribe_plain
+
+        backbone = load_backbone("tiny.en" if self.backbone is None else self.backbone)
+        return lambda audio: transcribe_plain(backbone, audio).text
+
+    def _prompted(self, name: str) -> "Method":
+        from softspoken.decoding import TargetSpeakerTranscriber
+        from softspoken.evaluation import runner
+
+        # 'shipped' means the prompt in this package that was trained on the backbone asked for.
+        reference = self.backbone if name == "shipped" and self.backbone is not None else name
+        transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
+        return runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment).text)
+
+
+def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":
+    from rich.progress import track
+
+    def shown(items: "Iterable[EvaluationItem]") -> "Iterable[EvaluationItem]":
+        return track(list(items), description=name, console=talk, disable=not talk.is_terminal, transient=True)
+
+    return shown
+
+
+def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
+    """One object a method; all but the first with their paired difference to the first ('against')."""
+    from softspoken.evaluation.runner import compare
+
+    rows = [result.as_dict() for result in results]
+    for result, row in zip(results[1:], rows[1:], strict=True):
+        if not (result.score.words and results[0].score.words):
+            continue
+        difference = compare(result, results[0])
+        row["difference"] = {
+            "against": results[0].method,
+            "wer": difference.wer,
+            "wer_low": difference.interval.low,
+            "wer_high": difference.interval.high,
+        }
+    return rows
+
+
+def _print_table(console: "Console", results: "Sequence[MethodResult]") -> None:
+    from rich.table import Table
+
+    columns = ("WER", "95 % interval", "sub", "del", "ins", "words", "silent kept silent", "seconds")
+    table = Table("method", title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    several = len(results) > 1
+    if several:
+        table.add_column(f"WER less {results[0].method}'s", justify="right", no_wrap=True)
+    for row in _rows(results):
+        interval = "-" if row["wer"] is None else f"{row['wer_low']:.1%} .. {row['wer_high']:.1%}"
+        counts = [str(row[key]) for key in ("substitutions", "deletions", "insertions", "words")]
+        rejected = "-" if row["rejection_rate"] is None else f"{row['rejection_rate']:.1%} of {row['silent']}"
+        cells = [row["method"], _percent(row["wer"]), interval, *counts, rejected, f"{row['seconds']:.1f}"]
+        if several:
+            other = row.get("difference")
+            cells.append(f"{other['wer']:+.1%} ({other['wer_low']:+.1%} .. {other['wer_high']:+.1%})" if other else "")
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.1%}"

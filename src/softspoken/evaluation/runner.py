@@ -1,0 +1,172 @@
+"""One runner for all systems: a method turns an item into text, a result is what it wrote and its scores."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from softspoken.audio import load_audio
+from softspoken.errors import DataError
+from softspoken.evaluation.cascade import CascadeOptions, target_audio
+from softspoken.evaluation.manifest import EvaluationItem
+from softspoken.evaluation.scores import (
+    Difference,
+    Score,
+    UtteranceScore,
+    paired_difference,
+    score_utterance,
+    summarize,
+)
+from softspoken.evaluation.text import TextNormalizer
+from softspoken.speakers import SpeakerEmbedder
+
+Waveform = Float[np.ndarray, " N"]
+Transcribe = Callable[[Waveform], str]
+"""Plain transcription of audio at 16 kHz."""
+TranscribeTarget = Callable[[Waveform, Waveform], str]
+"""What one talker says: of a recording and an enrolment clip, both at 16 kHz."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A system under test."""
+
+    name: str
+    transcribe: Callable[[EvaluationItem], str]
+    applies: Callable[[EvaluationItem], bool] = lambda item: True
+    """Items it has an answer for; others are left out of its scores."""
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What a method wrote for one item."""
+
+    id: str
+    reference: str
+    hypothesis: str
+    score: UtteranceScore
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """All a method wrote, its scores, and the wall-clock time it took (reading audio included)."""
+
+    method: str
+    items: tuple[ItemResult, ...]
+    score: Score
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row of the result table as plain numbers, for JSON; None is 'no such items'."""
+        score, interval = self.score, self.score.wer_interval
+        return {
+            "method": self.method,
+            "wer": score.wer,
+            "wer_low": None if interval is None else interval.low,
+            "wer_high": None if interval is None else interval.high,
+            "utterance_mean_wer": score.utterance_mean_wer,
+            "substitutions": score.substitutions,
+            "deletions": score.deletions,
+            "insertions": score.insertions,
+            "words": score.words,
+            "utterances": score.utterances,
+            "rejection_rate": score.rejection_rate,
+            "silent": score.silent,
+            "insertions_when_silent": score.insertions_when_silent,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def plain(transcribe: Transcribe) -> Method:
+    """`none`: plain Whisper on the recording, which cannot know whose words are wanted."""
+    return Method("none", lambda item: transcribe(load_audio(item.audio)))
+
+
+def clean(transcribe: Transcribe) -> Method:
+    """`clean`: plain Whisper on the target alone, the floor. Items without "clean" (all silent ones) are left out."""
+
+    def on_clean(item: EvaluationItem) -> str:
+        if item.clean is None:
+            raise DataError(f"item '{item.id}' has no 'clean' recording; add it to the manifest or leave 'clean' out")
+        return transcribe(load_audio(item.clean))
+
+    return Method("clean", on_clean, applies=lambda item: item.clean is not None and not item.silent)
+
+
+def cascade(embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeOptions | None = None) -> Method:
+    """`cascade`: find the target's stretches by speaker embeddings, then plain Whisper on them."""
+    chosen = CascadeOptions() if options is None else options
+
+    def on_stretches(item: EvaluationItem) -> str:
+        left = target_audio(load_audio(item.audio), load_audio(item.enrolment), embedder, chosen)
+        return "" if left is None else transcribe(left)
+
+    return Method("cascade", on_stretches)
+
+
+def prompted(name: str, transcribe: TranscribeTarget) -> Method:
+    """A target-speaker model: it hears the recording and knows the voice."""
+    return Method(name, lambda item: transcribe(load_audio(item.audio), load_audio(item.enrolment)))
+
+
+def run_method(
+    method: Method,
+    items: Sequence[EvaluationItem],
+    normalize: TextNormalizer,
+    progress: Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]] = iter,
+) -> MethodResult:
+    """Transcribe and score every item the method applies to. `progress` may wrap the items to show how far it is.
+
+    Raises DataError when it applies to none.
+    """
+    chosen = [item for item in items if method.applies(item)]
+    if not chosen:
+        raise DataError(f"method '{method.name}' applies to none of the {len(items)} items; leave it out")
+    results = []
+    for item in progress(chosen):
+        start = time.perf_counter()
+        hypothesis = method.transcribe(item).strip()
+        seconds = time.perf_counter() - start
+        scored = score_utterance(item.text, hypothesis, normalize)
+        results.append(ItemResult(item.id, item.text, hypothesis, scored, seconds))
+    score = summarize([result.score for result in results])
+    return MethodResult(method.name, tuple(results), score, sum(result.seconds for result in results))
+
+
+def compare(a: MethodResult, b: MethodResult) -> Difference:
+    """Paired difference in WER, `a` less `b`, over the items that both have an answer for."""
+    of_b = {result.id: result.score for result in b.items}
+    common = [(result.score, of_b[result.id]) for result in a.items if result.id in of_b]
+    return paired_difference([pair[0] for pair in common], [pair[1] for pair in common])
+
+
+def write_items(results: Sequence[MethodResult], path: str | Path) -> None:
+    """One JSON line a method and item, with what was written; the file appears whole."""
+    target = Path(path)
+    lines = []
+    for result in results:
+        for item in result.items:
+            row: dict[str, Any] = {
+                "method": result.method,
+                "id": item.id,
+                "reference": item.reference,
+                "hypothesis": item.hypothesis,
+            }
+            row |= {**asdict(item.score), "seconds": round(item.seconds, 4)}
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_text("".join(lines), encoding="utf-8")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise DataError(f"cannot write results to '{target}' ({error.strerror}); choose a writable place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
