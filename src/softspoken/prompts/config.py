@@ -52,6 +52,10 @@ class FramePrompt(Frozen):
     slope: float = 25.0
     """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment."""
     threshold: float = 0.68
+    window_s: float = Field(default=1.6, gt=0)
+    """Length of the windows that are compared with the enrolment."""
+    hop_s: float = Field(default=0.48, gt=0)
+    """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
 
 
 class PromptConfig(Frozen):

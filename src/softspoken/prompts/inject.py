@@ -10,6 +10,7 @@ the first (`input`). Slots are made by position and hold no token, so every voca
 stay in its output: the decoder's cross-attention sees them.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -19,9 +20,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softspoken.backbones.base import Backbone
-from softspoken.errors import PromptMismatch
+from softspoken.backbones.base import Backbone, StackName
+from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts.modules import FrameRows, PromptRows, SoftPrompts, StackRows
+
+_CLAIMING = threading.Lock()
+_CLAIMED: set[int] = set()
+"""Stacks (by identity) that run under a prompt now."""
 
 
 @contextmanager
@@ -41,10 +46,12 @@ def inject(
 
     Raises:
         PromptMismatch: the prompts do not fit this backbone, or a voice or activity they need is missing.
+        ConfigError: the same stack already runs under a prompt, of an outer context or of another thread.
     """
     rows = prompts(speaker) if isinstance(prompts, SoftPrompts) else prompts
     _check(backbone, rows, activity)
     with ExitStack() as hooks:
+        _claim(backbone, rows, hooks)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         if rows.encoder is not None:
             _hook_encoder(backbone, rows.encoder, rows.shifted, hooks)
@@ -56,21 +63,43 @@ def inject(
         yield
 
 
+def _claim(backbone: Backbone, rows: PromptRows, hooks: ExitStack) -> None:
+    """One prompt at a time: a second one, nested or from another thread, would silently mix with the first."""
+    wanted: list[nn.Module] = []
+    if rows.encoder is not None or rows.frames is not None:
+        wanted.append(backbone.stacks["encoder"])
+    if rows.decoder is not None:
+        wanted.append(backbone.stacks["decoder"])
+    for stack in wanted:
+        with _CLAIMING:
+            if id(stack) in _CLAIMED:
+                raise ConfigError(
+                    f"backbone '{backbone.name}' already runs under a prompt; leave that context first, or give every "
+                    "row of one batch its own prompt"
+                )
+            _CLAIMED.add(id(stack))
+        hooks.callback(_CLAIMED.discard, id(stack))
+
+
 def _check(backbone: Backbone, rows: PromptRows, activity: Tensor | None) -> None:
-    for name, part in (("encoder", rows.encoder), ("decoder", rows.decoder)):
-        if part is None:
-            continue
+    placed: dict[StackName, StackRows | None] = {"encoder": rows.encoder, "decoder": rows.decoder}
+    shapes: list[tuple[StackName, torch.Size, tuple[int, ...]]] = [
+        (name, part.rows.shape, (1,)) for name, part in placed.items() if part is not None
+    ]
+    if rows.frames is not None:
+        shapes.append(("encoder", rows.frames.rest.shape, ()))
+    for name, shape, also in shapes:
         if name not in backbone.stacks:
             raise PromptMismatch(f"the prompt has {name} vectors, backbone '{backbone.name}' has no {name}")
         stack = backbone.stacks[name]
-        if part.rows.shape[-1] != stack.width:
+        if shape[-1] != stack.width:
             raise PromptMismatch(
-                f"prompt width {part.rows.shape[-1]}, backbone '{backbone.name}' width {stack.width}; "
+                f"prompt width {shape[-1]}, backbone '{backbone.name}' width {stack.width}; "
                 "load the backbone it was trained on"
             )
-        if part.rows.shape[0] not in (1, len(stack.layers)):
+        if shape[0] not in (*also, len(stack.layers)):
             raise PromptMismatch(
-                f"prompts for {part.rows.shape[0]} {name} layers, backbone '{backbone.name}' has {len(stack.layers)}; "
+                f"prompts for {shape[0]} {name} layers, backbone '{backbone.name}' has {len(stack.layers)}; "
                 "load the backbone it was trained on"
             )
     if rows.frames is not None and activity is None:

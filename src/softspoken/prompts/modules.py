@@ -22,8 +22,8 @@ class StackRows:
 
     flowing: Float[Tensor, "B F D"]
     """The projected voice (F is 0 or 1), before the first layer."""
-    rows: Float[Tensor, "L B N D"]
-    """Prompt vectors; L is 1 for depth `input`, else the number of layers. B is 1 where no voice is involved."""
+    rows: Float[Tensor, "L P N D"]
+    """Prompt vectors; L is 1 for depth `input`, else the number of layers; P is 1 for one set on all rows, else B."""
 
     @property
     def slots(self) -> int:
@@ -32,20 +32,18 @@ class StackRows:
 
 @dataclass(frozen=True)
 class FrameRows:
-    """What is added to the encoder's audio frames before each layer."""
+    """What is added to the encoder's audio frames before each layer. P is 1 for one prompt on all rows, else B."""
 
-    rest: Float[Tensor, "L B D"]
-    active: Float[Tensor, "L B D"]
-    keys: Float[Tensor, "L B D R"] | None = None
-    values: Float[Tensor, "L B R D"] | None = None
+    rest: Float[Tensor, "L P D"]
+    active: Float[Tensor, "L P D"]
+    keys: Float[Tensor, "L P D R"] | None = None
+    values: Float[Tensor, "L P R D"] | None = None
     gate: Float[Tensor, "L B R"] | None = None
     """1 + the voice's projection: which of the R keys this voice listens to."""
-    bias: Float[Tensor, "L B R"] | None = None
-    by_activity: Float[Tensor, "L B R"] | None = None
+    bias: Float[Tensor, "L P R"] | None = None
+    by_activity: Float[Tensor, "L P R"] | None = None
 
-    def at(
-        self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]
-    ) -> Float[Tensor, "B T D"]:
+    def at(self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """The vectors to add to `frames` before `layer`."""
         weight = activity[:, :, None]
         added = self.rest[layer][:, None] + weight * (self.active[layer] - self.rest[layer])[:, None]
@@ -212,10 +210,7 @@ class SoftPrompts(nn.Module):
             flowing = self.projections[name](speaker)[:, None]
         else:
             flowing = reference.new_zeros(1, 0, self.width)
-        if name in self.stacks:
-            rows = self.stacks[name]()[:, None]
-        else:
-            rows = reference.new_zeros(1, 1, 0, self.width)
+        rows = self.stacks[name]()[:, None] if name in self.stacks else reference.new_zeros(1, 1, 0, self.width)
         if name in self.layered:
             voice = self.layered[name](speaker)
             rows = rows.expand(voice.shape[0], voice.shape[1], -1, -1)
@@ -225,9 +220,9 @@ class SoftPrompts(nn.Module):
     @torch.no_grad()
     def fold(self) -> "SoftPrompts":
         """The same prompts without reparameterisation: what is deployed. Outputs are equal (to rounding)."""
-        folded = SoftPrompts(
-            self.config.model_copy(update={"reparameterisation": "none"}), self.width, self.layers
-        ).to(self.speaker_mean.device)
+        folded = SoftPrompts(self.config.model_copy(update={"reparameterisation": "none"}), self.width, self.layers).to(
+            self.speaker_mean.device
+        )
         state = {key: value for key, value in self.state_dict().items() if ".mlps." not in key}
         for name, stack in self.stacks.items():
             state[f"stacks.{name}.vectors"] = stack()
@@ -243,21 +238,23 @@ class SoftPrompts(nn.Module):
 def stack_rows(sets: list[PromptRows]) -> PromptRows:
     """Several sets of equal shapes as one batch: row b of the result is set b. Raises ConfigError on other shapes."""
 
-    def joined(parts: list[object]) -> object:
+    def joined(parts: list[object], axis: int) -> object:
         first = parts[0]
+        if any(type(part) is not type(first) for part in parts) or (isinstance(first, bool) and len(set(parts)) > 1):
+            raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
         if first is None or isinstance(first, bool):
-            if any(part is not first for part in parts):
-                raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
             return first
         if isinstance(first, Tensor):
             tensors = [part for part in parts if isinstance(part, Tensor)]
-            axis = 0 if first.dim() == 3 and first is getattr(sets[0].encoder, "flowing", None) else 1
             if len({tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}) > 1:
                 raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
             return torch.cat(tensors, dim=axis)
         names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-        return type(first)(**{name: joined([getattr(part, name) for part in parts]) for name in names})
+        # The voice that flows has no layers in front of its rows.
+        return type(first)(
+            **{name: joined([getattr(part, name) for part in parts], 0 if name == "flowing" else 1) for name in names}
+        )
 
-    result = joined(list(sets))
+    result = joined(list(sets), 1)
     assert isinstance(result, PromptRows)
     return result

@@ -1,0 +1,140 @@
+"""`softspoken prompt`: what is in a stored prompt, whether it is whole, importing one, putting one on a hub."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from softspoken.prompts.info import PromptInfo
+
+app = typer.Typer(name="prompt", help="Soft prompts: look inside, verify, import, publish.", no_args_is_help=True)
+
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A prompt folder.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command("info")
+def info(reference: Reference = "shipped", as_json: AsJson = False) -> None:
+    """Configuration, backbone and size of a prompt, after verifying it."""
+    from softspoken.prompts.checkpoint import find_prompts, load_prompts
+
+    folder = find_prompts(reference)
+    described = _described(folder, load_prompts(folder).info)
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    for key, value in _lines(described).items():
+        typer.echo(f"{key:20} {value}")
+
+
+@app.command("verify")
+def verify(
+    folder: Folder,
+    backbone: Annotated[
+        str | None, typer.Option(help="Also check that it belongs to this backbone (loads it).", show_default=False)
+    ] = None,
+) -> None:
+    """Check a stored prompt: files, format, digest, shapes, numbers. Exit code 1 if anything is wrong."""
+    from softspoken.errors import PromptError
+    from softspoken.prompts.checkpoint import load_prompts
+
+    if not folder.is_dir():
+        raise PromptError(f"no folder '{folder}'; give a prompt folder")
+    loaded = load_prompts(folder)
+    if backbone is not None:
+        from softspoken.backbones import load_backbone
+
+        loaded.check(load_backbone(backbone))
+    belongs = "" if backbone is None else f", belongs to '{backbone}'"
+    typer.echo(
+        f"{folder}: whole, digest {loaded.info.digest[:12]}, for backbone '{loaded.info.backbone.name}'{belongs}"
+    )
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint of the paper authors' code.", show_default=False)
+    ],
+    backbone: Annotated[str, typer.Option(help="The model it was trained on: a name, hub id, folder or .pt file.")],
+    out: Annotated[Path, typer.Option(help="The prompt folder to write.", show_default=False)],
+    keep_reparameterisation: Annotated[
+        bool, typer.Option("--keep-reparameterisation", help="Keep the MLPs, to go on training.")
+    ] = False,
+) -> None:
+    """Convert a checkpoint made with the target-speaker paper authors' code into a prompt folder."""
+    from softspoken.backbones import load_backbone
+    from softspoken.prompts.authors import AUTHORS_EMBEDDER, import_authors
+    from softspoken.prompts.checkpoint import save_prompts
+
+    model = load_backbone(backbone)
+    prompts = import_authors(file, model)
+    saved = save_prompts(
+        prompts,
+        out,
+        backbone=model,
+        keep_reparameterisation=keep_reparameterisation,
+        embedder=AUTHORS_EMBEDDER,
+        window="30s",
+        training={"imported from": file.name, "trained with": "the code of the target-speaker paper's authors"},
+    )
+    typer.echo(f"{out}: {saved.deployed_parameters:,} parameters for backbone '{saved.backbone.name}'")
+
+
+@app.command("push")
+def push(
+    folder: Folder,
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="owner/name on the hub.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Verify a stored prompt and put it into a hub repository, as it is."""
+    from softspoken.prompts.checkpoint import load_prompts
+    from softspoken.prompts.hub import upload_prompts
+
+    load_prompts(folder)
+    typer.echo(upload_prompts(folder, repository, private=private))
+
+
+def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "digest_ok": True,
+        "trained_parameters": about.trained_parameters,
+        "deployed_parameters": about.deployed_parameters,
+        "share_percent": about.share_percent,
+        **about.model_dump(mode="json", exclude={"trained_parameters"}),
+    }
+
+
+def _lines(described: dict[str, Any]) -> dict[str, str]:
+    """The same, for people."""
+    backbone, prompts = described["backbone"], described["prompts"]
+    trained, share = described["trained_parameters"], described["share_percent"]
+    lines = {
+        "folder": described["folder"],
+        "digest": f"{described['digest'][:12]} (verified)",
+        "task": described["task"],
+        "backbone": f"{backbone['name']}, fingerprint {backbone['fingerprint'][:12]}",
+        "trained parameters": "not recorded" if trained is None else f"{trained:,}",
+        "deployed parameters": f"{described['deployed_parameters']:,}"
+        + ("" if share is None else f" ({share:.2f} % of the backbone)"),
+    }
+    for stack in ("encoder", "decoder"):
+        vectors = prompts[stack]
+        lines[f"{stack} prompts"] = "none" if vectors is None else f"{vectors['length']} vectors, {vectors['depth']}"
+    lines["placement"] = prompts["placement"]
+    lines["reparameterisation"] = prompts["reparameterisation"]
+    for part in ("speaker", "frames"):
+        options = prompts[part]
+        lines[part] = "none" if options is None else ", ".join(f"{key} {value}" for key, value in options.items())
+    lines["embedder"] = "none" if described["embedder"] is None else described["embedder"]
+    lines["windows"] = "padded to 30 s" if described["window"] == "30s" else "as long as the audio"
+    threshold = described["silence_threshold"]
+    lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
+    lines |= {f"training: {key}": str(value) for key, value in described["training"].items()}
+    return lines

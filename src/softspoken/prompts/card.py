@@ -1,0 +1,124 @@
+"""The model card: the README.md of a prompt folder, made from what is known about the prompts."""
+
+import json
+import re
+
+from softspoken.prompts.info import PromptInfo
+
+_HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
+_WHISPER_SIZE = re.compile(r"(tiny|base|small|medium)(\.en)?|large(-v[123])?")
+
+_TARGET_SPEAKER_USE = """\
+from softspoken import TargetSpeakerTranscriber
+
+transcriber = TargetSpeakerTranscriber.from_pretrained("FOLDER OR REPOSITORY")
+transcript = transcriber.transcribe("meeting.flac", speaker="five_seconds_of_the_talker.flac")
+print(transcript.text)"""
+
+_NOISE_USE = """\
+from softspoken.backbones import load_backbone
+from softspoken.prompts import inject
+from softspoken.prompts.checkpoint import load_prompts
+
+backbone = load_backbone({backbone})
+loaded = load_prompts("FOLDER OR REPOSITORY", backbone)
+with inject(backbone, loaded.prompts):
+    encoded = backbone.encode(backbone.features([audio]))"""
+
+
+def render_card(info: PromptInfo) -> str:
+    """The card as Markdown, with the metadata block that model hubs read."""
+    sections = [
+        _metadata(info),
+        f"# Soft prompts for '{info.backbone.name}': {_task(info)}",
+        _introduction(info),
+        "## What it is\n\n" + _pairs(_facts(info)),
+        "## Training\n\n" + (_pairs({key: _plain(value) for key, value in info.training.items()}) or "Not recorded."),
+        "## Measured\n\n" + (_table(info.results) or "Nothing measured yet."),
+        "## Use\n\n```python\n" + _use(info) + "\n```",
+        f"## Licence\n\n{info.licence}. The backbone is not part of this folder and has its own licence.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metadata(info: PromptInfo) -> str:
+    lines = [f"license: {json.dumps(info.licence)}", "library_name: softspoken"]
+    name = info.backbone.name
+    base = name if _HUB_ID.fullmatch(name) else None
+    if _WHISPER_SIZE.fullmatch(name):
+        base = f"openai/whisper-{name}"
+    if base is not None:
+        lines.append(f"base_model: {json.dumps(base)}")
+    lines += ["pipeline_tag: automatic-speech-recognition", "tags: [soft-prompts, speech-recognition]"]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _task(info: PromptInfo) -> str:
+    return "one voice out of a mixture" if info.task == "target-speaker" else "speech in noise"
+
+
+def _introduction(info: PromptInfo) -> str:
+    what = (
+        "It makes the frozen model write only the words of one enrolled talker, out of recordings in which others speak"
+        if info.task == "target-speaker"
+        else "It makes the frozen model stand noise"
+    )
+    return (
+        f"A small prompt for a frozen speech model. {what}. No weight of the model is changed. "
+        "It belongs to exactly this backbone and is refused by any other."
+    )
+
+
+def _facts(info: PromptInfo) -> dict[str, str]:
+    share = info.share_percent
+    trained = info.trained_parameters
+    facts = {
+        "Backbone": f"{info.backbone.name}, fingerprint `{info.backbone.fingerprint}`",
+        "Parameters trained": f"{trained:,}" if trained is not None else "not recorded",
+        "Parameters deployed": f"{info.deployed_parameters:,}"
+        + (f" ({share:.2f} % of the backbone)" if share is not None else ""),
+    }
+    for name, stack in (("Encoder", info.prompts.encoder), ("Decoder", info.prompts.decoder)):
+        facts[f"{name} prompts"] = f"{stack.length} vectors, {stack.depth}" if stack is not None else "none"
+    facts["Placement"] = info.prompts.placement
+    if info.prompts.speaker is not None:
+        speaker = info.prompts.speaker
+        every = f", {speaker.every_layer} vectors in every layer" if speaker.every_layer else ""
+        facts["Voice"] = f"{info.embedder}, {speaker.dimension} dimensions, into {speaker.into}{every}"
+    if info.prompts.frames is not None:
+        keyed = info.prompts.frames.keyed
+        facts["Frame prompts"] = f"by activity, {keyed} keyed vectors a layer" if keyed else "by activity"
+    facts["Windows"] = "padded to 30 s" if info.window == "30s" else "as long as the audio"
+    return facts
+
+
+def _use(info: PromptInfo) -> str:
+    if info.task == "target-speaker":
+        return _TARGET_SPEAKER_USE
+    return _NOISE_USE.format(backbone=json.dumps(info.backbone.name))
+
+
+def _pairs(facts: dict[str, str]) -> str:
+    return "\n".join(f"- {key}: {value}" for key, value in facts.items())
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _table(rows: list[dict[str, str | int | float | None]]) -> str:
+    """A Markdown table; its columns are the keys in the order in which they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not columns:
+        return ""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: str | int | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,264 @@
+"""Prompts on disk: a folder of `prompt_config.json`, `prompts.safetensors` and a model card `README.md`.
+
+Nothing is unpickled, and nothing is used before it is verified: damaged prompts ruin recognition, while no prompt at
+all costs next to nothing ("Soft prompts as zero-shot learners", tables 1 and 3), so what fails a check is refused.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from softspoken.backbones.base import Backbone
+from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.prompts.card import render_card
+from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE, write_folder
+from softspoken.prompts.hub import download_prompts, upload_prompts
+from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, PromptInfo
+from softspoken.prompts.modules import SoftPrompts
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+__all__ = ["BackboneRef", "LoadedPrompts", "PromptInfo", "find_prompts", "load_prompts", "save_prompts"]
+
+StoredType = Literal["float32", "float16"]
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
+"""Prompts that come with the package: one folder a backbone."""
+DEFAULT_SHIPPED = "tiny.en"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_AGAIN = "get or save it again"
+# Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
+_ALWAYS_FLOAT32 = ("speaker_mean", "speaker_scale")
+
+
+@dataclass(frozen=True)
+class LoadedPrompts:
+    """Verified prompts (float32, evaluation mode, on the CPU) and what is known about them."""
+
+    prompts: SoftPrompts
+    info: PromptInfo
+
+    @classmethod
+    def from_pretrained(cls, reference: str | Path, backbone: Backbone | None = None) -> "LoadedPrompts":
+        """See `load_prompts`."""
+        return load_prompts(reference, backbone)
+
+    def check(self, backbone: Backbone) -> None:
+        """Raises PromptMismatch unless `backbone` has the very weights that the prompts were trained on."""
+        wanted = self.info.backbone
+        if backbone.fingerprint != wanted.fingerprint:
+            raise PromptMismatch(
+                f"the prompt was trained on backbone '{wanted.name}' (fingerprint {wanted.fingerprint[:12]}), got "
+                f"'{backbone.name}' (fingerprint {backbone.fingerprint[:12]}); load backbone '{wanted.name}'"
+            )
+
+    def save_pretrained(self, folder: str | Path, dtype: StoredType = "float32") -> PromptInfo:
+        """Store them again as they are, in `folder`, with all their facts. See `save_prompts`."""
+        facts = {name: getattr(self.info, name) for name in PromptInfo.model_fields if name not in _NOT_FACTS}
+        return save_prompts(
+            self.prompts, folder, backbone=self.info.backbone, keep_reparameterisation=True, dtype=dtype, **facts
+        )
+
+    def push_to_hub(
+        self, repository: str, private: bool = False, dtype: StoredType = "float32", api: "HfApi | None" = None
+    ) -> str:
+        """Put them into hub repository `repository` ('owner/name'), made if need be. Returns its address.
+
+        Raises PromptError when the hub cannot be reached or refuses.
+        """
+        with TemporaryDirectory() as parent:
+            folder = Path(parent) / "prompts"
+            self.save_pretrained(folder, dtype)
+            return upload_prompts(folder, repository, private=private, api=api)
+
+
+_NOT_FACTS = ("format_version", "prompts", "backbone", "digest")
+
+
+def save_prompts(
+    prompts: SoftPrompts,
+    folder: str | Path,
+    *,
+    backbone: Backbone | BackboneRef,
+    keep_reparameterisation: bool = False,
+    dtype: StoredType = "float32",
+    **facts: Any,
+) -> PromptInfo:
+    """Store prompts as a folder, all of it or nothing.
+
+    Written beside `folder` and then moved to its place. An existing folder is replaced only if it holds nothing but
+    stored prompts.
+
+    Args:
+        prompts: folded first, unless `keep_reparameterisation` (to go on training them).
+        backbone: what they were trained on.
+        dtype: type of the stored prompt vectors.
+        facts: other fields of `PromptInfo`: task, embedder, window, timestamps, silence_threshold, training, results,
+            licence, trained_parameters (by default counted from `prompts`).
+
+    Raises:
+        PromptError: the folder cannot be written or holds something else, or the numbers are not finite.
+        PromptMismatch: `prompts` and `backbone` differ in width or layers.
+        ConfigError: a fact that does not exist or is not possible.
+    """
+    target = Path(folder).expanduser().resolve()
+    reference = backbone if isinstance(backbone, BackboneRef) else BackboneRef.of(backbone)
+    if (prompts.width, prompts.layers) != (reference.width, reference.layers):
+        raise PromptMismatch(
+            f"prompts of width {prompts.width} for layers {prompts.layers}, backbone '{reference.name}' has width "
+            f"{reference.width} and layers {reference.layers}; give the backbone they were trained on"
+        )
+    stored = prompts if keep_reparameterisation else prompts.fold()
+    content = tensors_to_bytes(_stored_tensors(stored, dtype), metadata={"format": "pt"})
+    facts = {"trained_parameters": prompts.parameter_count} | facts
+    if prompts.config.speaker is None and prompts.config.frames is None:
+        facts = {"embedder": None} | facts
+    fixed = {"prompts": stored.config, "backbone": reference, "digest": hashlib.sha256(content).hexdigest()}
+    if facts.keys() & set(_NOT_FACTS):
+        raise ConfigError(f"{sorted(facts.keys() & set(_NOT_FACTS))} follow from the prompts; leave them out")
+    try:
+        info = PromptInfo.model_validate(facts | fixed)
+        config = info.model_dump_json(indent=2).encode() + b"\n"
+    except (ValidationError, PydanticSerializationError) as error:
+        raise ConfigError(f"facts about the prompts: {_first_problem(error)}") from error
+    write_folder(target, {CONFIG_FILE: config, TENSOR_FILE: content, CARD_FILE: render_card(info).encode()})
+    return info
+
+
+def find_prompts(reference: str | Path) -> Path:
+    """The local folder behind a reference; nothing in it is checked yet.
+
+    `reference`: 'shipped' (the one for tiny.en) or the name of a shipped one ('tiny.en', 'base'), else a local folder,
+    else a hub repository 'owner/name'. Raises PromptError when there is none.
+    """
+    name = str(reference)
+    shipped = sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
+    wanted = DEFAULT_SHIPPED if name == "shipped" else name
+    if wanted in shipped:
+        return SHIPPED / wanted
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise PromptError(f"'{name}' is a file; expected a prompt folder with {CONFIG_FILE} and {TENSOR_FILE}")
+    if isinstance(reference, str) and _REPOSITORY.fullmatch(name):
+        return download_prompts(name)
+    known = ", ".join(f"'{entry}'" for entry in shipped) if shipped else "none"
+    raise PromptError(f"no prompt '{name}'; give a folder, a hub repository 'owner/name', or a shipped one ({known})")
+
+
+def load_prompts(reference: str | Path, backbone: Backbone | None = None) -> LoadedPrompts:
+    """Load and verify stored prompts; with `backbone`, also that they belong to it.
+
+    `reference`: see `find_prompts`.
+
+    Raises:
+        PromptError: there is no such prompt, or it has a newer format.
+        PromptDamaged: a file is missing, unreadable, altered, or holds something other than finite numbers.
+        PromptMismatch: the tensors are not those that the configuration says, or the backbone is another one.
+    """
+    folder = find_prompts(reference)
+    info = _read_info(folder)
+    loaded = LoadedPrompts(_prompts_of(_read_tensors(folder, info), info, folder), info)
+    if backbone is not None:
+        loaded.check(backbone)
+    return loaded
+
+
+def _stored_tensors(prompts: SoftPrompts, dtype: StoredType) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in prompts.state_dict().items():
+        kind = torch.float32 if name in _ALWAYS_FLOAT32 else getattr(torch, dtype)
+        tensors[name] = tensor.detach().to("cpu", kind).contiguous()
+        if not bool(tensors[name].isfinite().all()):
+            was_finite = bool(tensor.isfinite().all())
+            todo = "save it as float32" if was_finite else "training diverged; use an earlier checkpoint"
+            raise PromptError(f"prompt tensor '{name}' is not finite as {dtype}; {todo}")
+    return tensors
+
+
+def _read_info(folder: Path) -> PromptInfo:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {_AGAIN}")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, OSError, RecursionError) as error:
+        raise PromptDamaged(f"'{path}' cannot be read as JSON; {_AGAIN}") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise PromptError(
+            f"'{folder}' has prompt format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
+        )
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise PromptDamaged(f"'{path}' says format_version {version!r}; expected {FORMAT_VERSION}; {_AGAIN}")
+    try:
+        return PromptInfo.model_validate(content)
+    except ValidationError as error:
+        raise PromptDamaged(f"'{path}': {_first_problem(error)}; {_AGAIN}") from error
+
+
+def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
+    path = folder / TENSOR_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PromptDamaged(f"'{folder}' has no {TENSOR_FILE}; {_AGAIN}") from error
+    except OSError as error:
+        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {_AGAIN}") from error
+    # The very bytes that were hashed are parsed: the file may change in between.
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != info.digest:
+        raise PromptDamaged(f"'{path}' has digest {digest[:12]}, its config says {info.digest[:12]}; refused; {_AGAIN}")
+    try:
+        return tensors_from_bytes(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise PromptDamaged(f"'{path}' is not a safetensors file; {_AGAIN}") from error
+
+
+def _prompts_of(tensors: dict[str, Tensor], info: PromptInfo, folder: Path) -> SoftPrompts:
+    try:
+        prompts = info.skeleton()
+    except KeyError as error:
+        raise PromptMismatch(f"'{folder}' has prompts for a {error} that its backbone has not; {_AGAIN}") from error
+    except RuntimeError as error:
+        raise PromptDamaged(f"'{folder}': its config asks for impossible sizes; {_AGAIN}") from error
+    expected = prompts.state_dict()
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        what = "is missing" if name in expected else "does not belong to this configuration"
+        raise PromptMismatch(f"'{folder}': tensor '{name}' {what}; {_AGAIN}")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise PromptMismatch(
+                f"'{folder}': tensor '{name}' has shape {tuple(tensor.shape)}, its config says "
+                f"{tuple(expected[name].shape)}; {_AGAIN}"
+            )
+        if not tensor.is_floating_point():
+            raise PromptDamaged(
+                f"'{folder}': tensor '{name}' has type {tensor.dtype}; expected floating point; {_AGAIN}"
+            )
+        if not bool(tensor.isfinite().all()):
+            raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {_AGAIN}")
+    prompts.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    return prompts.eval()
+
+
+def _first_problem(error: ValidationError | PydanticSerializationError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

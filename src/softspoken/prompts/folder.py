@@ -1,0 +1,71 @@
+"""A prompt folder on disk: its three files, written together or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from softspoken.errors import PromptError
+
+CONFIG_FILE = "prompt_config.json"
+TENSOR_FILE = "prompts.safetensors"
+CARD_FILE = "README.md"
+PROMPT_FILES = (CONFIG_FILE, TENSOR_FILE, CARD_FILE)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` (name to content) as `folder`: beside it first, then moved to its place.
+
+    Raises PromptError when it cannot be written, or when `folder` exists and is not a prompt folder.
+    """
+    _refuse_other_content(folder)
+    staging = _sibling(folder, "new")
+    try:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            staging.mkdir()
+            for name, content in files.items():
+                with open(staging / name, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            _swap(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise PromptError(
+            f"cannot write prompts to '{folder}': {error.strerror or error}; nothing was changed; "
+            "give a folder that can be written"
+        ) from error
+
+
+def _refuse_other_content(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise PromptError(f"'{folder}' is a file; give a folder for the prompts")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in PROMPT_FILES)
+    if others:
+        raise PromptError(f"folder '{folder}' holds other things ('{others[0]}'); give a new folder or a prompt folder")
+    if any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file():
+        raise PromptError(f"folder '{folder}' is not a prompt folder (no {CONFIG_FILE}); give a new folder")
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`. Folders cannot be replaced in one step: the old one steps aside first."""
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    old = _sibling(folder, "old")
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except BaseException:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sibling(folder: Path, role: str) -> Path:
+    return folder.with_name(f".{folder.name}.{role}-{os.getpid()}-{secrets.token_hex(4)}")

@@ -1,0 +1,87 @@
+"""What is known about stored prompts besides their tensors: the content of `prompt_config.json`."""
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from softspoken.backbones.base import Backbone, StackName
+from softspoken.prompts.config import Frozen, PromptConfig
+from softspoken.prompts.modules import SoftPrompts
+
+FORMAT_VERSION = 1
+"""The newest layout of a prompt folder that this version reads; the one it writes."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Layers = Annotated[int, Field(ge=1, le=1000)]
+
+
+class BackboneRef(Frozen):
+    """The frozen model that prompts belong to, as far as they need to know it."""
+
+    name: str
+    """How its weights were asked for: 'tiny.en', a hub id, a path."""
+    fingerprint: str = Field(min_length=1)
+    """Digest of its weights."""
+    width: int = Field(ge=1, le=1_000_000)
+    layers: dict[StackName, Layers]
+    """Layers of each of its stacks."""
+    parameters: int | None = Field(default=None, ge=1)
+    """Number of its weights, for the share that the prompts are of it."""
+
+    @classmethod
+    def of(cls, backbone: Backbone) -> "BackboneRef":
+        """Describe a loaded backbone."""
+        return cls(
+            name=backbone.name,
+            fingerprint=backbone.fingerprint,
+            width=backbone.stacks["encoder"].width,
+            layers={name: len(stack.layers) for name, stack in backbone.stacks.items()},
+            parameters=backbone.parameter_count,
+        )
+
+
+class PromptInfo(Frozen):
+    """Everything about stored prompts that is not a tensor."""
+
+    format_version: int = FORMAT_VERSION
+    task: Literal["target-speaker", "noise"] = "target-speaker"
+    prompts: PromptConfig
+    backbone: BackboneRef
+    embedder: str | None = "ge2e"
+    """Which speaker embedder the voices come from; None where no voice is involved."""
+    window: Literal["audio", "30s"] = "audio"
+    """Trained on windows as long as the audio, or padded with silence to 30 s."""
+    timestamps: bool = True
+    """Decode with timestamps."""
+    silence_threshold: float | None = None
+    """Presence score under which the target counts as silent; None: never."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Facts for the model card: data, steps, hours, seed."""
+    results: list[dict[str, str | int | float | None]] = Field(default_factory=list)
+    """The measured table for the model card, one dictionary a row."""
+    licence: str = "apache-2.0"
+    trained_parameters: int | None = Field(default=None, ge=1)
+    """Numbers that were trained, reparameterisation included."""
+    digest: Digest
+    """SHA-256 of `prompts.safetensors`."""
+
+    def skeleton(self) -> SoftPrompts:
+        """The prompts this describes, with shapes but without numbers (on torch's meta device)."""
+        with torch.device("meta"):
+            return SoftPrompts(self.prompts, self.backbone.width, self.backbone.layers)
+
+    @cached_property
+    def deployed_parameters(self) -> int:
+        """Numbers of the folded prompts, the speaker projection included."""
+        folded = self.prompts.model_copy(update={"reparameterisation": "none"})
+        with torch.device("meta"):
+            return SoftPrompts(folded, self.backbone.width, self.backbone.layers).parameter_count
+
+    @property
+    def share_percent(self) -> float | None:
+        """Deployed numbers in percent of the backbone's weights, where these are known."""
+        if self.backbone.parameters is None:
+            return None
+        return 100.0 * self.deployed_parameters / self.backbone.parameters
