@@ -33,7 +33,8 @@ MAX_WINDOW_S = 30.0
 FRAME_RATE_HZ = 50
 """Encoder frames a second."""
 
-Cache = EncoderDecoderCache
+Cache = Any
+"""transformers' `EncoderDecoderCache`, which carries no types."""
 
 
 class Frontend(nn.Module):
@@ -75,9 +76,7 @@ class Positions(nn.Module):
 class WhisperBackbone(Backbone):
     """A frozen Whisper: features, `encode`, `decode`, tokens."""
 
-    def __init__(
-        self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str
-    ) -> None:
+    def __init__(self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str) -> None:
         """`model`: transformers' Whisper; `tokenizer`: its `tokenizers.Tokenizer`; see `load_backbone`."""
         self._model = model
         self.name = name
@@ -221,14 +220,12 @@ def padding_mask(lengths: Int[Tensor, "B"], size: int, dtype: torch.dtype) -> Fl
     if bool((lengths >= size).all()):
         return None
     hidden = ~valid_positions(lengths, size)
-    return torch.zeros(hidden.shape, dtype=dtype, device=lengths.device).masked_fill(
-        hidden, torch.finfo(dtype).min
-    )[:, None, None, :]
+    return torch.zeros(hidden.shape, dtype=dtype, device=lengths.device).masked_fill(hidden, torch.finfo(dtype).min)[
+        :, None, None, :
+    ]
 
 
-def causal_mask(
-    size: int, past: int, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "1 1 U K"] | None:
+def causal_mask(size: int, past: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "1 1 U K"] | None:
     """Additive mask: position i sees the `past` positions and those up to itself; None for a single position."""
     if size == 1:
         return None

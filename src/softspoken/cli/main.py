@@ -13,6 +13,23 @@ app = typer.Typer(
 )
 
 
+def _register() -> None:
+    from softspoken.cli import backbone, data, demo, evaluate, prompt, speaker, teach, train, transcribe
+
+    app.command("demo")(demo.demo)
+    app.command("transcribe")(transcribe.transcribe)
+    app.add_typer(speaker.app)
+    app.command("evaluate")(evaluate.evaluate)
+    prompt.app.command("train")(train.train_prompt)
+    app.add_typer(prompt.app)
+    app.add_typer(backbone.app)
+    data.app.command("teach")(teach.teach)
+    app.add_typer(data.app)
+
+
+_register()
+
+
 def run() -> None:
     """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
     from softspoken.errors import SoftspokenError

@@ -1,0 +1,86 @@
+"""Examples to tensors."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from softspoken.data.examples import Example
+
+IGNORED = -100
+"""Label of a position whose prediction is not trained."""
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+    """What of a backbone's tokens a batch needs."""
+
+    end_of_text: int
+
+    def start(self, language: str | None = None, timestamps: bool = False) -> list[int]: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Targets in mixtures: what goes in, and what should come out."""
+
+    audio: list[np.ndarray]
+    """The mixtures' waveforms, one a row."""
+    clean: list[np.ndarray]
+    """The target alone, as it stands in each mixture."""
+    voices: Float[Tensor, "B S"]
+    scores: Float[Tensor, "B T"]
+    """Cosine of each 20 ms frame to the row's voice; -1 behind a row's end."""
+    tokens: Int[Tensor, "B U"]
+    labels: Int[Tensor, "B U"]
+    """The token after each of `tokens`; IGNORED for forced tokens and padding."""
+    texts: list[str]
+    speakers: list[str]
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(
+            self.audio,
+            self.clean,
+            self.voices.to(device),
+            self.scores.to(device),
+            self.tokens.to(device),
+            self.labels.to(device),
+            self.texts,
+            self.speakers,
+        )
+
+
+def activity(scores: Float[Tensor, "B T"], slope: float, threshold: float) -> Float[Tensor, "B T"]:
+    """Cosines to how likely the target speaks: sigmoid(slope * (score - threshold))."""
+    return torch.sigmoid(slope * (scores - threshold))
+
+
+def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int) -> Batch:
+    """All targets of some mixtures as one batch. Transcripts longer than `max_tokens` are cut."""
+    examples = [example for group in groups for example in group]
+    start = vocabulary.start()
+    rows, labels = [], []
+    for example in examples:
+        text = vocabulary.encode(" " + example.text.strip()) if example.text.strip() else []
+        text = text[: max_tokens - len(start)]
+        rows.append(torch.tensor(start + text))
+        labels.append(torch.tensor([IGNORED] * (len(start) - 1) + [*text, vocabulary.end_of_text]))
+    frames = max(example.scores.size for example in examples)
+    padded = [F.pad(torch.from_numpy(e.scores).float(), (0, frames - e.scores.size), value=-1.0) for e in examples]
+    pad = torch.nn.utils.rnn.pad_sequence
+    return Batch(
+        audio=[example.audio for example in examples],
+        clean=[example.clean for example in examples],
+        voices=torch.from_numpy(np.stack([example.voice for example in examples])).float(),
+        scores=torch.stack(padded),
+        tokens=pad(rows, batch_first=True, padding_value=vocabulary.end_of_text),
+        labels=pad(labels, batch_first=True, padding_value=IGNORED),
+        texts=[example.text for example in examples],
+        speakers=[example.speaker for example in examples],
+    )

@@ -1,0 +1,22 @@
+"""What is trained on."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class DataConfig(BaseModel):
+    """Manifests of speech and noise, and how speech is cut."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speech: tuple[Path, ...] = (Path("../shared/data/speech/manifest.jsonl"),)
+    """Speech manifests (JSON lines); see `softspoken.data.corpus.read_manifest`."""
+    noise: tuple[Path, ...] = ()
+    """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
+    texts: Path | None = None
+    """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
+    piece_s: tuple[float, float] = (2.0, 9.0)
+    """Shortest and longest stretch of a talker's speech."""
+    exclude: tuple[str, ...] = ()
+    """Corpora left out."""

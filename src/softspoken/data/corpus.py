@@ -1,0 +1,190 @@
+"""From manifests to lhotse cuts: talkers, and the pieces of speech each of them has."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.cut import Cut
+
+from softspoken.audio import SAMPLE_RATE_HZ, load_audio
+from softspoken.data.config import DataConfig
+from softspoken.data.talkers import is_development_talker
+from softspoken.errors import DataError
+
+
+def read_manifest(path: str | Path, split: str = "train") -> CutSet:
+    """The utterances of a JSON-lines speech manifest as a lhotse CutSet.
+
+    A line has `id`, `path` (relative to the manifest), `speaker`, `text`, `duration_s`, `split`, `corpus`, and where
+    known `segments` ([{start_s, end_s, text}]: places to cut at). A cut's `speaker` is 'corpus:speaker', so that equal
+    names in two corpora stay two talkers. Raises DataError for a line that cannot be used.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no speech manifest at '{path}'; give a JSON-lines file with one utterance a line")
+    return CutSet.from_cuts(_cuts(path, split))
+
+
+def _cuts(path: Path, split: str) -> Iterator[Cut]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if row.get("split", split) != split:
+                continue
+            duration_s = float(row["duration_s"])
+            source = path.parent / row["path"]
+            identity = str(row["id"])
+            speaker = f"{row.get('corpus', path.parent.name)}:{row['speaker']}"
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}:{number}: not an utterance ({error}); see the manifest's field list") from error
+        if not source.is_file():
+            raise DataError(f"{path}:{number}: no audio at '{source}'; fetch it or remove the line")
+        samples = round(duration_s * SAMPLE_RATE_HZ)
+        recording = Recording(
+            id=identity,
+            sources=[_audio_source(source)],
+            sampling_rate=SAMPLE_RATE_HZ,
+            num_samples=samples,
+            duration=samples / SAMPLE_RATE_HZ,
+        )
+        supervision = SupervisionSegment(
+            id=identity,
+            recording_id=identity,
+            start=0.0,
+            duration=recording.duration,
+            text=row.get("text"),
+            speaker=speaker,
+            custom={"segments": row.get("segments"), "corpus": row.get("corpus")},
+        )
+        yield MonoCut(
+            id=identity,
+            start=0.0,
+            duration=recording.duration,
+            channel=0,
+            recording=recording,
+            supervisions=[supervision],
+        )
+
+
+def _audio_source(path: Path) -> object:
+    from lhotse import AudioSource
+
+    return AudioSource(type="file", channels=[0], source=str(path))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of one talker's speech, short enough to be a target."""
+
+    id: str
+    speaker: str
+    path: str
+    start_s: float
+    duration_s: float
+    text: str
+
+    @property
+    def recording(self) -> str:
+        """Pieces of one recording may not enrol each other's neighbours blindly: they share its room and channel."""
+        return self.path
+
+
+def cut_into_pieces(cuts: Iterable[Cut], min_s: float, max_s: float) -> list[Piece]:
+    """Pieces of `min_s` to `max_s` seconds: whole utterances, or runs of their segments where they are longer.
+
+    Neighbouring segments are joined as long as they fit, so that pieces are of all lengths. Utterances that are too
+    long and have no segments are left out.
+    """
+    pieces: list[Piece] = []
+    for cut in cuts:
+        supervision = cut.supervisions[0]
+        path = str(cut.recording.sources[0].source)
+        spans = [(0.0, cut.duration, supervision.text or "")]
+        segments = (supervision.custom or {}).get("segments")
+        if segments:
+            spans = list(_joined(segments, max_s))
+        for index, (start_s, end_s, text) in enumerate(spans):
+            if min_s <= end_s - start_s <= max_s:
+                identity = f"{cut.id}-{index}"
+                pieces.append(Piece(identity, supervision.speaker, path, start_s, end_s - start_s, text))
+    return pieces
+
+
+def _joined(segments: list[dict[str, object]], max_s: float) -> Iterator[tuple[float, float, str]]:
+    start_s, end_s, words = -1.0, -1.0, ""
+    for segment in segments:
+        first, last, text = float(str(segment["start_s"])), float(str(segment["end_s"])), str(segment["text"])
+        # Half of the possible length, so that most recordings yield at least two pieces: one enrols the other.
+        if start_s >= 0 and last - start_s <= 0.6 * max_s:
+            end_s, words = last, f"{words} {text}"
+            continue
+        if start_s >= 0:
+            yield start_s, end_s, words
+        start_s, end_s, words = first, last, text
+    if start_s >= 0:
+        yield start_s, end_s, words
+
+
+@dataclass
+class Corpus:
+    """Pieces by talker, with their audio held in memory once loaded."""
+
+    pieces: list[Piece]
+    by_speaker: dict[str, list[Piece]] = field(init=False)
+    _audio: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        grouped: dict[str, list[Piece]] = defaultdict(list)
+        for piece in self.pieces:
+            grouped[piece.speaker].append(piece)
+        self.by_speaker = dict(sorted(grouped.items()))
+        if len(self.by_speaker) < 2:
+            raise DataError(f"{len(self.by_speaker)} talker(s) in the data; mixing needs at least two")
+
+    @property
+    def speakers(self) -> list[str]:
+        return list(self.by_speaker)
+
+    def recording(self, path: str) -> np.ndarray:
+        """The whole recording, mono at 16 kHz."""
+        if path not in self._audio:
+            self._audio[path] = load_audio(path)
+        return self._audio[path]
+
+    def audio(self, piece: Piece) -> np.ndarray:
+        """The piece's waveform (samples,)."""
+        start = round(piece.start_s * SAMPLE_RATE_HZ)
+        return self.recording(piece.path)[start : start + round(piece.duration_s * SAMPLE_RATE_HZ)]
+
+
+def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
+    """The training talkers of the manifests, or those set aside for development; never a talker of a test split."""
+    pieces: list[Piece] = []
+    for path in config.speech:
+        cuts = read_manifest(path, split="train")
+        pieces += cut_into_pieces(cuts, *config.piece_s)
+    kept = []
+    for piece in pieces:
+        corpus, _, speaker = piece.speaker.partition(":")
+        if corpus not in config.exclude and is_development_talker(corpus, speaker) == development:
+            kept.append(piece)
+    return Corpus(kept)
+
+
+def read_noises(paths: Iterable[Path], split: str = "train") -> list[tuple[str, float]]:
+    """(path, seconds) of the noise recordings of a split."""
+    noises: list[tuple[str, float]] = []
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"no noise manifest at '{path}'; give a JSON-lines file with one recording a line")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if row["split"] == split:
+                noises.append((str(path.parent / row["path"]), float(row["duration_s"])))
+    return noises

@@ -1,0 +1,146 @@
+"""Training examples: one mixture, seen once for each of its talkers, and now and then for a voice that is not in it."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from torch.utils.data import Dataset
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.corpus import Corpus, Piece
+from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render, scale_to
+from softspoken.errors import DataError
+
+FRAME_S = 0.02
+ENROLMENT_S = (3.0, 12.0)
+"""Seconds of speech an enrolment has in training."""
+
+Scorer = Callable[[Float[np.ndarray, "N"], Float[np.ndarray, "K S"]], Float[np.ndarray, "K T"]]
+"""A mixture (16 kHz) and K voices to the cosine of each voice in each frame of 20 ms."""
+Embed = Callable[[Float[np.ndarray, "N"]], Float[np.ndarray, "S"]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One target in one mixture."""
+
+    audio: Float[np.ndarray, "N"]
+    """The mixture, 16 kHz."""
+    clean: Float[np.ndarray, "N"]
+    """The target alone, as it stands in the mixture; silence where the target is not in it."""
+    voice: Float[np.ndarray, "S"]
+    """Speaker embedding of the target, from other speech."""
+    scores: Float[np.ndarray, "T"]
+    """Cosine of the frames (20 ms) to the voice."""
+    text: str
+    """What the target says; empty where they are silent."""
+    speaker: str
+
+
+class MixtureDataset(Dataset[list[Example]]):
+    """Item i is the i-th mixture of a seed, once for each target: the same index gives the same examples.
+
+    Every talker of a mixture is a target: same audio, other voice, other words. That contrast is what teaches a model
+    to listen to the voice.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        texts: Mapping[str, str],
+        embed: Embed,
+        scorer: Scorer,
+        config: MixingConfig,
+        seed: int,
+        size: int,
+        noises: list[tuple[str, float]] | None = None,
+    ) -> None:
+        """`texts`: piece id to what a target says in it; pieces without one only disturb others."""
+        if not any(piece.id in texts for piece in corpus.pieces):
+            raise DataError("no piece of speech has a text; give transcripts or let the backbone write them first")
+        self.corpus, self.texts, self.config = corpus, texts, config
+        self.embed, self.scorer = embed, scorer
+        self.seed, self.size = seed, size
+        self.noises = noises if noises is not None else []
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> list[Example]:
+        rng = np.random.default_rng([self.seed, index])
+        while True:
+            mixture = draw_mixture(self.corpus, self.noises, self.config, rng)
+            if any(track.piece.id in self.texts for track in mixture.tracks):
+                return self.examples(mixture, rng)
+
+    def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
+        """All targets of one mixture."""
+        audio, tracks = render(mixture, self.corpus)
+        targets: list[tuple[np.ndarray, np.ndarray, str, str]] = []
+        for track, clean in zip(mixture.tracks, tracks, strict=True):
+            if track.piece.id in self.texts:
+                voice = self.enrol(track.piece, rng)
+                targets.append((clean, voice, self.texts[track.piece.id], track.piece.speaker))
+        if rng.random() < self.config.silent_probability:
+            present = {track.piece.speaker for track in mixture.tracks}
+            absent = [name for name in self.corpus.speakers if name not in present]
+            name = absent[rng.integers(len(absent))]
+            pieces = self.corpus.by_speaker[name]
+            voice = self.enrol(pieces[rng.integers(len(pieces))], rng)
+            targets.append((np.zeros_like(audio), voice, "", name))
+        scores = self.scorer(audio, np.stack([voice for _, voice, _, _ in targets]))
+        return [
+            Example(audio, clean, voice, row, text, name)
+            for (clean, voice, text, name), row in zip(targets, scores, strict=True)
+        ]
+
+    def enrol(self, target: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
+        """A voice from other pieces of the talker; from a changed crop of the same one where there is no other."""
+        others = [piece for piece in self.corpus.by_speaker[target.speaker] if piece.id != target.id]
+        if not others:
+            return self._embed_crop(target, rng)
+        wanted_s = rng.uniform(*ENROLMENT_S)
+        total, seconds = np.zeros(0), 0.0
+        for position in rng.permutation(len(others)):
+            piece = others[position]
+            if piece.id not in self._vectors:
+                self._vectors[piece.id] = self.embed(self.corpus.audio(piece))
+            vector = self._vectors[piece.id] * piece.duration_s
+            total = vector if seconds == 0 else total + vector
+            seconds += piece.duration_s
+            if seconds >= wanted_s:
+                break
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+    def _embed_crop(self, piece: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
+        audio = self.corpus.audio(piece)
+        size = min(audio.size, max(round(0.6 * audio.size), 2 * SAMPLE_RATE_HZ))
+        start = int(rng.integers(audio.size - size + 1))
+        crop = scale_to(audio[start : start + size], 10 ** (rng.uniform(-35, -15) / 10))
+        return self.embed(crop + rng.normal(0, 1e-3, size).astype(np.float32))
+
+
+def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:
+    """Piece id to text, from JSON lines {"id", "text"}; with `rejected`, also the pieces whose text is empty.
+
+    An empty text marks a piece that could not be transcribed well: it may disturb others, but is no target.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no texts at '{path}'; write them with 'softspoken data teach'")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {row["id"]: row["text"] for row in rows if rejected or row["text"].strip()}
+
+
+def write_texts(path: str | Path, texts: Mapping[str, str]) -> None:
+    """Write `read_texts`' format, atomically."""
+    path = Path(path)
+    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
+    lines = [json.dumps({"id": key, "text": text}, ensure_ascii=False) for key, text in texts.items()]
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,145 @@
+"""Mixtures of talkers, drawn from a seeded generator and described so that they can be made again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.corpus import Corpus, Piece
+
+SILENCE_DB = -40.0
+"""A frame this far below the loudest one is not speech."""
+
+
+class MixingConfig(BaseModel):
+    """How mixtures are drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    talkers: dict[int, float] = Field(default={1: 0.1, 2: 0.8, 3: 0.1})
+    """Number of talkers: probability."""
+    overlap: tuple[float, float] = (0.3, 1.0)
+    """Share of the shorter piece that the first one overlaps, drawn evenly."""
+    gain_db: tuple[float, float] = (-5.0, 5.0)
+    """Level of each further talker against the first, over active parts."""
+    noise_probability: float = 0.3
+    noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    level_dbfs: tuple[float, float] = (-32.0, -16.0)
+    """Level of the mixture."""
+    lead_s: tuple[float, float] = (0.0, 0.5)
+    """Silence in front."""
+    max_s: float = 12.0
+    silent_probability: float = 0.15
+    """How often a mixture also has a target who is not in it, whose right transcript is empty."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One talker in a mixture."""
+
+    piece: Piece
+    offset_s: float
+    gain_db: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A recipe for one recording; the same recipe gives the same samples."""
+
+    tracks: tuple[Track, ...]
+    noise: str | None
+    noise_start_s: float
+    noise_snr_db: float
+    level_dbfs: float
+    duration_s: float
+
+
+def active_power(waveform: Float[np.ndarray, "N"]) -> float:
+    """Mean square over the frames (20 ms) within `SILENCE_DB` of the loudest; 0 for silence."""
+    size = SAMPLE_RATE_HZ // 50
+    usable = waveform[: waveform.size // size * size]
+    frames = usable.reshape(-1, size) if usable.size else waveform.reshape(1, -1)
+    power = (frames.astype(np.float64) ** 2).mean(axis=1)
+    if power.size == 0 or power.max() <= 0:
+        return 0.0
+    return float(power[power >= power.max() * 10 ** (SILENCE_DB / 10)].mean())
+
+
+def scale_to(waveform: Float[np.ndarray, "N"], power: float) -> Float[np.ndarray, "N"]:
+    """The waveform with that active power; silence stays silence."""
+    own = active_power(waveform)
+    if own <= 0:
+        return waveform
+    scaled: np.ndarray = (waveform * np.sqrt(power / own)).astype(np.float32)
+    return scaled
+
+
+def mix_at_snr(target: Float[np.ndarray, "N"], other: Float[np.ndarray, "N"], snr_db: float) -> Float[np.ndarray, "N"]:
+    """`target + other`, with `other` scaled so that the ratio of their active powers is `snr_db`."""
+    mixed: np.ndarray = target + scale_to(other, active_power(target) * 10 ** (-snr_db / 10))
+    return mixed
+
+
+def draw_mixture(
+    corpus: Corpus, noises: list[tuple[str, float]], config: MixingConfig, rng: np.random.Generator
+) -> Mixture:
+    """Draw talkers, pieces, offsets, gains and noise. `noises`: (path, seconds) of the recordings to choose from."""
+    counts = list(config.talkers)
+    count = int(rng.choice(counts, p=np.array(list(config.talkers.values())) / sum(config.talkers.values())))
+    names = rng.choice(corpus.speakers, size=min(count, len(corpus.speakers)), replace=False)
+    pieces = [corpus.by_speaker[name][rng.integers(len(corpus.by_speaker[name]))] for name in names]
+    tracks = _place(pieces, config, rng)
+    duration_s = max(track.offset_s + track.piece.duration_s for track in tracks)
+    noise, noise_start_s = None, 0.0
+    if noises and rng.random() < config.noise_probability:
+        noise, seconds = noises[rng.integers(len(noises))]
+        noise_start_s = rng.uniform(0.0, max(seconds - duration_s, 0.0))
+    return Mixture(
+        tuple(tracks),
+        noise,
+        noise_start_s,
+        rng.uniform(*config.noise_snr_db),
+        rng.uniform(*config.level_dbfs),
+        duration_s,
+    )
+
+
+def _place(pieces: list[Piece], config: MixingConfig, rng: np.random.Generator) -> list[Track]:
+    """Offsets and gains; a talker who would make the mixture longer than `max_s` overlaps the first one fully."""
+    first = pieces[0]
+    tracks = [Track(first, 0.0, 0.0)]
+    for piece in pieces[1:]:
+        overlap_s = rng.uniform(*config.overlap) * min(first.duration_s, piece.duration_s)
+        # Behind the first talker, or in front of them.
+        offset_s = first.duration_s - overlap_s if rng.random() < 0.5 else overlap_s - piece.duration_s
+        end_s = max(track.offset_s + track.piece.duration_s for track in tracks)
+        begin_s = min(track.offset_s for track in tracks)
+        if max(end_s, offset_s + piece.duration_s) - min(begin_s, offset_s) > config.max_s - config.lead_s[1]:
+            offset_s = 0.0
+        tracks.append(Track(piece, offset_s, rng.uniform(*config.gain_db)))
+    shift_s = rng.uniform(*config.lead_s) - min(track.offset_s for track in tracks)
+    return [Track(track.piece, track.offset_s + shift_s, track.gain_db) for track in tracks]
+
+
+def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "K N"]]:
+    """The mixture's samples, and each talker's alone as they stand in it (16 kHz)."""
+    size = round(mixture.duration_s * SAMPLE_RATE_HZ)
+    tracks = np.zeros((len(mixture.tracks), size), dtype=np.float32)
+    for row, track in zip(tracks, mixture.tracks, strict=True):
+        waveform = scale_to(corpus.audio(track.piece), 10 ** (track.gain_db / 10))
+        start = round(track.offset_s * SAMPLE_RATE_HZ)
+        waveform = waveform[: max(size - start, 0)]
+        row[start : start + waveform.size] = waveform
+    mixed = tracks.sum(axis=0)
+    if mixture.noise is not None:
+        recording = corpus.recording(mixture.noise)
+        start = round(mixture.noise_start_s * SAMPLE_RATE_HZ)
+        noise = np.resize(recording[start:], size) if recording.size > start else np.resize(recording, size)
+        mixed = mix_at_snr(mixed, noise, mixture.noise_snr_db)
+    power = active_power(mixed)
+    gain = np.sqrt(10 ** (mixture.level_dbfs / 10) / power) if power > 0 else 1.0
+    # Never clip: the level gives way.
+    gain = min(gain, 0.99 / max(float(np.abs(mixed).max()), 1e-9))
+    return (mixed * gain).astype(np.float32), (tracks * gain).astype(np.float32)

@@ -1,0 +1,179 @@
+"""The training loop, from top to bottom: batches, losses, steps, validation, checkpoints.
+
+accelerate places it on whatever there is: one CPU, one accelerator, several machines. Batches depend on the seed and
+their number alone and the learning rate on the step alone, so a killed run goes on exactly where its last state was.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, skip_first_batches
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from softspoken.data.batches import Batch
+from softspoken.prompts import PromptConfig, SoftPrompts
+from softspoken.training.config import TrainConfig
+from softspoken.training.state import Progress, load_state, save_state
+
+STATE = "last.safetensors"
+BEST = "best.safetensors"
+LOG = "log.jsonl"
+
+Objective = Callable[[nn.Module, PromptConfig, Batch], dict[str, Tensor]]
+Validate = Callable[[SoftPrompts], dict[str, float]]
+"""Prompts to figures; the one called 'score' (lower is better) chooses the best state."""
+
+
+Report = Callable[[int, int, dict[str, float]], None]
+"""Step, steps in all, figures. It may raise `TrainingStopped`: the state is saved, and the run can go on later."""
+
+
+class TrainingStopped(Exception):  # noqa: N818 - a signal, not an error
+    """Raised by a report to stop after this step."""
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine down to `final_rate` of the peak."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    share = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return config.learning_rate * share
+
+
+def train(
+    config: TrainConfig,
+    prompts: SoftPrompts,
+    objective: Objective,
+    dataset: Dataset[Any],
+    collate: Callable[[list[Any]], Batch],
+    folder: Path,
+    validate: Validate | None = None,
+    report: Report | None = None,
+    accelerator: Accelerator | None = None,
+) -> Progress:
+    """Train `prompts` in place, with checkpoints in `folder`; goes on from there if it holds a state already.
+
+    `dataset` must give the same item for the same index and hold at least `steps * accumulation * mixtures_per_batch`
+    items a process. Returns the progress at the end.
+    """
+    if accelerator is None:
+        accelerator = Accelerator(mixed_precision=config.precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(prompts.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    progress = Progress()
+    prompts.to(accelerator.device)
+    if (folder / STATE).is_file():
+        progress = load_state(folder / STATE, prompts, optimiser)
+    loader: Iterable[Any] = DataLoader(
+        dataset, config.mixtures_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
+    )
+    # `module` and `stepper` are the prompts and the optimiser as accelerate wraps them.
+    module, stepper, loader = accelerator.prepare(prompts, optimiser, loader)
+    batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
+    log = RunLog(folder, config, accelerator)
+    begun = time.monotonic() - progress.seconds
+    while progress.step < config.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(progress.step, config)
+        figures, examples = _step(accelerator, module, stepper, objective, prompts.config, batches, config)
+        progress = replace(progress, step=progress.step + 1, seconds=time.monotonic() - begun)
+        figures |= {"learning_rate": optimiser.param_groups[0]["lr"], "examples_per_s": examples}
+        last = progress.step == config.steps
+        if (
+            validate is not None
+            and accelerator.is_main_process
+            and (progress.step % config.validate_every == 0 or last)
+        ):
+            checked = validate(prompts)
+            figures |= {f"valid/{name}": value for name, value in checked.items()}
+            score = checked.get("score")
+            if score is not None and (progress.best is None or score < progress.best):
+                progress = replace(progress, best=score)
+                save_state(folder / BEST, prompts, optimiser, progress)
+        log.write(progress, figures)
+        try:
+            if report is not None:
+                report(progress.step, config.steps, figures)
+        except TrainingStopped:
+            if accelerator.is_main_process:
+                save_state(folder / STATE, prompts, optimiser, progress)
+            log.close()
+            raise
+        if accelerator.is_main_process and (progress.step % config.save_every == 0 or last):
+            save_state(folder / STATE, prompts, optimiser, progress)
+    accelerator.wait_for_everyone()
+    log.close()
+    return progress
+
+
+def _step(
+    accelerator: Accelerator,
+    module: nn.Module,
+    optimiser: Any,
+    objective: Objective,
+    prompt_config: PromptConfig,
+    batches: Any,
+    config: TrainConfig,
+) -> tuple[dict[str, float], float]:
+    """One optimiser step over `accumulation` batches: mean figures, and examples a second."""
+    begun, examples = time.monotonic(), 0
+    sums: dict[str, float] = {}
+    for number in range(config.accumulation):
+        batch: Batch = next(batches).to(accelerator.device)
+        examples += len(batch.texts) * accelerator.num_processes
+        # Gradients are exchanged between devices only once a step.
+        shared = number == config.accumulation - 1
+        with accelerator.autocast(), _exchange(accelerator, module, shared):
+            losses = objective(module, prompt_config, batch)
+            accelerator.backward(losses["loss"] / config.accumulation)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.accumulation
+    if not math.isfinite(sums["loss"]):
+        optimiser.zero_grad()
+        return {**sums, "skipped": 1.0}, examples / (time.monotonic() - begun)
+    sums["gradient_norm"] = float(accelerator.clip_grad_norm_(module.parameters(), config.clip_norm))
+    optimiser.step()
+    optimiser.zero_grad()
+    return sums, examples / (time.monotonic() - begun)
+
+
+def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:
+    return nullcontext() if shared else accelerator.no_sync(module)
+
+
+class RunLog:
+    """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
+
+    def __init__(self, folder: Path, config: TrainConfig, accelerator: Accelerator) -> None:
+        self._path = folder / LOG
+        self._main = accelerator.is_main_process
+        self._board = None
+        if self._main:
+            (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            if config.tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, progress: Progress, figures: dict[str, float]) -> None:
+        if not self._main:
+            return
+        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": progress.step, "seconds": round(progress.seconds, 1), **rounded}) + "\n")
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, progress.step)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()

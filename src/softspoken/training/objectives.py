@@ -1,0 +1,35 @@
+"""Losses, as functions."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from softspoken.backbones.base import valid_positions
+
+IGNORED = -100
+
+
+def cross_entropy(logits: Float[Tensor, "B U V"], labels: Int[Tensor, "B U"]) -> Float[Tensor, ""]:
+    """Mean over the positions whose label is not IGNORED."""
+    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
+
+
+def state_distance(
+    student: Float[Tensor, "B T D"], teacher: Float[Tensor, "B T D"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Squared distance of encoder states over the valid frames, relative to the teacher's variance (0: equal)."""
+    valid = valid_positions(lengths, student.shape[1])
+    student, teacher = student[valid].float(), teacher[valid].float()
+    spread = (teacher - teacher.mean(dim=0)).pow(2).mean()
+    return (student - teacher).pow(2).mean() / spread.clamp(min=1e-6)
+
+
+def token_divergence(
+    student: Float[Tensor, "B U V"], teacher: Float[Tensor, "B U V"], labels: Int[Tensor, "B U"]
+) -> Float[Tensor, ""]:
+    """KL(teacher || student), mean over the positions whose label is not IGNORED."""
+    wanted = labels != IGNORED
+    log_student = F.log_softmax(student[wanted].float(), dim=-1)
+    log_teacher = F.log_softmax(teacher[wanted].float(), dim=-1)
+    return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))

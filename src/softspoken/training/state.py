@@ -1,0 +1,63 @@
+"""The state of a run as one file: everything that a killed run needs to go on exactly. Nothing is pickled."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from softspoken.errors import PromptDamaged
+
+FORMAT = "softspoken-training-state-1"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    best: float | None = None
+    """Lowest validation figure so far."""
+    seconds: float = 0.0
+    """Time spent training, over all starts."""
+
+
+def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write prompts, optimiser and progress into one safetensors file, atomically."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    tensors: dict[str, Tensor] = {f"prompt/{key}": value for key, value in module.state_dict().items()}
+    for parameter, state in optimiser.state.items():
+        for key, value in state.items():
+            tensors[f"optimiser/{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(asdict(progress))})
+    os.replace(temporary, path)
+
+
+def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer | None) -> Progress:
+    """Restore what `save_state` wrote. Raises PromptDamaged when the file is not whole or belongs to another run."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata()
+            if metadata is None or metadata.get("format") != FORMAT:
+                raise PromptDamaged(f"'{path}' is not the state of a training run; start anew in another folder")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        module.load_state_dict({k.removeprefix("prompt/"): v for k, v in tensors.items() if k.startswith("prompt/")})
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise PromptDamaged(f"cannot go on from '{path}' ({first}); start anew in another folder") from error
+    if optimiser is not None:
+        for name, parameter in module.named_parameters():
+            prefix = f"optimiser/{name}/"
+            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            if state:
+                optimiser.state[parameter] = {
+                    key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+                }
+    return Progress(**json.loads(metadata["progress"]))

@@ -1,0 +1,125 @@
+"""Examples: every talker a target of the same audio, enrolled from other speech; silent targets; batches."""
+
+import numpy as np
+import pytest
+
+from softspoken.backbones.tokens import WhisperTokens
+from softspoken.data.batches import IGNORED, activity, collate
+from softspoken.data.config import DataConfig
+from softspoken.data.corpus import Corpus, cut_into_pieces, load_corpus, read_manifest
+from softspoken.data.examples import MixtureDataset, read_texts, write_texts
+from softspoken.data.mixing import MixingConfig
+from softspoken.data.talkers import is_development_talker
+from softspoken.errors import DataError
+from softspoken.speakers import FrameScores
+from speech_folder import make_speech_folder
+from tiny import TinyTokenizer
+from voices import PitchEmbedder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return Corpus(cut_into_pieces(read_manifest(make_speech_folder(tmp_path_factory.mktemp("speech"))), 2.0, 9.0))
+
+
+def dataset(corpus: Corpus, config: MixingConfig, **changes) -> MixtureDataset:
+    embedder = PitchEmbedder()
+
+    def scorer(audio, voices):
+        return FrameScores.measure(embedder, audio, (0.8,), 0.2).against(voices)
+
+    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
+    given = {"texts": texts, "embed": embedder.embed, "scorer": scorer, "config": config, "seed": 3, "size": 20}
+    return MixtureDataset(corpus, **{**given, **changes})
+
+
+def test_the_same_index_gives_the_same_examples(corpus: Corpus) -> None:
+    first = dataset(corpus, MixingConfig())[7]
+    second = dataset(corpus, MixingConfig())[7]
+    assert len(first) == len(second) > 0
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.audio, other.audio)
+        np.testing.assert_array_equal(one.voice, other.voice)
+        assert one.text == other.text
+    assert not np.array_equal(first[0].audio, dataset(corpus, MixingConfig())[8][0].audio)
+
+
+def test_every_talker_is_a_target_of_the_same_audio(corpus: Corpus) -> None:
+    data = dataset(corpus, MixingConfig(talkers={2: 1.0}, silent_probability=0.0, noise_probability=0.0))
+    for index in range(5):
+        one, other = data[index]
+        assert one.audio is other.audio
+        assert one.speaker != other.speaker
+        np.testing.assert_allclose(one.clean + other.clean, one.audio, atol=1e-5)
+        assert not np.array_equal(one.voice, other.voice)
+        assert one.scores.size == other.scores.size == int(np.ceil(one.audio.size / 320))
+
+
+def test_a_silent_target_is_not_in_the_mixture_and_says_nothing(corpus: Corpus) -> None:
+    data = dataset(corpus, MixingConfig(talkers={2: 1.0}, silent_probability=1.0))
+    *present, absent = data[0]
+    assert absent.text == ""
+    assert not absent.clean.any()
+    assert absent.speaker not in {example.speaker for example in present}
+
+
+def test_the_enrolment_is_other_speech_of_the_talker(corpus: Corpus) -> None:
+    heard: list[bytes] = []
+
+    def remember(audio):
+        heard.append(np.ascontiguousarray(audio).tobytes())
+        return PitchEmbedder().embed(audio)
+
+    data = dataset(corpus, MixingConfig(), embed=remember)
+    target = corpus.pieces[0]
+    data.enrol(target, np.random.default_rng(0))
+    assert heard
+    assert corpus.audio(target).tobytes() not in heard
+
+
+def test_a_lone_piece_enrols_through_a_changed_crop(tmp_path) -> None:
+    manifest = make_speech_folder(tmp_path, talkers=2, utterances=1)
+    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))
+    vector = dataset(corpus, MixingConfig()).enrol(corpus.pieces[0], np.random.default_rng(0))
+    own, other = (PitchEmbedder().embed(corpus.audio(piece)) for piece in corpus.pieces)
+    assert vector @ own > vector @ other
+
+
+def test_a_batch_has_labels_one_token_ahead_and_pads_what_is_missing(corpus: Corpus) -> None:
+    vocabulary = WhisperTokens(TinyTokenizer(), TinyTokenizer().size)
+    data = dataset(corpus, MixingConfig(talkers={2: 1.0}, silent_probability=1.0))
+    batch = collate([data[0], data[1]], vocabulary, max_tokens=50)
+    start = vocabulary.start()
+    assert len(batch.texts) == batch.tokens.shape[0] == batch.labels.shape[0] == batch.voices.shape[0] == 6
+    for text, tokens, labels in zip(batch.texts, batch.tokens.tolist(), batch.labels.tolist(), strict=True):
+        wanted = vocabulary.encode(" " + text) if text else []
+        assert tokens[: len(start) + len(wanted)] == start + wanted
+        assert labels[: len(start) - 1] == [IGNORED] * (len(start) - 1)
+        assert labels[len(start) - 1 : len(start) + len(wanted)] == [*wanted, vocabulary.end_of_text]
+        assert set(labels[len(start) + len(wanted) :]) <= {IGNORED}
+
+
+def test_activity_rises_with_the_score() -> None:
+    import torch
+
+    weights = activity(torch.tensor([[0.2, 0.68, 0.95]]), 25.0, 0.68)[0].tolist()
+    assert weights[0] < 1e-4
+    assert weights[1] == pytest.approx(0.5)
+    assert weights[2] > 0.99
+
+
+def test_development_talkers_never_train(tmp_path) -> None:
+    manifest = make_speech_folder(tmp_path, talkers=30, utterances=1, seconds=2.0)
+    config = DataConfig(speech=(manifest,))
+    training, development = load_corpus(config).speakers, load_corpus(config, development=True).speakers
+    assert len(training) + len(development) == 30
+    assert not set(training) & set(development)
+    assert all(is_development_talker(*name.split(":")) for name in development)
+
+
+def test_texts_survive_the_disk_and_rejected_ones_are_no_targets(tmp_path) -> None:
+    write_texts(tmp_path / "texts.jsonl", {"a": "Grüße, 3 pm.", "b": ""})
+    assert read_texts(tmp_path / "texts.jsonl") == {"a": "Grüße, 3 pm."}
+    assert read_texts(tmp_path / "texts.jsonl", rejected=True) == {"a": "Grüße, 3 pm.", "b": ""}
+    with pytest.raises(DataError, match="data teach"):
+        read_texts(tmp_path / "none.jsonl")

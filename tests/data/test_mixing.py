@@ -1,0 +1,103 @@
+"""Mixtures: levels as asked, the same seed the same samples, everything within bounds."""
+
+import numpy as np
+import pytest
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.mixing import MixingConfig, active_power, draw_mixture, mix_at_snr, render, scale_to
+from softspoken.errors import DataError
+from speech_folder import make_speech_folder
+from voices import voice
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    manifest = make_speech_folder(tmp_path_factory.mktemp("speech"))
+    return Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 3.7, 20.0])
+def test_achieved_snr_is_the_asked_one(snr_db: float) -> None:
+    target, other = voice(2.0, 200.0), 3.0 * voice(2.0, 330.0, seed=1)
+    added = mix_at_snr(target, other, snr_db) - target
+    achieved = 10 * np.log10(active_power(target) / active_power(added))
+    assert abs(achieved - snr_db) < 0.05
+
+
+def test_pauses_do_not_count_for_the_level() -> None:
+    speech = voice(2.0)
+    padded = np.concatenate([speech, np.zeros(3 * SAMPLE_RATE_HZ, dtype=np.float32)])
+    assert active_power(padded) == pytest.approx(active_power(speech), rel=0.02)
+
+
+def test_silence_is_not_scaled() -> None:
+    silence = np.zeros(1000, dtype=np.float32)
+    assert not scale_to(silence, 1.0).any()
+
+
+def test_mixtures_are_within_their_configuration(corpus: Corpus) -> None:
+    config = MixingConfig(max_s=6.0)
+    seen = set()
+    for index in range(50):
+        mixture = draw_mixture(corpus, [], config, np.random.default_rng(index))
+        seen.add(len(mixture.tracks))
+        audio, tracks = render(mixture, corpus)
+        assert audio.size == round(mixture.duration_s * SAMPLE_RATE_HZ) <= config.max_s * SAMPLE_RATE_HZ
+        assert np.abs(audio).max() < 1.0
+        np.testing.assert_allclose(tracks.sum(axis=0), audio, atol=1e-5)
+        assert len({track.piece.speaker for track in mixture.tracks}) == len(mixture.tracks)
+        for track in mixture.tracks:
+            assert track.offset_s >= 0
+            assert track.offset_s + track.piece.duration_s <= mixture.duration_s + 1e-6
+    assert seen == {1, 2, 3}
+
+
+def test_overlap_is_the_drawn_share_of_the_shorter_piece(corpus: Corpus) -> None:
+    config = MixingConfig(talkers={2: 1.0}, overlap=(0.5, 0.5))
+    for index in range(10):
+        first, second = draw_mixture(corpus, [], config, np.random.default_rng(index)).tracks
+        shared = min(first.offset_s + first.piece.duration_s, second.offset_s + second.piece.duration_s) - max(
+            first.offset_s, second.offset_s
+        )
+        assert shared == pytest.approx(0.5 * min(first.piece.duration_s, second.piece.duration_s))
+
+
+def test_noise_has_the_drawn_level(corpus: Corpus) -> None:
+    noise = corpus.pieces[0].path
+    config = MixingConfig(talkers={1: 1.0}, noise_probability=1.0, noise_snr_db=(10.0, 10.0))
+    mixture = draw_mixture(corpus, [(noise, 2.5)], config, np.random.default_rng(1))
+    audio, tracks = render(mixture, corpus)
+    added = audio - tracks.sum(axis=0)
+    assert 10 * np.log10(active_power(tracks.sum(axis=0)) / active_power(added)) == pytest.approx(10.0, abs=0.05)
+
+
+def test_long_utterances_are_cut_at_their_segments() -> None:
+    from softspoken.data.corpus import _joined
+
+    segments = [{"start_s": float(i), "end_s": i + 1.0, "text": f"w{i}"} for i in range(10)]
+    spans = list(_joined(segments, 5.0))
+    assert spans[0] == (0.0, 3.0, "w0 w1 w2")
+    assert [span[0] for span in spans[1:]] == [span[1] for span in spans[:-1]]
+    assert spans[-1][1] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "manifest.jsonl:1: not an utterance"),
+        ('{"id": "a"}', "not an utterance"),
+        ('{"id": "a", "path": "gone.flac", "speaker": "s", "duration_s": 1.0}', "no audio at"),
+    ],
+)
+def test_a_bad_manifest_line_is_named(tmp_path, line: str, said: str) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(line + "\n")
+    with pytest.raises(DataError, match=said):
+        read_manifest(manifest)
+
+
+def test_one_talker_cannot_be_mixed(tmp_path) -> None:
+    manifest = make_speech_folder(tmp_path, talkers=1)
+    with pytest.raises(DataError, match="at least two"):
+        Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))

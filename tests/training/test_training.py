@@ -1,0 +1,202 @@
+"""Training: only prompts change, a killed run goes on exactly, the losses mean what they say."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from softspoken.data.batches import collate
+from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.mixing import MixingConfig
+from softspoken.errors import ConfigError, PromptDamaged
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.speakers import FrameScores
+from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
+from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
+from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
+from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
+from speech_folder import make_speech_folder
+from tiny import LAYERS, WIDTH, tiny_backbone
+from voices import PitchEmbedder
+
+PROMPTS = PromptConfig(
+    encoder=StackPrompt(length=3),
+    decoder=StackPrompt(length=3),
+    reparameterisation="separate",
+    speaker=SpeakerPrompt(dimension=8, into="both", every_layer=1, rank=4),
+    frames=FramePrompt(keyed=4),
+)
+SMALL = {"steps": 6, "mixtures_per_batch": 2, "warmup_steps": 2, "validate_every": 3, "save_every": 2}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
+    manifest = make_speech_folder(tmp_path_factory.mktemp("speech"), seconds=1.2)
+    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
+    embedder = PitchEmbedder()
+
+    def scorer(audio, voices):
+        return FrameScores.measure(embedder, audio, (0.4,), 0.2).against(voices)
+
+    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
+    mixing = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0)
+    return MixtureDataset(corpus, texts, embedder.embed, scorer, mixing, seed=1, size=200)
+
+
+def fresh_prompts(config: PromptConfig = PROMPTS) -> SoftPrompts:
+    torch.manual_seed(0)
+    return SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+
+
+def run(folder: Path, data: MixtureDataset, prompts: SoftPrompts, **changes):
+    backbone = tiny_backbone()
+    validate, report = changes.pop("validate", None), changes.pop("report", None)
+    config = TrainConfig(prompts=PROMPTS, objective=ObjectiveConfig(states=0.5, tokens=0.5), **{**SMALL, **changes})
+    together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
+    objective = TargetSpeakerObjective(backbone, config.objective)
+    return train(config, prompts, objective, data, together, folder, validate, report)
+
+
+def test_after_training_every_prompt_tensor_changed_and_no_backbone_tensor(tmp_path, data: MixtureDataset) -> None:
+    backbone = tiny_backbone()
+    before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    prompts = fresh_prompts()
+    untrained = {name: value.clone() for name, value in prompts.named_parameters()}
+    objective = TargetSpeakerObjective(backbone, ObjectiveConfig(states=0.5))
+    config = TrainConfig(prompts=PROMPTS, **SMALL)
+    together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
+    train(config, prompts, objective, data, together, tmp_path)
+    assert [name for name, value in prompts.named_parameters() if torch.equal(value, untrained[name])] == []
+    assert all(torch.equal(value, before[name]) for name, value in backbone.module.state_dict().items())
+
+
+def test_a_killed_run_goes_on_exactly(tmp_path, data: MixtureDataset) -> None:
+    whole = fresh_prompts()
+    run(tmp_path / "whole", data, whole)
+
+    def stop(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 3:
+            raise TrainingStopped
+
+    with pytest.raises(TrainingStopped):
+        run(tmp_path / "killed", data, fresh_prompts(), report=stop)
+    resumed = fresh_prompts()
+    progress = run(tmp_path / "killed", data, resumed)
+    assert progress.step == SMALL["steps"]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_the_loss_falls_and_the_log_says_so(tmp_path, data: MixtureDataset) -> None:
+    class Repeated(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return 200
+
+        def __getitem__(self, index: int):
+            return data[index % 2]
+
+    figures: list[dict[str, float]] = []
+    run(
+        tmp_path,
+        Repeated(),
+        fresh_prompts(),
+        steps=25,
+        learning_rate=0.02,
+        validate=lambda prompts: {"score": float(len(figures))},
+        report=lambda step, steps, seen: figures.append(seen),
+    )
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 26))
+    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    assert {"valid/score", "examples_per_s", "learning_rate"} <= lines[2].keys()
+
+
+def test_accumulated_batches_are_one_step(tmp_path, data: MixtureDataset) -> None:
+    progress = run(tmp_path, data, fresh_prompts(), steps=2, accumulation=3)
+    assert progress.step == 2
+
+
+def test_a_damaged_state_is_refused(tmp_path, data: MixtureDataset) -> None:
+    (tmp_path / STATE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      junk")
+    with pytest.raises(PromptDamaged, match="start anew"):
+        run(tmp_path, data, fresh_prompts())
+
+
+def test_no_state_is_half_written_when_the_disk_fails(tmp_path, data: MixtureDataset, monkeypatch) -> None:
+    run(tmp_path, data, fresh_prompts(), steps=2)
+    good = (tmp_path / STATE).read_bytes()
+
+    def fail(*args, **kwargs) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("softspoken.training.state.os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        run(tmp_path, data, fresh_prompts(), steps=4)
+    assert (tmp_path / STATE).read_bytes() == good
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = TrainConfig(steps=100, warmup_steps=10, learning_rate=1.0, final_rate=0.1)
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_cross_entropy_ignores_what_is_not_to_be_learned() -> None:
+    logits = torch.randn(2, 3, 5)
+    labels = torch.tensor([[1, -100, 2], [-100, -100, -100]])
+    by_hand = -(logits[0, 0].log_softmax(-1)[1] + logits[0, 2].log_softmax(-1)[2]) / 2
+    assert cross_entropy(logits, labels).item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_state_distance_is_zero_for_equal_states_and_ignores_padding() -> None:
+    teacher = torch.randn(2, 6, 4)
+    student = teacher.clone()
+    student[1, 3:] += 100.0
+    lengths = torch.tensor([6, 3])
+    assert state_distance(student, teacher, lengths).item() == 0.0
+    far: Tensor = teacher + teacher.reshape(-1, 4).std() * 1.0
+    assert state_distance(far, teacher, torch.tensor([6, 6])).item() == pytest.approx(1.0, rel=0.3)
+
+
+def test_token_divergence_is_zero_for_equal_and_positive_for_other_distributions() -> None:
+    logits = torch.randn(1, 4, 7)
+    labels = torch.tensor([[1, 2, -100, 3]])
+    assert token_divergence(logits, logits, labels).item() == pytest.approx(0.0, abs=1e-6)
+    assert token_divergence(logits, -logits, labels).item() > 0.1
+
+
+def test_the_contrast_compares_the_voices_of_one_mixture(data: MixtureDataset) -> None:
+    backbone = tiny_backbone()
+    batches = [collate([data[0], data[1]], backbone.tokens, 40)]
+    objective = TargetSpeakerObjective(backbone, ObjectiveConfig())
+    deaf = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=None)
+    figures = voice_contrast(objective, fresh_prompts(deaf), deaf, batches)
+    assert figures["gap"] == pytest.approx(0.0, abs=1e-6)
+    listening = voice_contrast(objective, fresh_prompts(), PROMPTS, batches)
+    assert listening["gap"] != 0.0
+    assert np.isfinite(listening["right_voice"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("steps = ", "not TOML"),
+        ("stepz = 3", "stepz"),
+        ("steps = 0", "steps"),
+        ("[prompts]\nplacement = 'x'", "placement"),
+    ],
+)
+def test_a_bad_recipe_is_one_clear_line(tmp_path, text: str, said: str) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_recipe(recipe)
+    assert "\n" not in str(caught.value)
