@@ -1,0 +1,134 @@
+"""`softspoken speaker`: enrol voices, look at them, rename, remove, take them elsewhere."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from softspoken.speakers import Enrolment, EnrolmentStore
+
+app = typer.Typer(name="speaker", help="Voices: enrol, list, show, rename, remove, export.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The name of an enrolled voice.")]
+Store = Annotated[
+    Path | None, typer.Option("--store", help="File of voices [default: voices.db in the user's data folder].")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace a voice of the same name.")]
+
+
+@app.command("enrol")
+def enrol(
+    name: Annotated[str, typer.Argument(help="What to call the voice.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of that voice alone.")],
+    start_s: Annotated[float | None, typer.Option("--from", help="Use each file from this second on.")] = None,
+    end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
+    replace: Replace = False,
+    embedder: Annotated[
+        str, typer.Option(help="ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx.")
+    ] = "ge2e",
+    store: Store = None,
+) -> None:
+    """Learn a voice from clips with at least 3 s of speech each; 10 s or more is better."""
+    from softspoken.speakers import Clip, load_embedder
+
+    clips = [Clip(file, start_s, end_s) for file in files]
+    opened = _open(store)
+    enrolment = opened.enrol(name, clips, load_embedder(embedder), replace=replace)
+    for warning in enrolment.warnings:
+        typer.echo(f"softspoken: warning: {warning}", err=True)
+    count = "one clip" if len(clips) == 1 else f"{len(clips)} clips"
+    typer.echo(f"enrolled '{enrolment.name}' from {enrolment.speech_s:.1f} s of speech in {count}", err=True)
+
+
+@app.command("list")
+def list_voices(as_json: AsJson = False, store: Store = None) -> None:
+    """All enrolled voices, one a line."""
+    opened = _open(store)
+    voices = opened.list()
+    if as_json:
+        typer.echo(json.dumps([_record(voice) for voice in voices], indent=2, ensure_ascii=False))
+        return
+    if not voices:
+        typer.echo(f"no voices in {opened.path}; enrol one: softspoken speaker enrol NAME FILE", err=True)
+        return
+    width = max(len("NAME"), *(len(voice.name) for voice in voices))
+    typer.echo(f"{'NAME'.ljust(width)}  SPEECH   ENROLLED    EMBEDDER")
+    for voice in voices:
+        typer.echo(f"{voice.name.ljust(width)}  {voice.speech_s:5.1f} s  {voice.created[:10]}  {voice.embedder}")
+
+
+@app.command("show")
+def show(name: Name, as_json: AsJson = False, store: Store = None) -> None:
+    """What is kept of one voice."""
+    record = _record(_open(store).get(name))
+    if as_json:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    for key, value in record.items():
+        lines = value if isinstance(value, list) else [f"{value:.1f}" if isinstance(value, float) else value]
+        for line in lines:
+            typer.echo(f"{key.replace('_', ' '):10} {line}")
+
+
+@app.command("rename")
+def rename(name: Name, new_name: Annotated[str, typer.Argument(help="Its new name.")], store: Store = None) -> None:
+    """Give a voice another name."""
+    _open(store).rename(name, new_name)
+    typer.echo(f"renamed '{name}' to '{new_name}'", err=True)
+
+
+@app.command("remove")
+def remove(name: Name, store: Store = None) -> None:
+    """Forget a voice."""
+    _open(store).delete(name)
+    typer.echo(f"removed '{name}'", err=True)
+
+
+@app.command("export")
+def export(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which voices; all by default.")
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Print voices as JSON, vectors included: softspoken speaker export > voices.json"""
+    typer.echo(_open(store).export(names or None))
+
+
+@app.command("import")
+def import_voices(
+    file: Annotated[Path, typer.Argument(help="JSON that `export` printed.")],
+    replace: Replace = False,
+    store: Store = None,
+) -> None:
+    """Take in exported voices, all or none."""
+    from softspoken.errors import EnrolmentError
+
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnrolmentError(f"cannot read '{file}' ({type(error).__name__}): name a file made by export") from None
+    taken_in = _open(store).import_json(text, replace=replace)
+    typer.echo(f"took in {', '.join(voice.name for voice in taken_in) or 'no voices'}", err=True)
+
+
+def _open(store: Path | None) -> "EnrolmentStore":
+    from softspoken.speakers import EnrolmentStore
+
+    return EnrolmentStore(store)
+
+
+def _record(voice: "Enrolment") -> dict[str, Any]:
+    """What is shown of a voice: everything but the numbers of its vector."""
+    return {
+        "name": voice.name,
+        "embedder": voice.embedder,
+        "dimension": len(voice.vector),
+        "speech_s": round(voice.speech_s, 2),
+        "created": voice.created,
+        "sources": list(voice.sources),
+        "warnings": list(voice.warnings),
+    }

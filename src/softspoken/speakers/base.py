@@ -1,0 +1,86 @@
+"""What every speaker embedder offers: one unit vector a recording, and one a short window of it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.errors import AudioError, ConfigError
+
+Waveform = Float32[np.ndarray, " samples"]
+Vector = Float32[np.ndarray, " S"]
+Vectors = Float32[np.ndarray, "W S"]
+Seconds = Float32[np.ndarray, " W"]
+
+_BATCH = 64
+_SHORTEST_S = 0.1
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Short windows for "who speaks when": 1.6 s is what the GE2E encoder was trained on."""
+
+    window_s: float = 1.6
+    hop_s: float = 0.24
+    frame_rate_hz: float = 50.0
+
+
+class SpeakerEmbedder(ABC):
+    """A frozen model from a voice to a unit vector of `dimension` numbers. Audio is 16 kHz mono float32."""
+
+    name: str
+    dimension: int
+    # Below this cosine between its two halves, a clip is taken to hold two voices; None where nobody has measured it.
+    two_voices_below: float | None = None
+
+    @abstractmethod
+    def embed(self, audio: Waveform) -> Vector:
+        """The voice of the whole recording as a unit vector [S]. AudioError for audio under 0.1 s."""
+
+    def embed_windows(
+        self, audio: Waveform, window_s: float = Windows.window_s, hop_s: float = Windows.hop_s
+    ) -> tuple[Vectors, Seconds]:
+        """Unit vectors [W, S] of windows of `window_s` seconds, and where each starts in seconds [W].
+
+        Every sample lies in some window: the last window is moved back to end with the audio. Audio shorter than a
+        window is one window. No window is padded, for silence beside a voice shifts its vector.
+        """
+        audio = checked(audio)
+        window = round(window_s * SAMPLE_RATE_HZ)
+        starts = window_starts(len(audio), window, round(hop_s * SAMPLE_RATE_HZ))
+        batches = [starts[i : i + _BATCH] for i in range(0, len(starts), _BATCH)]
+        vectors = [self.embed_batch(np.stack([audio[s : s + window] for s in batch])) for batch in batches]
+        return np.concatenate(vectors), (starts / SAMPLE_RATE_HZ).astype(np.float32)
+
+    def embed_batch(self, audio: Float32[np.ndarray, "B samples"]) -> Float32[np.ndarray, "B S"]:
+        """Unit vectors of recordings of equal length; embedders that can do them together override this."""
+        return np.stack([self.embed(row) for row in audio])
+
+
+def window_starts(length: int, window: int, hop: int) -> np.ndarray:
+    """First positions [W] of windows over `length` positions; the last window is moved back to end at the end."""
+    if window < 1 or hop < 1:
+        raise ConfigError(f"window of {window} and hop of {hop} positions: expected at least one each; lengthen them")
+    starts = np.arange(0, max(length - window, 0) + 1, hop)
+    return starts if starts[-1] + window >= length else np.append(starts, length - window)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length one, as float32; a row of zeros stays zero."""
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: np.ndarray = (vectors / np.maximum(norm, 1e-12)).astype(np.float32)
+    return scaled
+
+
+def checked(audio: np.ndarray) -> np.ndarray:
+    """The audio itself; AudioError when it is too short to hold a voice or not finite."""
+    if len(audio) < _SHORTEST_S * SAMPLE_RATE_HZ:
+        length_s = len(audio) / SAMPLE_RATE_HZ
+        raise AudioError(
+            f"{length_s:.3f} s of audio for a speaker vector: expected at least {_SHORTEST_S} s; give more"
+        )
+    if not np.isfinite(audio).all():
+        raise AudioError("audio for a speaker vector holds NaN or infinite samples: export it again")
+    return audio

@@ -1,0 +1,192 @@
+"""Enrolled voices on disk: one SQLite file, safe with several processes, exported and imported as JSON.
+
+A voice is kept as its unit vector, never as sound. The file is readable by its owner alone.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from softspoken.errors import EnrolmentError, SpeakerNotFound
+from softspoken.speakers.base import SpeakerEmbedder
+from softspoken.speakers.enrolment import ClipLike, Enrolment, checked_name, close_names, enrol, from_json, to_json
+
+HOME_VARIABLE = "SOFTSPOKEN_HOME"
+SCHEMA_VERSION = 1
+_WAIT_S = 30.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS voices (
+    name TEXT PRIMARY KEY,
+    embedder TEXT NOT NULL,
+    dimension INTEGER NOT NULL CHECK (dimension > 0),
+    vector BLOB NOT NULL CHECK (length(vector) = 4 * dimension),
+    speech_s REAL NOT NULL,
+    created TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    warnings TEXT NOT NULL
+)
+"""
+_COLUMNS = "name, embedder, dimension, vector, speech_s, created, sources, warnings"
+
+# Inside the class, `list` is a method.
+Voices = list[Enrolment]
+Names = list[str]
+
+
+def default_store_path() -> Path:
+    """`voices.db` in $SOFTSPOKEN_HOME, or in the platform's folder for a user's data."""
+    home = os.environ.get(HOME_VARIABLE, "")
+    return (Path(home).expanduser() if home else Path(platformdirs.user_data_dir("softspoken"))) / "voices.db"
+
+
+class EnrolmentStore:
+    """Voices by name. Every call opens the file, does its work in one transaction, and closes it."""
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        """The file is made by the first enrolment; reading a store that is not there yet finds no voices."""
+        self.path = default_store_path() if path is None else Path(path)
+
+    def enrol(
+        self, name: str, clips: Sequence[ClipLike], embedder: SpeakerEmbedder, *, replace: bool = False
+    ) -> Enrolment:
+        """Make a voice from clips and keep it under `name`.
+
+        Nothing is written unless every clip passes its checks. Raises AudioError or EnrolmentError for a clip that
+        cannot be used, EnrolmentError for a name that is taken (unless `replace`) or not possible.
+        """
+        # Both are looked at before the work, so that a taken name costs no time, and again when writing.
+        if not replace and checked_name(name) in self._names():
+            raise _taken(name)
+        enrolment = enrol(name, clips, embedder, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        self.add([enrolment], replace=replace)
+        return enrolment
+
+    def add(self, enrolments: Sequence[Enrolment], *, replace: bool = False) -> None:
+        """Keep ready-made enrolments, all or none. EnrolmentError when a name is taken (unless `replace`)."""
+        verb = "INSERT OR REPLACE" if replace else "INSERT"
+        with self._writing() as database:
+            for enrolment in enrolments:
+                try:
+                    database.execute(
+                        f"{verb} INTO voices ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _row(enrolment)
+                    )
+                except sqlite3.IntegrityError:
+                    raise _taken(enrolment.name) from None
+
+    def get(self, name: str) -> Enrolment:
+        """SpeakerNotFound, with the names that come close, when there is none."""
+        for enrolment in self._select("WHERE name = ?", checked_name(name)):
+            return enrolment
+        raise self._not_found(name)
+
+    def list(self) -> Voices:
+        """All voices, by name."""
+        return sorted(self._select(""), key=lambda enrolment: enrolment.name.casefold())
+
+    def rename(self, name: str, new_name: str) -> None:
+        """SpeakerNotFound for `name`, EnrolmentError when `new_name` is taken."""
+        with self._writing() as database:
+            try:
+                changed = database.execute(
+                    "UPDATE voices SET name = ? WHERE name = ?", (checked_name(new_name), checked_name(name))
+                )
+            except sqlite3.IntegrityError:
+                raise _taken(new_name) from None
+            if changed.rowcount == 0:
+                raise self._not_found(name)
+
+    def delete(self, name: str) -> None:
+        """SpeakerNotFound when there is none."""
+        with self._writing() as database:
+            if database.execute("DELETE FROM voices WHERE name = ?", (checked_name(name),)).rowcount == 0:
+                raise self._not_found(name)
+
+    def export(self, names: Sequence[str] | None = None) -> str:
+        """JSON of the named voices, or of all, vectors included; `import_json` reads it."""
+        return to_json(self.list() if names is None else [self.get(name) for name in names])
+
+    def import_json(self, text: str, *, replace: bool = False) -> Voices:
+        """Keep the voices of an export, all or none. EnrolmentError when the text is not one, or a name is taken."""
+        enrolments = from_json(text)
+        self.add(enrolments, replace=replace)
+        return enrolments
+
+    def _names(self) -> Names:
+        return [enrolment.name for enrolment in self._select("")]
+
+    def _not_found(self, name: str) -> SpeakerNotFound:
+        return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self._names())}")
+
+    def _select(self, condition: str, *values: str) -> Voices:
+        if not self.path.exists():
+            return []
+        with self._open() as database:
+            rows = database.execute(f"SELECT {_COLUMNS} FROM voices {condition}", values).fetchall()
+        return [_enrolment(row, self.path) for row in rows]
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One immediate transaction: a second writer waits, and an error leaves everything as it was."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # A voice is personal: sqlite would make the file readable for everybody.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            reason = error.strerror
+            raise EnrolmentError(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from None
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.execute(_TABLE)
+                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            database = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+            try:
+                version = database.execute("PRAGMA user_version").fetchone()[0]
+                if version > SCHEMA_VERSION:
+                    raise EnrolmentError(
+                        f"{self.path} has format {version}, this program knows {SCHEMA_VERSION}: update it"
+                    )
+                if version == 0:  # made this moment by another process, or empty
+                    database.execute(_TABLE)
+                yield database
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise EnrolmentError(
+                f"cannot use the voices in {self.path}: {error}; move the file away, or name another"
+            ) from error
+
+
+def _taken(name: str) -> EnrolmentError:
+    return EnrolmentError(f"a voice '{name}' is enrolled already: choose another name, or replace it with --replace")
+
+
+def _row(enrolment: Enrolment) -> tuple[object, ...]:
+    vector = np.ascontiguousarray(enrolment.vector, "<f4")
+    sources, warnings = json.dumps(enrolment.sources), json.dumps(enrolment.warnings)
+    kept = (enrolment.name, enrolment.embedder, len(vector), vector.tobytes(), enrolment.speech_s)
+    return (*kept, enrolment.created, sources, warnings)
+
+
+def _enrolment(row: tuple[str, str, int, bytes, float, str, str, str], path: Path) -> Enrolment:
+    name, embedder, dimension, blob, speech_s, created, sources, warnings = row
+    vector = np.frombuffer(blob, "<f4").astype(np.float32)
+    if len(vector) != dimension or not np.isfinite(vector).all():
+        raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
+    return Enrolment(name, embedder, vector, speech_s, created, tuple(json.loads(sources)), tuple(json.loads(warnings)))

@@ -1,0 +1,118 @@
+"""`softspoken speaker`: what a user types, sees, and gets when something is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+from voices import PitchEmbedder, voice
+
+import softspoken.speakers
+from softspoken.audio import write_wav
+from softspoken.cli.speaker import app
+from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SOFTSPOKEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(softspoken.speakers, "load_embedder", lambda reference: PitchEmbedder())
+    write_wav(tmp_path / "anna.wav", voice(6, 300))
+    write_wav(tmp_path / "bob.wav", voice(6, 1500))
+    return tmp_path
+
+
+def typed(*words: object) -> Result:
+    """Run; an unexpected end is the test's own failure."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def listed() -> list[dict[str, object]]:
+    voices: list[dict[str, object]] = json.loads(typed("list", "--json").stdout)
+    return voices
+
+
+def test_the_life_of_a_voice(home: Path) -> None:
+    enrolled = typed("enrol", "Anna", home / "anna.wav", home / "anna.wav", "--from", 1, "--to", 5)
+    assert enrolled.exit_code == 0
+    assert enrolled.stdout == ""
+    assert "enrolled 'Anna' from 8.0 s of speech in 2 clips" in enrolled.stderr
+    typed("enrol", "Bob", home / "bob.wav")
+    assert [row["name"] for row in listed()] == ["Anna", "Bob"]
+    table = typed("list").stdout.splitlines()
+    assert [line.split()[0] for line in table] == ["NAME", "Anna", "Bob"]
+    shown = json.loads(typed("show", "Anna", "--json").stdout)
+    assert shown["dimension"] == 8
+    assert len(shown["sources"]) == 2
+    assert "1 s to 5 s" in typed("show", "Anna").stdout
+    typed("rename", "Anna", "Hanna")
+    typed("remove", "Bob")
+    assert [row["name"] for row in listed()] == ["Hanna"]
+
+
+def test_export_and_import(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    typed("enrol", "Bob", home / "bob.wav")
+    (home / "voices.json").write_text(typed("export").stdout, "utf-8")
+    typed("import", home / "voices.json", "--store", home / "other.db")
+    assert typed("export", "--store", home / "other.db").stdout == typed("export").stdout
+    assert [one["name"] for one in json.loads(typed("export", "Bob").stdout)["voices"]] == ["Bob"]
+    with pytest.raises(EnrolmentError, match="enrolled already"):
+        typed("import", home / "voices.json")
+    typed("import", home / "voices.json", "--replace")
+    with pytest.raises(EnrolmentError, match="cannot read"):
+        typed("import", home / "nowhere.json")
+
+
+def test_two_voices_are_said(home: Path) -> None:
+    import numpy as np
+
+    write_wav(home / "both.wav", np.concatenate([voice(5, 300), voice(5, 1500)]))
+    result = typed("enrol", "both", home / "both.wav")
+    assert result.exit_code == 0
+    assert "warning: " in result.stderr
+    assert "two voices" in result.stderr
+    assert [row["name"] for row in listed()] == ["both"]
+
+
+def test_no_voices_yet(home: Path) -> None:
+    result = typed("list")
+    assert result.stdout == ""
+    assert "enrol one" in result.stderr
+    assert listed() == []
+    assert not (home / "home").exists()
+
+
+def test_what_goes_wrong_leaves_no_trace(home: Path) -> None:
+    write_wav(home / "short.wav", voice(1))
+    with pytest.raises(EnrolmentError, match="expected at least 3 s"):
+        typed("enrol", "Anna", home / "anna.wav", home / "short.wav")
+    with pytest.raises(AudioError, match="does not exist"):
+        typed("enrol", "Anna", home / "nowhere.wav")
+    with pytest.raises(SpeakerNotFound):
+        typed("remove", "Anna")
+    assert listed() == []
+
+
+def test_replace(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    with pytest.raises(EnrolmentError, match="--replace"):
+        typed("enrol", "Anna", home / "bob.wav")
+    typed("enrol", "Anna", home / "bob.wav", "--replace")
+    assert "bob.wav" in str(listed()[0]["sources"])
+
+
+def test_looking_at_voices_does_not_load_torch(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    code = (
+        "import sys; from softspoken.cli.speaker import app; app(['list'], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Anna" in result.stdout

@@ -1,0 +1,236 @@
+"""Voices survive; two processes do not hurt each other; nothing half-written; close names are offered."""
+
+import json
+import multiprocessing
+import sqlite3
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from voices import PitchEmbedder, voice
+
+from softspoken.audio import write_wav
+from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
+from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
+from softspoken.speakers.store import default_store_path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EnrolmentStore:
+    return EnrolmentStore(tmp_path / "home" / "voices.db")
+
+
+def made(name: str, embedder: str = "pitch") -> Enrolment:
+    vector = np.zeros(8, np.float32)
+    vector[len(name) % 8] = 1.0
+    return Enrolment(name, embedder, vector, 5.0, "2026-01-01T00:00:00+00:00", ("a.wav",))
+
+
+def test_enrol_and_get(store: EnrolmentStore, tmp_path: Path) -> None:
+    write_wav(tmp_path / "anna.wav", voice(6, 300))
+    enrolled = store.enrol("Anna", [Clip(tmp_path / "anna.wav", 1.0, 5.0)], PitchEmbedder())
+    kept = EnrolmentStore(store.path).get("Anna")
+    np.testing.assert_array_equal(kept.vector, enrolled.vector)
+    assert (kept.name, kept.embedder, kept.sources) == ("Anna", "pitch", (f"{tmp_path / 'anna.wav'} (1 s to 5 s)",))
+    assert kept.speech_s == pytest.approx(4.0, abs=0.1)
+    assert kept.created.endswith("+00:00")
+    assert kept.vector @ PitchEmbedder().embed(voice(4, 300, seed=3)) > 0.95
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+
+
+def test_clips_count_by_their_speech(store: EnrolmentStore) -> None:
+    embedder, long, short = PitchEmbedder(), voice(12, 300), voice(4, 1500)
+    kept = store.enrol("both", [long, short], embedder)
+    mean = 12 * embedder.embed(long) + 4 * embedder.embed(short)
+    np.testing.assert_allclose(kept.vector, mean / np.linalg.norm(mean), atol=0.01)
+    assert kept.speech_s == pytest.approx(16, abs=0.2)
+
+
+def test_a_name_is_taken_once(store: EnrolmentStore) -> None:
+    first = store.enrol("Anna", [voice(4, 300)], PitchEmbedder())
+    with pytest.raises(EnrolmentError, match=r"'Anna' is enrolled already.*--replace"):
+        store.enrol("Anna", [voice(4, 1500)], PitchEmbedder())
+    np.testing.assert_array_equal(store.get("Anna").vector, first.vector)
+    second = store.enrol("Anna", [voice(4, 1500)], PitchEmbedder(), replace=True)
+    np.testing.assert_array_equal(store.get("Anna").vector, second.vector)
+    assert len(store.list()) == 1
+
+
+def test_a_bad_clip_writes_nothing(store: EnrolmentStore, tmp_path: Path) -> None:
+    with pytest.raises(EnrolmentError, match="expected at least 3 s"):
+        store.enrol("Anna", [voice(6), voice(1)], PitchEmbedder())
+    with pytest.raises(AudioError, match="does not exist"):
+        store.enrol("Anna", [tmp_path / "missing.wav"], PitchEmbedder())
+    with pytest.raises(EnrolmentError, match="no clip"):
+        store.enrol("Anna", [], PitchEmbedder())
+    assert not store.path.exists()
+    assert store.list() == []
+    assert not store.path.exists()
+
+
+def test_names_close_to_it(store: EnrolmentStore) -> None:
+    with pytest.raises(SpeakerNotFound, match="none is enrolled yet"):
+        store.get("Anna")
+    store.add([made("Anna"), made("Annette"), made("Bob")])
+    with pytest.raises(SpeakerNotFound, match="close to it: Anna"):
+        store.get("ana")
+    with pytest.raises(SpeakerNotFound, match="enrolled are: Anna, Annette, Bob"):
+        store.get("Zoltán")
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a/b", "..\\x", "a\nb", "x" * 65, "\x00"])
+def test_impossible_names(store: EnrolmentStore, name: str) -> None:
+    with pytest.raises(EnrolmentError, match="cannot name a voice") as error:
+        store.enrol(name, [voice(4)], PitchEmbedder())
+    assert "\n" not in str(error.value)
+
+
+def test_one_name_in_two_unicode_forms(store: EnrolmentStore) -> None:
+    store.enrol("Jose\u0301", [voice(4)], PitchEmbedder())
+    assert store.get("Jos\u00e9").name == "Jos\u00e9"
+    assert store.get(" Jos\u00e9 ").name == "Jos\u00e9"
+
+
+def test_rename_and_delete(store: EnrolmentStore) -> None:
+    store.add([made("Anna"), made("Bob")])
+    store.rename("Anna", "Hanna")
+    assert [kept.name for kept in store.list()] == ["Bob", "Hanna"]
+    with pytest.raises(EnrolmentError, match="'Bob' is enrolled already"):
+        store.rename("Hanna", "Bob")
+    with pytest.raises(SpeakerNotFound):
+        store.rename("Anna", "Carl")
+    store.delete("Bob")
+    with pytest.raises(SpeakerNotFound):
+        store.delete("Bob")
+    assert [kept.name for kept in store.list()] == ["Hanna"]
+
+
+def test_export_and_import(store: EnrolmentStore, tmp_path: Path) -> None:
+    store.enrol("Anna", [voice(4, 300)], PitchEmbedder())
+    store.enrol("Bob", [voice(4, 900)], PitchEmbedder())
+    other = EnrolmentStore(tmp_path / "other.db")
+    assert [taken.name for taken in other.import_json(store.export())] == ["Anna", "Bob"]
+    for mine, theirs in zip(store.list(), other.list(), strict=True):
+        np.testing.assert_array_equal(mine.vector, theirs.vector)
+        assert (mine.name, mine.sources, mine.created) == (theirs.name, theirs.sources, theirs.created)
+    assert [voice["name"] for voice in json.loads(store.export(["Bob"]))["voices"]] == ["Bob"]
+
+
+def test_import_is_all_or_nothing(store: EnrolmentStore, tmp_path: Path) -> None:
+    store.add([made("Anna"), made("Bob")])
+    other = EnrolmentStore(tmp_path / "other.db")
+    other.add([made("Bob")])
+    with pytest.raises(EnrolmentError, match="'Bob' is enrolled already"):
+        other.import_json(store.export())
+    assert [kept.name for kept in other.list()] == ["Bob"]
+    other.import_json(store.export(), replace=True)
+    assert [kept.name for kept in other.list()] == ["Anna", "Bob"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(format="other"), "in format 'other'"),
+        (lambda c: c.update(version=2), "version 2"),
+        (lambda c: c["voices"][0].pop("vector"), "voice 1 of the export is incomplete"),
+        (lambda c: c["voices"][0]["vector"].__setitem__(0, float("nan")), "no unit vector"),
+        (lambda c: c["voices"][0].update(vector=[1.0, 1.0]), "no unit vector"),
+        (lambda c: c["voices"][0].update(name="a/b"), "cannot name a voice"),
+        (lambda c: c.pop("voices"), "not an export of voices"),
+    ],
+)
+def test_a_broken_export(store: EnrolmentStore, change: object, message: str) -> None:
+    store.add([made("Anna")])
+    content = json.loads(store.export())
+    change(content)  # type: ignore[operator]
+    with pytest.raises(EnrolmentError, match=message):
+        store.import_json(json.dumps(content), replace=True)
+    np.testing.assert_array_equal(store.get("Anna").vector, made("Anna").vector)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "12", "not json"])
+def test_no_export_at_all(store: EnrolmentStore, text: str) -> None:
+    with pytest.raises(EnrolmentError, match="not an export of voices"):
+        store.import_json(text)
+
+
+def _add_many(path: Path, start: int) -> None:
+    for index in range(start, start + 20):
+        EnrolmentStore(path).add([made(f"voice {index}")])
+
+
+def test_two_processes_lose_nothing(store: EnrolmentStore) -> None:
+    context = multiprocessing.get_context("spawn" if multiprocessing.get_start_method() == "spawn" else "fork")
+    workers = [context.Process(target=_add_many, args=(store.path, start)) for start in (0, 100)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert len(store.list()) == 40
+
+
+def test_a_store_of_the_future_and_a_file_that_is_none(store: EnrolmentStore, tmp_path: Path) -> None:
+    store.add([made("Anna")])
+    with sqlite3.connect(store.path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(EnrolmentError, match=r"format 99.*update"):
+        store.list()
+    (tmp_path / "text.db").write_text("this is no database, whatever its name says\n" * 50)
+    before = (tmp_path / "text.db").read_bytes()
+    for action in (lambda s: s.list(), lambda s: s.add([made("Anna")])):
+        with pytest.raises(EnrolmentError, match="cannot use the voices"):
+            action(EnrolmentStore(tmp_path / "text.db"))
+    assert (tmp_path / "text.db").read_bytes() == before
+
+
+def test_a_vector_of_the_wrong_size_cannot_be_kept(store: EnrolmentStore) -> None:
+    store.add([made("Anna")])
+    with sqlite3.connect(store.path) as database, pytest.raises(sqlite3.IntegrityError):
+        database.execute("UPDATE voices SET vector = ?", (b"1234",))
+    with sqlite3.connect(store.path) as database:
+        database.execute("UPDATE voices SET vector = ?", (np.full(8, np.nan, "<f4").tobytes(),))
+    with pytest.raises(EnrolmentError, match=r"'Anna' .* is damaged"):
+        store.get("Anna")
+
+
+def test_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTSPOKEN_HOME", str(tmp_path / "mine"))
+    assert default_store_path() == tmp_path / "mine" / "voices.db"
+    monkeypatch.delenv("SOFTSPOKEN_HOME")
+    assert default_store_path().name == "voices.db"
+    assert "softspoken" in str(default_store_path())
+
+
+def test_resolve_a_name_or_a_clip(store: EnrolmentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    embedder = PitchEmbedder()
+    enrolled = store.enrol("Anna", [voice(4, 300)], embedder)
+    write_wav(tmp_path / "clip.wav", voice(4, 1500))
+    write_wav(tmp_path / "Anna", voice(4, 1500))
+    assert resolve_voice("Anna", store, embedder).sources == enrolled.sources
+    for reference in ("clip.wav", "./clip.wav", str(tmp_path / "clip.wav"), "./Anna"):
+        clip = resolve_voice(reference, store, embedder)
+        assert clip.vector @ enrolled.vector < 0.5
+    assert [kept.name for kept in store.list()] == ["Anna"]
+    with pytest.raises(SpeakerNotFound, match="close to it: Anna"):
+        resolve_voice("Hanna", store, embedder)
+    with pytest.raises(AudioError, match="does not exist"):
+        resolve_voice("other.wav", store, embedder)
+
+
+def test_a_clip_whose_name_could_not_name_a_voice(
+    store: EnrolmentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"{'long ' * 30}.wav"
+    write_wav(tmp_path / name, voice(4))
+    for reference in (name, str(tmp_path / name)):
+        assert resolve_voice(reference, store, PitchEmbedder()).embedder == "pitch"
+
+
+def test_a_voice_of_another_embedder(store: EnrolmentStore) -> None:
+    store.add([made("Anna", embedder="ge2e")])
+    with pytest.raises(EnrolmentError, match="enrolled with the embedder 'ge2e', but 'pitch' is needed"):
+        resolve_voice("Anna", store, PitchEmbedder())
