@@ -1,0 +1,146 @@
+"""Prompts of every kind, and what it takes to run a tiny backbone under them."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny import LAYERS, WIDTH, tone
+from torch import Tensor
+
+from softspoken.backbones import Encoded, Features, WhisperBackbone
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
+
+S = 8
+VOICE = SpeakerPrompt(dimension=S)
+PARTS = StackPrompt(length=3)
+
+CONFIGS = {
+    "deep": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE),
+    "input": PromptConfig(
+        encoder=StackPrompt(length=3, depth="input"), decoder=StackPrompt(length=2, depth="input"), speaker=VOICE
+    ),
+    "shifted": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, placement="shifted"),
+    "shifted, shared": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=VOICE, placement="shifted", reparameterisation="shared"
+    ),
+    "separate": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, reparameterisation="separate"),
+    "encoder alone": PromptConfig(encoder=PARTS, decoder=None, speaker=None),
+    "decoder alone": PromptConfig(encoder=None, decoder=PARTS, speaker=None),
+    "voice into the decoder": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="decoder")
+    ),
+    "voice into both": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="both")),
+    "voice alone": PromptConfig(encoder=None, decoder=None, speaker=SpeakerPrompt(dimension=S, into="both")),
+    "voice in every layer": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="both", every_layer=2, rank=4)
+    ),
+    "voice in every layer, shifted, input": PromptConfig(
+        encoder=PARTS, decoder=None, placement="shifted", speaker=SpeakerPrompt(dimension=S, every_layer=1, rank=4)
+    ),
+    "frames": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt()),
+    "frames alone": PromptConfig(encoder=None, decoder=None, speaker=None, frames=FramePrompt()),
+    "frames, keyed": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4)),
+    "frames, keyed, shifted": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4), placement="shifted"
+    ),
+}
+
+
+def hook_count(backbone: WhisperBackbone) -> int:
+    modules = [backbone.module, backbone.frontend, *(stack for stack in backbone.stacks.values())]
+    every = set(itertools.chain.from_iterable(module.modules() for module in modules))
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in every)
+
+
+def trained(config: PromptConfig, seed: int = 1) -> SoftPrompts:
+    """Prompts with no tensor left at its initial zeros, large enough to matter."""
+    generator = torch.Generator().manual_seed(seed)
+    prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    with torch.no_grad():
+        for parameter in prompts.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    return prompts.eval()
+
+
+def voices(config: PromptConfig, count: int, seed: int = 2) -> Tensor | None:
+    if config.speaker is None:
+        return None
+    return torch.randn(count, S, generator=torch.Generator().manual_seed(seed))
+
+
+def activities(config: PromptConfig, count: int, frames: int = 60) -> Tensor | None:
+    if config.frames is None:
+        return None
+    return torch.rand(count, frames, generator=torch.Generator().manual_seed(3))
+
+
+def heard(backbone: WhisperBackbone, *seconds: float) -> Features:
+    return backbone.features([tone(length, seed) for seed, length in enumerate(seconds)])
+
+
+def some_tokens(backbone: WhisperBackbone, rows: int = 1) -> Tensor:
+    return torch.tensor([backbone.tokens.start() + backbone.tokens.encode(" one two")] * rows)
+
+
+@torch.no_grad()
+def run(
+    backbone: WhisperBackbone,
+    prompts: object,
+    features: Features,
+    voice: Tensor | None = None,
+    activity: Tensor | None = None,
+) -> tuple[Encoded, Tensor]:
+    """Encoder output and logits inside the prompts."""
+    with inject(backbone, prompts, speaker=voice, activity=activity):
+        encoded = backbone.encode(features)
+        return encoded, backbone.decode(some_tokens(backbone, features.mel.shape[0]), encoded)
+
+
+@torch.no_grad()
+def run_plain(backbone: WhisperBackbone, features: Features) -> tuple[Encoded, Tensor]:
+    encoded = backbone.encode(features)
+    return encoded, backbone.decode(some_tokens(backbone, features.mel.shape[0]), encoded)
+
+
+def row(value: Tensor | None, index: int) -> Tensor | None:
+    return None if value is None else value[index : index + 1]
+
+
+# Stored prompts
+
+STORED_CONFIG = PromptConfig(
+    encoder=StackPrompt(length=3),
+    decoder=StackPrompt(length=2),
+    reparameterisation="separate",
+    speaker=SpeakerPrompt(dimension=8, every_layer=1, rank=2),
+    frames=FramePrompt(keyed=2),
+)
+FACTS: dict[str, Any] = {
+    "embedder": "ge2e",
+    "window": "30s",
+    "timestamps": False,
+    "silence_threshold": 0.25,
+    "training": {"steps": 12, "data": "some speech"},
+    "results": [{"method": "plain", "WER": 1.2}, {"method": "this prompt", "WER": 0.31, "note": "a | b"}],
+}
+
+
+def prompts_of(config: PromptConfig = STORED_CONFIG, seed: int = 1) -> SoftPrompts:
+    generator = torch.Generator().manual_seed(seed)
+    prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    with torch.no_grad():
+        for tensor in prompts.state_dict().values():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    return prompts
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_equal(one: SoftPrompts, other: SoftPrompts) -> None:
+    assert one.config == other.config
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
