@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="speaker", help="Voices: enrol, list, show, rename, remove, export.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The name of an enrolled voice.")]
-Store = Annotated[
-    Path | None, typer.Option("--store", help="File of voices [default: voices.db in the user's data folder].")
-]
+Store = Annotated[Path | None, typer.Option("--store", help="File of voices; by default voices.db in the data folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace a voice of the same name.")]
 
