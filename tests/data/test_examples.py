@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from speech_folder import make_speech_folder
+from tiny import TinyTokenizer
+from voices import PitchEmbedder
 
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import IGNORED, activity, collate
@@ -12,9 +15,6 @@ from softspoken.data.mixing import MixingConfig
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
-from speech_folder import make_speech_folder
-from tiny import TinyTokenizer
-from voices import PitchEmbedder
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_lone_piece_enrols_through_a_changed_crop(tmp_path) -> None:
 
 def test_a_batch_has_labels_one_token_ahead_and_pads_what_is_missing(corpus: Corpus) -> None:
     vocabulary = WhisperTokens(TinyTokenizer(), TinyTokenizer().size)
-    data = dataset(corpus, MixingConfig(talkers={2: 1.0}, silent_probability=1.0))
+    data = dataset(corpus, MixingConfig(talkers={2: 1.0}, silent_probability=1.0, timestamp_probability=0.0))
     batch = collate([data[0], data[1]], vocabulary, max_tokens=50)
     start = vocabulary.start()
     assert len(batch.texts) == batch.tokens.shape[0] == batch.labels.shape[0] == batch.voices.shape[0] == 6
@@ -97,6 +97,20 @@ def test_a_batch_has_labels_one_token_ahead_and_pads_what_is_missing(corpus: Cor
         assert labels[: len(start) - 1] == [IGNORED] * (len(start) - 1)
         assert labels[len(start) - 1 : len(start) + len(wanted)] == [*wanted, vocabulary.end_of_text]
         assert set(labels[len(start) + len(wanted) :]) <= {IGNORED}
+
+
+def test_timestamps_frame_the_words_where_the_target_speaks(corpus: Corpus) -> None:
+    vocabulary = WhisperTokens(TinyTokenizer(), TinyTokenizer().size)
+    mixing = MixingConfig(talkers={1: 1.0}, lead_s=(0.4, 0.4), silent_probability=1.0, timestamp_probability=1.0)
+    batch = collate([dataset(corpus, mixing)[0]], vocabulary, max_tokens=50)
+    present, absent = batch.tokens.tolist()
+    start = vocabulary.start(timestamps=True)
+    assert present[: len(start)] == start
+    assert vocabulary.seconds(present[len(start)]) == pytest.approx(0.4, abs=0.05)
+    last = [token for token in present if token >= vocabulary.timestamp_begin][-1]
+    assert vocabulary.seconds(last) == pytest.approx(0.4 + 2.5, abs=0.1)
+    # Nothing is said, so there is no time to give.
+    assert absent[: len(vocabulary.start())] == vocabulary.start()
 
 
 def test_activity_rises_with_the_score() -> None:

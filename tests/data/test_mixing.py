@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from speech_folder import make_speech_folder
+from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.mixing import MixingConfig, active_power, draw_mixture, mix_at_snr, render, scale_to
 from softspoken.errors import DataError
-from speech_folder import make_speech_folder
-from voices import voice
 
 
 @pytest.fixture(scope="module")

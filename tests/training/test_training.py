@@ -1,13 +1,17 @@
 """Training: only prompts change, a killed run goes on exactly, the losses mean what they say."""
 
 import functools
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from speech_folder import make_speech_folder
+from tiny import LAYERS, WIDTH, tiny_backbone
 from torch import Tensor
+from voices import PitchEmbedder
 
 from softspoken.data.batches import collate
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
@@ -20,9 +24,6 @@ from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
 from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
 from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
-from speech_folder import make_speech_folder
-from tiny import LAYERS, WIDTH, tiny_backbone
-from voices import PitchEmbedder
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),
@@ -146,7 +147,7 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.1, abs=0.01)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_cross_entropy_ignores_what_is_not_to_be_learned() -> None:

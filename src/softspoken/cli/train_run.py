@@ -101,9 +101,9 @@ def development_batches(
     config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone, texts: Any
 ) -> list[Batch]:
     """Two-talker mixtures of the talkers set aside, overlap at least half: pairs of targets, the same in every run."""
-    mixing = config.mixing.model_copy(
-        update={"talkers": {2: 1.0}, "overlap": (0.5, 1.0), "silent_probability": 0.0, "noise_probability": 0.0}
-    )
+    fixed = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0)}
+    never = {"silent_probability": 0.0, "noise_probability": 0.0, "timestamp_probability": 0.0}
+    mixing = config.mixing.model_copy(update=fixed | never)
     corpus = load_corpus(config.data, development=True)
     texts = _texts(config, corpus) if config.data.texts is None else texts
     scorer = scorer_for(embedder, _frames(config))

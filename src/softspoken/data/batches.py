@@ -25,6 +25,8 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> list[int]: ...
 
+    def timestamp(self, seconds: float) -> int: ...
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -61,14 +63,23 @@ def activity(scores: Float[Tensor, "B T"], slope: float, threshold: float) -> Fl
     return torch.sigmoid(slope * (scores - threshold))
 
 
+def _transcript(example: Example, vocabulary: Vocabulary) -> list[int]:
+    if not example.text.strip():
+        return []
+    text = vocabulary.encode(" " + example.text.strip())
+    if example.span_s is None:
+        return text
+    begin_s, end_s = example.span_s
+    return [vocabulary.timestamp(begin_s), *text, vocabulary.timestamp(end_s)]
+
+
 def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int) -> Batch:
     """All targets of some mixtures as one batch. Transcripts longer than `max_tokens` are cut."""
     examples = [example for group in groups for example in group]
-    start = vocabulary.start()
     rows, labels = [], []
     for example in examples:
-        text = vocabulary.encode(" " + example.text.strip()) if example.text.strip() else []
-        text = text[: max_tokens - len(start)]
+        start = vocabulary.start(timestamps=example.span_s is not None)
+        text = _transcript(example, vocabulary)[: max_tokens - len(start)]
         rows.append(torch.tensor(start + text))
         labels.append(torch.tensor([IGNORED] * (len(start) - 1) + [*text, vocabulary.end_of_text]))
     frames = max(example.scores.size for example in examples)

@@ -31,6 +31,8 @@ class MixingConfig(BaseModel):
     lead_s: tuple[float, float] = (0.0, 0.5)
     """Silence in front."""
     max_s: float = 12.0
+    timestamp_probability: float = 0.4
+    """How often a target's transcript begins and ends with timestamps; else it has none."""
     silent_probability: float = 0.15
     """How often a mixture also has a target who is not in it, whose right transcript is empty."""
 
@@ -56,15 +58,30 @@ class Mixture:
     duration_s: float
 
 
-def active_power(waveform: Float[np.ndarray, "N"]) -> float:
-    """Mean square over the frames (20 ms) within `SILENCE_DB` of the loudest; 0 for silence."""
+def frame_power(waveform: Float[np.ndarray, "N"]) -> Float[np.ndarray, "T"]:
+    """Mean square of each 20 ms."""
     size = SAMPLE_RATE_HZ // 50
     usable = waveform[: waveform.size // size * size]
     frames = usable.reshape(-1, size) if usable.size else waveform.reshape(1, -1)
-    power = (frames.astype(np.float64) ** 2).mean(axis=1)
-    if power.size == 0 or power.max() <= 0:
+    power: np.ndarray = (frames.astype(np.float64) ** 2).mean(axis=1)
+    return power
+
+
+def active_power(waveform: Float[np.ndarray, "N"]) -> float:
+    """Mean square over the frames within `SILENCE_DB` of the loudest; 0 for silence."""
+    power = frame_power(waveform)
+    if power.max() <= 0:
         return 0.0
     return float(power[power >= power.max() * 10 ** (SILENCE_DB / 10)].mean())
+
+
+def active_span(waveform: Float[np.ndarray, "N"]) -> tuple[float, float] | None:
+    """Seconds at which the first active frame begins and the last one ends; None for silence."""
+    power = frame_power(waveform)
+    if power.max() <= 0:
+        return None
+    active = np.flatnonzero(power >= power.max() * 10 ** (SILENCE_DB / 10))
+    return active[0] / 50, (active[-1] + 1) / 50
 
 
 def scale_to(waveform: Float[np.ndarray, "N"], power: float) -> Float[np.ndarray, "N"]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Depth = Literal["input", "deep"]
 Placement = Literal["shifted", "unshifted"]
 Reparameterisation = Literal["none", "shared", "separate"]
-SpeakerTarget = Literal["encoder", "decoder", "both"]
+SpeakerTarget = Literal["encoder", "decoder", "both", "frames"]
 
 
 class Frozen(BaseModel):
@@ -31,7 +31,8 @@ class SpeakerPrompt(Frozen):
     dimension: int = Field(default=256, ge=1)
     """Size S of the embedding (GE2E 256, x-vector 512)."""
     into: SpeakerTarget = "encoder"
-    """Which stack gets a `Linear(S, D)` projection in front of its prompt vectors (the paper: the encoder)."""
+    """Which stack gets a `Linear(S, D)` projection in front of its prompt vectors (the paper: the encoder); `frames`:
+    none does, only the keyed frame vectors hear the voice."""
     every_layer: int = Field(default=0, ge=0)
     """Beyond the paper: this many voice vectors overwritten before every layer, from a low-rank projection; 0: none."""
     rank: int = Field(default=16, ge=1)
@@ -77,6 +78,11 @@ class PromptConfig(Frozen):
             raise ValueError("no prompts at all: give 'encoder', 'decoder', 'speaker' or 'frames'")
         if self.frames is not None and self.frames.keyed and self.speaker is None:
             raise ValueError("'frames.keyed' is chosen by the voice; give 'speaker' too")
+        if self.speaker is not None and self.speaker.into == "frames":
+            if self.frames is None or not self.frames.keyed:
+                raise ValueError("speaker.into is 'frames', but there are none that hear a voice; set 'frames.keyed'")
+            if self.speaker.every_layer:
+                raise ValueError("'speaker.every_layer' needs a stack; set speaker.into to 'encoder' or 'both'")
         return self
 
 
