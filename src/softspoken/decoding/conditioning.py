@@ -1,0 +1,88 @@
+"""From a voice to what a prompt needs: its vector, its activity in every frame, and whether it speaks at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from softspoken.errors import EnrolmentError
+from softspoken.prompts.config import FramePrompt
+from softspoken.speakers import (
+    Clip,
+    Enrolment,
+    EnrolmentLimits,
+    EnrolmentStore,
+    FrameScores,
+    SpeakerEmbedder,
+    resolve_voice,
+)
+from softspoken.speakers.enrolment import enrol
+
+FRAME_RATE_HZ = 50
+PRESENCE_S = 1.0
+
+Speaker = Enrolment | str | Path | np.ndarray
+"""Who to follow: an enrolled voice, its name in the store or the path of a clip, or the samples of a clip (16 kHz)."""
+
+_SAMPLES_NAME = "speaker"
+_LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
+"""For samples given by a program, which may know better than to offer a longer clip."""
+
+
+def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedder) -> Enrolment:
+    """The voice that is meant.
+
+    Raises SpeakerNotFound for a text that is neither a name in the store nor a file, AudioError or EnrolmentError for
+    a clip that cannot be used or a voice enrolled with another embedder.
+    """
+    if isinstance(speaker, Enrolment):
+        if speaker.embedder != embedder.name:
+            raise EnrolmentError(
+                f"'{speaker.name}' is enrolled with the embedder '{speaker.embedder}', this prompt needs "
+                f"'{embedder.name}'; enrol the voice again with it"
+            )
+        return speaker
+    if isinstance(speaker, np.ndarray):
+        if speaker.ndim != 1:
+            raise EnrolmentError(
+                f"samples of shape {speaker.shape} as speaker; expected a mono clip at 16 kHz, (samples,)"
+            )
+        return enrol(_SAMPLES_NAME, [Clip(speaker.astype(np.float32))], embedder, limits=_LENIENT)
+    if isinstance(speaker, Path):
+        return enrol(_SAMPLES_NAME, [Clip(speaker)], embedder)
+    return resolve_voice(speaker, store, embedder)
+
+
+@dataclass(frozen=True)
+class Target:
+    """K voices and how much a window sounds like each."""
+
+    scores: Float32[np.ndarray, "K frames"]
+    """Raw cosine in every frame of 20 ms."""
+    presence: tuple[float, ...]
+
+
+def listen(embedder: SpeakerEmbedder, audio: Float[np.ndarray, " N"], vectors: Float32[np.ndarray, "K S"]) -> Target:
+    """Compare a window with K voices; its own vectors are made once for all of them."""
+    scores = FrameScores.measure(embedder, audio.astype(np.float32, copy=False)).against(vectors, float(FRAME_RATE_HZ))
+    return Target(scores, tuple(presence(row) for row in scores))
+
+
+def presence(scores: Float32[np.ndarray, " frames"]) -> float:
+    """How surely the voice speaks somewhere: the highest mean over a second of its raw cosine scores."""
+    size = min(scores.size, round(PRESENCE_S * FRAME_RATE_HZ))
+    if size == 0:
+        return -1.0
+    sums = np.concatenate([[0.0], np.cumsum(scores, dtype=np.float64)])
+    return float((sums[size:] - sums[:-size]).max() / size)
+
+
+def activity(
+    scores: list[Float32[np.ndarray, " _"]], config: FramePrompt, device: torch.device
+) -> Float[Tensor, "B T"]:
+    """How likely the target speaks in each frame: sigmoid(slope * (cosine - threshold)); 0 behind a row's end."""
+    rows = [torch.sigmoid(config.slope * (torch.from_numpy(row) - config.threshold)) for row in scores]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)

@@ -1,0 +1,118 @@
+"""Recordings of any length as windows, with flat memory: only what no window has taken yet is held."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from softspoken.audio import SAMPLE_RATE_HZ, stream_audio
+from softspoken.decoding.options import WindowOptions
+from softspoken.errors import AudioError
+
+CHUNK_S = 5.0
+SHORTEST_REST_S = 1.0
+"""No cut leaves less than this behind it: a model hears words in a window of next to nothing."""
+_FRAME = SAMPLE_RATE_HZ // 50
+_SMOOTH_FRAMES = 15
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a recording: mono 16 kHz, and where it begins."""
+
+    start_s: float
+    audio: Float[np.ndarray, " N"]
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.audio) / SAMPLE_RATE_HZ
+
+
+def audio_blocks(audio: str | Path | np.ndarray) -> Iterator[Float[np.ndarray, " N"]]:
+    """The recording in blocks of some seconds, from a file or from samples. Raises AudioError for what is neither."""
+    if not isinstance(audio, np.ndarray):
+        yield from stream_audio(audio, CHUNK_S)
+        return
+    if audio.ndim != 1 or audio.size == 0 or audio.dtype.kind != "f":
+        raise AudioError(
+            f"samples of shape {audio.shape} and type {audio.dtype}; expected mono floating point at 16 kHz, (samples,)"
+        )
+    if not np.isfinite(audio).all():
+        raise AudioError("the samples hold NaN or infinity; export the recording again")
+    size = round(CHUNK_S * SAMPLE_RATE_HZ)
+    for start in range(0, audio.size, size):
+        yield audio[start : start + size].astype(np.float32, copy=False)
+
+
+class Reader:
+    """Looks ahead in a stream of blocks without keeping what has been passed."""
+
+    def __init__(self, blocks: Iterable[Float[np.ndarray, " N"]]) -> None:
+        self._blocks = iter(blocks)
+        self._held = np.zeros(0, np.float32)
+        self._passed = 0
+
+    @property
+    def position_s(self) -> float:
+        """Seconds passed so far."""
+        return self._passed / SAMPLE_RATE_HZ
+
+    def peek(self, samples: int) -> Float[np.ndarray, " N"]:
+        """The next samples, fewer only where the recording ends."""
+        parts, size = [self._held], self._held.size
+        while size < samples:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+            size += block.size
+        self._held = np.concatenate(parts) if len(parts) > 1 else self._held
+        return self._held[:samples]
+
+    def skip(self, samples: int) -> None:
+        """Pass over samples that have been looked at."""
+        samples = min(samples, self._held.size)
+        # A copy, so that the block it lay in can be freed.
+        self._held = self._held[samples:].copy()
+        self._passed += samples
+
+
+def quiet_windows(reader: Reader, options: WindowOptions | None = None) -> Iterator[Window]:
+    """Windows one after the other, cut where it is quietest, so that few words are cut."""
+    options = WindowOptions() if options is None else options
+    longest = round(options.longest_s * SAMPLE_RATE_HZ)
+    rest = round(SHORTEST_REST_S * SAMPLE_RATE_HZ)
+    while True:
+        ahead = reader.peek(longest + rest)
+        if ahead.size == 0:
+            return
+        size = ahead.size
+        if size > longest:
+            last = min(longest, size - rest)
+            first = max(last - round(options.search_s * SAMPLE_RATE_HZ), rest)
+            size = quietest(ahead, min(first, last), last)
+        window = Window(reader.position_s, ahead[:size].copy())
+        reader.skip(size)
+        yield window
+
+
+def quietest(audio: Float[np.ndarray, " N"], first: int, last: int) -> int:
+    """The sample from `first` to `last` in the middle of the quietest 0.3 s; the latest where several are equal."""
+    half = _SMOOTH_FRAMES // 2
+    begin = max(0, first // _FRAME - half)
+    frames = (min(audio.size, last + (half + 1) * _FRAME) // _FRAME) - begin
+    if frames < _SMOOTH_FRAMES:
+        return last
+    framed = audio[begin * _FRAME : (begin + frames) * _FRAME].reshape(frames, _FRAME)
+    power = (framed.astype(np.float64) ** 2).mean(axis=1)
+    smooth = np.convolve(power, np.ones(_SMOOTH_FRAMES) / _SMOOTH_FRAMES, mode="valid")
+    places = (begin + half + np.arange(smooth.size)) * _FRAME + _FRAME // 2
+    inside = (places >= first) & (places <= last)
+    if not inside.any():
+        return last
+    smooth, places = smooth[inside], places[inside]
+    # Rounding in the sums makes equal places differ a little.
+    equal = np.flatnonzero(smooth <= smooth.min() + 1e-12)
+    return int(places[equal[-1]])

@@ -1,0 +1,66 @@
+"""How to decode: one frozen set of choices, the only place where the defaults are written."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from softspoken.prompts.config import Frozen
+
+Start = Literal["auto", "speech", "any"]
+
+
+class WindowOptions(Frozen):
+    """How a long recording is cut for prompts trained on windows as long as their audio."""
+
+    longest_s: float = Field(default=15.0, ge=1.0, le=30.0)
+    """No window is longer."""
+    search_s: float = Field(default=5.0, ge=0.0)
+    """The cut is made at the quietest place in this many last seconds of the longest window."""
+    batch: int = Field(default=4, ge=1)
+    """Windows decoded together where nothing waits for the first of them (`transcribe`; `stream` takes one)."""
+
+
+class DecodingOptions(Frozen):
+    """Defaults are Whisper's own (Radford et al. 2022, section 4.5), with greedy search and a guard against loops."""
+
+    language: str | None = None
+    """A code such as 'de', for multilingual backbones; None: English."""
+    timestamps: bool = True
+    """Let the model write start and end times, and cut segments by them; else one segment a window."""
+    beam_size: int = Field(default=1, ge=1, le=64)
+    """1: greedy."""
+    patience: float = Field(default=1.0, gt=0.0)
+    """Beam search ends when beam_size * patience hypotheses have ended."""
+    length_penalty: float | None = Field(default=None, ge=0.0, le=1.0)
+    """None: hypotheses are ranked by their mean log-probability; else Google NMT's penalty with this exponent."""
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried in turn by the rows whose result fails the checks below; 0 searches, others sample."""
+    compression_ratio_threshold: float | None = 2.4
+    """Text that gzip shrinks by more than this is repetitive: the row fails."""
+    logprob_threshold: float | None = -1.0
+    """A lower mean log-probability a token: the row fails."""
+    no_speech_threshold: float | None = 0.6
+    """A higher no-speech probability together with a low mean log-probability: the window is silent."""
+    repeat_limit: int | None = Field(default=6, ge=2)
+    """The same words (up to 12 tokens) this many times in a row: the row stops there and fails."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens a window at most; None: by `tokens_per_s`. Never more than the backbone has positions for."""
+    tokens_per_s: float = Field(default=12.0, gt=0.0)
+    """Far above any talker (about 4 a second), so that only a loop meets it; 16 tokens more than this are allowed."""
+    suppress: Literal["default"] | tuple[int, ...] = "default"
+    """Token ids never written besides the special ones; 'default': notation such as '[' or '♪'."""
+    start: Start = "auto"
+    """`speech`: a window's text is not empty and begins within its first second, as Whisper supposes. `any`: it may be
+    empty or begin late, as a target's does. `auto`: `any` with a target-speaker prompt, else `speech`."""
+    max_initial_timestamp_s: float = Field(default=1.0, ge=0.0)
+    """What 'begins within' means for `start='speech'`."""
+    seed: int = 0
+    """Of the sampling at temperatures above 0."""
+    windows: WindowOptions = WindowOptions()
+
+    @field_validator("temperatures")
+    @classmethod
+    def _possible(cls, temperatures: tuple[float, ...]) -> tuple[float, ...]:
+        if not temperatures or min(temperatures) < 0.0:
+            raise ValueError("temperatures: give at least one, none below 0; 0 alone switches fallback off")
+        return temperatures

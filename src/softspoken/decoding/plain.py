@@ -1,0 +1,69 @@
+"""Plain Whisper, without a prompt, through the same search: 30 s windows, each beginning where the last one broke off.
+
+Radford et al. (2022), section 3.8, without conditioning on the text before.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.backbones import WhisperBackbone
+from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.decoding.longform import Reader, audio_blocks
+from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.search import decode_batch
+from softspoken.decoding.segments import seek, window_segments
+
+IGNORED_REST_S = 0.5
+"""Less than this after the last sentence holds no further one."""
+
+
+def transcribe_plain(
+    backbone: WhisperBackbone, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
+) -> Transcript:
+    """Everything that is heard in a recording: a file, or mono samples at 16 kHz.
+
+    Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
+    """
+    options = DecodingOptions() if options is None else options
+    reader = Reader(audio_blocks(audio))
+    segments = tuple(_segments(backbone, reader, options))
+    return Transcript(segments, language_of(backbone, options), duration_s=round(reader.position_s, 3))
+
+
+def stream_plain(
+    backbone: WhisperBackbone, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
+) -> Iterator[Segment]:
+    """`transcribe_plain`, segment by segment as they are found, in order."""
+    return _segments(backbone, Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
+
+
+def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:
+    """The language that the transcript is in."""
+    return "en" if options.language is None else options.language
+
+
+def _segments(backbone: WhisperBackbone, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:
+    longest_s = min(MAX_WINDOW_S, backbone.max_frames / FRAME_RATE_HZ)
+    number = 0
+    while True:
+        audio = reader.peek(round(longest_s * SAMPLE_RATE_HZ))
+        window_s = audio.size / SAMPLE_RATE_HZ
+        if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
+            reader.skip(audio.size)
+            return
+        with torch.no_grad():
+            encoded = backbone.encode(backbone.features([audio], longest_s))
+        decoded = decode_batch(backbone, encoded, options, window_s=[window_s], seeds=[number])[0]
+        place = {"offset_s": reader.position_s, "window_s": window_s}
+        if options.timestamps:
+            found, advance_s = seek(decoded, backbone.tokens, **place)
+        else:
+            found, advance_s = window_segments(decoded, backbone.tokens, **place), window_s
+        reader.skip(round(advance_s * SAMPLE_RATE_HZ))
+        number += 1
+        yield from found

@@ -1,0 +1,49 @@
+"""What a transcription gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
+"""Languages written without spaces between words."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech. Times in seconds from the start of the recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+    tokens: tuple[int, ...] = ()
+    """Text ids."""
+    avg_logprob: float = 0.0
+    """Mean log-probability a token, of the whole window it comes from."""
+    no_speech_prob: float = 0.0
+    """The model's probability that the window holds no speech."""
+    temperature: float = 0.0
+    """At which the window was decoded; above 0: the first attempts failed."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Everything one target said in a recording (or, without a prompt, everything heard). Empty: nothing."""
+
+    segments: tuple[Segment, ...]
+    language: str | None = None
+    duration_s: float = 0.0
+    """Length of the recording."""
+    presence: float | None = None
+    """How much the recording sounds like the target anywhere (see `presence`); None without a target."""
+    speaker: str | None = None
+    """The target's name, where it has one."""
+
+    @property
+    def text(self) -> str:
+        """The words, on one line."""
+        return joined([segment.text for segment in self.segments], self.language)
+
+
+def joined(texts: Sequence[str], language: str | None) -> str:
+    """Texts of one language on one line."""
+    separator = "" if language in UNSPACED else " "
+    return separator.join(text for text in texts if text)

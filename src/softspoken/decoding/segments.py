@@ -1,0 +1,91 @@
+"""From the tokens of a window to segments, and to the place where the next window begins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from softspoken.backbones.tokens import WhisperTokens
+from softspoken.decoding.result import Segment
+from softspoken.decoding.search import DecodedWindow
+
+SHORTEST_ADVANCE_S = 1.0
+"""A window is not left earlier than this: little would be heard anew, at the cost of a whole window."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text between two timestamps of a window; times in seconds within it, None where the model wrote none."""
+
+    start_s: float | None
+    end_s: float | None
+    tokens: tuple[int, ...]
+
+
+def split(ids: Sequence[int], tokens: WhisperTokens) -> list[Piece]:
+    """Cut at the timestamps. A last piece without an end is still being said when the window ends."""
+    pieces: list[Piece] = []
+    start: float | None = None
+    text: list[int] = []
+    opened = False
+    for token in ids:
+        if token < tokens.timestamp_begin:
+            text.append(token)
+            opened = True
+            continue
+        seconds = tokens.seconds(token)
+        if opened and text:
+            pieces.append(Piece(start, seconds, tuple(text)))
+            start, text, opened = None, [], False
+        else:
+            start, opened = seconds, True
+    if opened:
+        pieces.append(Piece(start, None, tuple(text)))
+    return pieces
+
+
+def window_segments(window: DecodedWindow, tokens: WhisperTokens, *, offset_s: float, window_s: float) -> list[Segment]:
+    """All segments of a window that begins at `offset_s` of the recording and is `window_s` long."""
+    if window.silent:
+        return []
+    return _segments(split(window.tokens, tokens), window, tokens, offset_s, window_s)
+
+
+def seek(
+    window: DecodedWindow, tokens: WhisperTokens, *, offset_s: float, window_s: float
+) -> tuple[list[Segment], float]:
+    """The segments that are complete, and after how many seconds the next window begins.
+
+    A sentence that the window's end cuts off is left to the next window, which begins with it (Radford et al. 2022,
+    section 3.8 and the released transcription code).
+    """
+    if window.silent:
+        return [], window_s
+    pieces = split(window.tokens, tokens)
+    last = pieces[-1] if pieces else None
+    cut = last is not None and last.end_s is None and len(pieces) > 1
+    if not cut or last is None or last.start_s is None or last.start_s < SHORTEST_ADVANCE_S:
+        return _segments(pieces, window, tokens, offset_s, window_s), window_s
+    return _segments(pieces[:-1], window, tokens, offset_s, window_s), min(last.start_s, window_s)
+
+
+def _segments(
+    pieces: Sequence[Piece], window: DecodedWindow, tokens: WhisperTokens, offset_s: float, window_s: float
+) -> list[Segment]:
+    found: list[Segment] = []
+    for piece in pieces:
+        text = tokens.decode(piece.tokens).strip()
+        if not text:
+            continue
+        start_s = 0.0 if piece.start_s is None else min(piece.start_s, window_s)
+        end_s = window_s if piece.end_s is None else min(piece.end_s, window_s)
+        found.append(
+            Segment(
+                start_s=round(offset_s + start_s, 3),
+                end_s=round(offset_s + max(start_s, end_s), 3),
+                text=text,
+                tokens=piece.tokens,
+                avg_logprob=window.avg_logprob,
+                no_speech_prob=window.no_speech_prob,
+                temperature=window.temperature,
+            )
+        )
+    return found

@@ -1,0 +1,223 @@
+"""Only the words of one voice: the voice, the prompt and the frozen backbone joined."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from softspoken.backbones import Features, WhisperBackbone, load_backbone
+from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.decoding.conditioning import Speaker, Target, activity, find_voice, listen
+from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
+from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.plain import language_of, transcribe_plain
+from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.segments import window_segments
+from softspoken.errors import ConfigError
+from softspoken.prompts import inject
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What one voice said in one window."""
+
+    segments: tuple[Segment, ...]
+    presence: float
+
+
+class TargetSpeakerTranscriber:
+    """Transcribes what one enrolled voice says in a recording, and nothing else. Safe to share between threads."""
+
+    def __init__(
+        self,
+        backbone: WhisperBackbone,
+        prompts: LoadedPrompts,
+        embedder: SpeakerEmbedder,
+        store: EnrolmentStore | None = None,
+    ) -> None:
+        """`prompts`: checked against `backbone` (PromptMismatch); `store`: where names are looked up (the default one).
+
+        Raises ConfigError for prompts of another task.
+        """
+        prompts.check(backbone)
+        if prompts.info.task != "target-speaker":
+            raise ConfigError(
+                f"the prompt was trained for '{prompts.info.task}', expected 'target-speaker'; choose another prompt"
+            )
+        self.backbone = backbone
+        self.info = prompts.info
+        self.embedder = embedder
+        self.store = EnrolmentStore() if store is None else store
+        self._prompts = prompts.prompts.to(backbone.device)
+        # A backbone runs under one prompt at a time.
+        self._turn = threading.Lock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        prompt: str | Path = "shipped",
+        backbone: str | WhisperBackbone | None = None,
+        device: str = "cpu",
+        store: EnrolmentStore | None = None,
+    ) -> "TargetSpeakerTranscriber":
+        """Load everything by name.
+
+        Args:
+            prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
+            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
+
+        Raises:
+            PromptError, BackboneError: something is missing, damaged, or does not fit.
+        """
+        prompts = load_prompts(prompt)
+        if not isinstance(backbone, WhisperBackbone):
+            backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
+        prompts.check(backbone)
+        embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder, device)
+        return cls(backbone, prompts, embedder, store)
+
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """What `speaker` says in a recording (a file, or mono samples at 16 kHz). Nothing, if they are silent.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            SpeakerNotFound, EnrolmentError: the voice cannot be found or used.
+        """
+        return self.transcribe_many(audio, [speaker], options)[0]
+
+    def transcribe_many(
+        self, audio: str | Path | np.ndarray, speakers: Sequence[Speaker], options: DecodingOptions | None = None
+    ) -> list[Transcript]:
+        """One transcript a voice. The recording is read and measured once, and all voices run as one batch."""
+        options = self._resolved(options)
+        voices = [self.voice(speaker) for speaker in speakers]
+        if not voices:
+            return []
+        reader = Reader(audio_blocks(audio))
+        segments: list[list[Segment]] = [[] for _ in voices]
+        presence = [-1.0] * len(voices)
+        for heard in self._heard(reader, voices, options, options.windows.batch):
+            for index, one in enumerate(heard):
+                segments[index] += one.segments
+                presence[index] = max(presence[index], one.presence)
+        language, duration_s = language_of(self.backbone, options), round(reader.position_s, 3)
+        return [
+            Transcript(tuple(found), language, duration_s, round(score, 4), voice.name)
+            for found, score, voice in zip(segments, presence, voices, strict=True)
+        ]
+
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
+        resolved = self._resolved(options)
+        voices = [self.voice(speaker)]
+        heard = self._heard(Reader(audio_blocks(audio)), voices, resolved, batch=1)
+        return (segment for (one,) in heard for segment in one.segments)
+
+    def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
+        """What plain Whisper hears, without the prompt: everybody's words."""
+        with self._turn:
+            return transcribe_plain(self.backbone, audio, options)
+
+    def voice(self, speaker: Speaker) -> Enrolment:
+        """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""
+        return find_voice(speaker, self.store, self.embedder)
+
+    def _resolved(self, options: DecodingOptions | None) -> DecodingOptions:
+        options = DecodingOptions() if options is None else options
+        return options.model_copy(
+            update={
+                # A target may be silent in a window, or begin to speak late.
+                "start": "any" if options.start == "auto" else options.start,
+                "timestamps": options.timestamps and self.info.timestamps,
+            }
+        )
+
+    def _heard(
+        self, reader: Reader, voices: Sequence[Enrolment], options: DecodingOptions, batch: int
+    ) -> Iterator[list[_Heard]]:
+        """By window, what each voice said in it."""
+        longest_s = MAX_WINDOW_S if self.info.window == "30s" else options.windows.longest_s
+        limits = options.windows.model_copy(update={"longest_s": min(longest_s, self._room_s())})
+        vectors = np.stack([voice.vector for voice in voices])
+        windows = quiet_windows(reader, limits)
+        number = 0
+        while group := list(islice(windows, batch)):
+            targets = [listen(self.embedder, window.audio, vectors) for window in group]
+            yield from self._decode(group, targets, vectors, options, number)
+            number += len(group)
+
+    def _room_s(self) -> float:
+        """Seconds of audio that the encoder has positions for; shifted prompts take some of them."""
+        config, frames = self.info.prompts, self.backbone.max_frames
+        if config.placement == "shifted":
+            frames -= config.encoder.length if config.encoder is not None else 0
+            if config.speaker is not None and config.speaker.into != "decoder":
+                frames -= 1 + config.speaker.every_layer
+        return min(MAX_WINDOW_S, frames / FRAME_RATE_HZ)
+
+    @torch.no_grad()
+    def _decode(
+        self,
+        windows: Sequence[Window],
+        targets: Sequence[Target],
+        vectors: np.ndarray,
+        options: DecodingOptions,
+        number: int,
+    ) -> list[list[_Heard]]:
+        """Rows of the batch are the pairs of a window and a voice that is present in it."""
+        threshold = self.info.silence_threshold
+        pairs = [
+            (index, voice)
+            for index, target in enumerate(targets)
+            for voice, score in enumerate(target.presence)
+            if threshold is None or score >= threshold
+        ]
+        results = [[_Heard((), score) for score in target.presence] for target in targets]
+        if not pairs:
+            return results
+        decoded = self._run(windows, targets, vectors, options, pairs, number)
+        for (index, voice), found in zip(pairs, decoded, strict=True):
+            window = windows[index]
+            segments = window_segments(found, self.backbone.tokens, offset_s=window.start_s, window_s=window.duration_s)
+            results[index][voice] = _Heard(tuple(segments), targets[index].presence[voice])
+        return results
+
+    def _run(
+        self,
+        windows: Sequence[Window],
+        targets: Sequence[Target],
+        vectors: np.ndarray,
+        options: DecodingOptions,
+        pairs: Sequence[tuple[int, int]],
+        number: int,
+    ) -> list[DecodedWindow]:
+        backbone, config = self.backbone, self.info.prompts
+        features = backbone.features([window.audio for window in windows], 30.0 if self.info.window == "30s" else None)
+        rows = torch.tensor([index for index, _ in pairs], device=backbone.device)
+        speaker = torch.from_numpy(vectors[[voice for _, voice in pairs]]).to(backbone.device)
+        active = None
+        if config.frames is not None:
+            scores = [targets[index].scores[voice] for index, voice in pairs]
+            active = activity(scores, config.frames, backbone.device)
+        prompted = inject(backbone, self._prompts, speaker if config.speaker is not None else None, active)
+        with self._turn, prompted:
+            encoded = backbone.encode(Features(features.mel[rows], features.lengths[rows]))
+            return decode_batch(
+                backbone,
+                encoded,
+                options,
+                window_s=[windows[index].duration_s for index, _ in pairs],
+                # The seed is the window's place in the recording, whatever else is in the batch.
+                seeds=[number + index for index, _ in pairs],
+            )
