@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from softspoken.prompts.checkpoint import LoadedPrompts
     from softspoken.prompts.info import PromptInfo
 
 app = typer.Typer(name="prompt", help="Soft prompts: look inside, verify, import, publish.", no_args_is_help=True)
@@ -40,12 +41,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check a stored prompt: files, format, digest, shapes, numbers. Exit code 1 if anything is wrong."""
-    from softspoken.errors import PromptError
-    from softspoken.prompts.checkpoint import load_prompts
-
-    if not folder.is_dir():
-        raise PromptError(f"no folder '{folder}'; give a prompt folder")
-    loaded = load_prompts(folder)
+    loaded = _load_folder(folder)
     if backbone is not None:
         from softspoken.backbones import load_backbone
 
@@ -93,11 +89,20 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
 ) -> None:
     """Verify a stored prompt and put it into a hub repository, as it is."""
-    from softspoken.prompts.checkpoint import load_prompts
     from softspoken.prompts.hub import upload_prompts
 
-    load_prompts(folder)
+    _load_folder(folder)
     typer.echo(upload_prompts(folder, repository, private=private))
+
+
+def _load_folder(folder: Path) -> "LoadedPrompts":
+    """Verified prompts of a folder; names of shipped prompts and hub ids are not meant here."""
+    from softspoken.errors import PromptError
+    from softspoken.prompts.checkpoint import load_prompts
+
+    if not folder.is_dir():
+        raise PromptError(f"no folder '{folder}'; give a prompt folder")
+    return load_prompts(folder.resolve())
 
 
 def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
