@@ -1,8 +1,8 @@
 """The GE2E voice encoder: "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467, sections 2 and 3).
 
-Weights from the package `Resemblyzer` (trained on VoxCeleb 1 and 2 and LibriSpeech-other): 40 mel bands of power, an
-LSTM of three layers of 256, a linear layer, ReLU and the unit sphere. Its vectors are therefore never negative: two
-strangers have a cosine of about 0.55, two recordings of one talker about 0.85.
+Weights from the package `Resemblyzer`: 40 mel bands of power, an LSTM of three layers of 256, a linear layer, ReLU and
+the unit sphere. Its vectors are therefore never negative: over 300 utterances of speechocean762 (training talkers) two
+strangers have a mean cosine of 0.54 (95 % below 0.69), two utterances of one talker 0.82 (95 % above 0.73).
 """
 
 import hashlib
@@ -59,8 +59,8 @@ class Ge2eEmbedder(SpeakerEmbedder):
 
     name = "ge2e"
     dimension = _WIDTH
-    # Of training clips of LibriSpeech (4 to 16 s) and speechocean762 (four utterances), 1.5 % with one talker fall
-    # below; of those with two talkers, half and half, 97 % (LibriSpeech) and 76 % (speechocean762) do.
+    # Chosen and measured on the same training clips: of those with one talker 3 of 194 fall below; of those with two
+    # talkers, half and half, 113 of 119 (LibriSpeech) and 61 of 79 (speechocean762).
     two_voices_below = 0.78
 
     def __init__(self, network: Ge2eNetwork, device: str = "cpu") -> None:
