@@ -5,7 +5,7 @@ import pytest
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
-from softspoken.evaluation.cascade import CascadeOptions, stretches_of, target_audio
+from softspoken.evaluation.cascade import CascadeOptions, cascade_named, stretches_of, target_audio
 from softspoken.speakers import SpeakerEmbedder
 
 
@@ -86,3 +86,11 @@ def test_stretches_close_gaps_drop_short_ones_and_pad_within_the_recording() -> 
 def test_a_threshold_that_is_no_cosine_is_refused() -> None:
     with pytest.raises(ConfigError, match="cosine"):
         CascadeOptions(threshold=1.7)
+
+
+def test_names_of_methods_carry_the_threshold() -> None:
+    assert cascade_named("cascade") == CascadeOptions()
+    assert cascade_named("diarise:0.5") == CascadeOptions(choice="clusters", threshold=0.5)
+    assert cascade_named("shipped") is None
+    with pytest.raises(ConfigError, match="no number"):
+        cascade_named("cascade:high")

@@ -22,13 +22,13 @@ def mixtures(
     count: Annotated[int | None, typer.Option(help="Mixtures; each talker is a target once.")] = None,
     talkers: Annotated[int | None, typer.Option(help="Talkers a mixture.")] = None,
     snr_db: Annotated[
-        str | None, typer.Option(help="Level of the first talker against the others [default: 0], or a range: '-5,5'.")
+        str | None, typer.Option(help="Level of the first talker against the others (default 0), or a range: '-5,5'.")
     ] = None,
     overlap: Annotated[str | None, typer.Option(help="Share of the shorter speech that is covered: '0.5,1'.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
     split: Annotated[
         Literal["train", "development", "test"] | None,
-        typer.Option(help="Whose speech [default: test]; choose nothing by results on 'test'."),
+        typer.Option(help="Whose speech (default: test); choose nothing by results on 'test'."),
     ] = None,
 ) -> None:
     """Mix talkers for a test: recordings, enrolments from other speech, clean targets, silent targets, manifest."""

@@ -27,12 +27,13 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-            "alone), cascade (find the target's stretches, then plain Whisper), or a prompt's folder or repository. "
-            "Several may be given. [default: shipped]"
+            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), or a "
+            "prompt's folder or repository. 'cascade:0.64' sets the threshold. Repeat it to compare; the first is "
+            "what the others are compared with. Default: shipped."
         ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Frozen Whisper [default: the prompt's own, else tiny.en].")
+        str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
@@ -71,15 +72,17 @@ class _Systems:
     def method(self, name: str) -> "Method":
         """Raises SoftspokenError when something it needs cannot be had."""
         from softspoken.evaluation import runner
+        from softspoken.evaluation.cascade import cascade_named
 
         if name == "none":
             return runner.plain(self._plain)
         if name == "clean":
             return runner.clean(self._plain)
-        if name == "cascade":
+        options = cascade_named(name)
+        if options is not None:
             from softspoken.speakers import load_embedder
 
-            return runner.cascade(load_embedder("ge2e"), self._plain)
+            return runner.cascade(load_embedder("ge2e"), self._plain, options, name)
         return self._prompted(name)
 
     @cached_property
@@ -128,25 +131,30 @@ def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
 
 
 def _print_table(console: "Console", results: "Sequence[MethodResult]") -> None:
+    from rich import box
     from rich.table import Table
 
-    columns = ("WER", "95 % interval", "sub", "del", "ins", "words", "silent kept silent", "seconds")
-    table = Table("method", title_justify="left")
-    for column in columns:
+    table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in ("WER", "95 % interval", "sub/del/ins", "words", "silent kept", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
-    several = len(results) > 1
-    if several:
-        table.add_column(f"WER less {results[0].method}'s", justify="right", no_wrap=True)
+    differences = []
     for row in _rows(results):
         interval = "-" if row["wer"] is None else f"{row['wer_low']:.1%} .. {row['wer_high']:.1%}"
-        counts = [str(row[key]) for key in ("substitutions", "deletions", "insertions", "words")]
-        rejected = "-" if row["rejection_rate"] is None else f"{row['rejection_rate']:.1%} of {row['silent']}"
-        cells = [row["method"], _percent(row["wer"]), interval, *counts, rejected, f"{row['seconds']:.1f}"]
-        if several:
-            other = row.get("difference")
-            cells.append(f"{other['wer']:+.1%} ({other['wer_low']:+.1%} .. {other['wer_high']:+.1%})" if other else "")
-        table.add_row(*cells)
+        errors = "/".join(str(row[key]) for key in ("substitutions", "deletions", "insertions"))
+        kept = _percent(row["rejection_rate"])
+        table.add_row(
+            row["method"], _percent(row["wer"]), interval, errors, str(row["words"]), kept, f"{row['seconds']:.1f}"
+        )
+        if "difference" in row:
+            other = row["difference"]
+            differences.append(
+                f"{row['method']} less {other['against']}: {100 * other['wer']:+.1f} points of WER, paired, 95 % "
+                f"interval {100 * other['wer_low']:+.1f} .. {100 * other['wer_high']:+.1f}"
+            )
     console.print(table)
+    console.print("silent kept: share of silent targets for whom nothing was written", highlight=False)
+    for line in differences:
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _percent(rate: float | None) -> str:

@@ -24,6 +24,10 @@ Outside = Literal["mute", "cut"]
 """What becomes of audio in which the target does not speak."""
 
 
+NAMES: dict[str, Choice] = {"cascade": "threshold", "diarise": "clusters"}
+"""What the choices are called as methods."""
+
+
 @dataclass(frozen=True)
 class CascadeOptions:
     """How the cascade chooses. `threshold`, `choice` and `outside` were chosen on development talkers."""
@@ -46,6 +50,22 @@ class CascadeOptions:
     def __post_init__(self) -> None:
         if not -1.0 <= self.threshold <= 1.0:
             raise ConfigError(f"cascade threshold {self.threshold:g}; a cosine lies between -1 and 1")
+
+
+def cascade_named(name: str) -> CascadeOptions | None:
+    """The options that 'cascade', 'diarise', 'cascade:0.64' or 'diarise:0.6' mean (the number is the threshold).
+
+    None for any other name. Raises ConfigError for a threshold that is no cosine.
+    """
+    method, colon, threshold = name.partition(":")
+    if method not in NAMES:
+        return None
+    if not colon:
+        return CascadeOptions(choice=NAMES[method])
+    try:
+        return CascadeOptions(choice=NAMES[method], threshold=float(threshold))
+    except ValueError as error:
+        raise ConfigError(f"'{threshold}' in method '{name}' is no number; give a cosine: {method}:0.65") from error
 
 
 def target_audio(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import load_audio
-from softspoken.errors import DataError
+from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.cascade import CascadeOptions, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.scores import (
@@ -86,8 +86,18 @@ class MethodResult:
 
 
 def plain(transcribe: Transcribe) -> Method:
-    """`none`: plain Whisper on the recording, which cannot know whose words are wanted."""
-    return Method("none", lambda item: transcribe(load_audio(item.audio)))
+    """`none`: plain Whisper on the recording, which cannot know whose words are wanted.
+
+    Its answer is the same for every voice, so a recording is transcribed (and its time counted) once.
+    """
+    known: dict[Path, str] = {}
+
+    def on_recording(item: EvaluationItem) -> str:
+        if item.audio not in known:
+            known[item.audio] = transcribe(load_audio(item.audio))
+        return known[item.audio]
+
+    return Method("none", on_recording)
 
 
 def clean(transcribe: Transcribe) -> Method:
@@ -101,7 +111,9 @@ def clean(transcribe: Transcribe) -> Method:
     return Method("clean", on_clean, applies=lambda item: item.clean is not None and not item.silent)
 
 
-def cascade(embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeOptions | None = None) -> Method:
+def cascade(
+    embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeOptions | None = None, name: str = "cascade"
+) -> Method:
     """`cascade`: find the target's stretches by speaker embeddings, then plain Whisper on them."""
     chosen = CascadeOptions() if options is None else options
 
@@ -109,7 +121,7 @@ def cascade(embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeO
         left = target_audio(load_audio(item.audio), load_audio(item.enrolment), embedder, chosen)
         return "" if left is None else transcribe(left)
 
-    return Method("cascade", on_stretches)
+    return Method(name, on_stretches)
 
 
 def prompted(name: str, transcribe: TranscribeTarget) -> Method:
@@ -133,12 +145,20 @@ def run_method(
     results = []
     for item in progress(chosen):
         start = time.perf_counter()
-        hypothesis = method.transcribe(item).strip()
+        hypothesis = _transcribed(method, item)
         seconds = time.perf_counter() - start
         scored = score_utterance(item.text, hypothesis, normalize)
         results.append(ItemResult(item.id, item.text, hypothesis, scored, seconds))
     score = summarize([result.score for result in results])
     return MethodResult(method.name, tuple(results), score, sum(result.seconds for result in results))
+
+
+def _transcribed(method: Method, item: EvaluationItem) -> str:
+    try:
+        return method.transcribe(item).strip()
+    except (AudioError, EnrolmentError) as error:
+        # Which of a thousand items it was, is what the reader needs.
+        raise type(error)(f"item '{item.id}': {error}") from error
 
 
 def compare(a: MethodResult, b: MethodResult) -> Difference:

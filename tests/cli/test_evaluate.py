@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from softspoken.cli import evaluate as command
+from softspoken.errors import DataError
+from softspoken.evaluation.manifest import EvaluationItem
+from softspoken.evaluation.runner import Method
+
+app = typer.Typer()
+app.command()(command.evaluate)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two spoken items and a silent one, and systems that need no model: 'right' knows, 'deaf' writes nothing."""
+    (tmp_path / "a.wav").touch()
+    shared = {"audio": "a.wav", "enrolment": "a.wav"}
+    texts = ["GOOD DAY", "MANY THANKS", ""]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("\n".join(json.dumps(shared | {"text": text}) for text in texts))
+
+    def method(self: object, name: str) -> Method:
+        answers = {"right": lambda item: item.text, "deaf": lambda item: "", "talks": lambda item: "good day"}
+        answer = answers[name]
+
+        def transcribe(item: EvaluationItem) -> str:
+            return answer(item)
+
+        return Method(name, transcribe)
+
+    monkeypatch.setattr(command._Systems, "method", method)
+    return path
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_one_method_is_one_json_object(manifest: Path) -> None:
+    row = json.loads(run(manifest, "--method", "talks", "--json"))
+    assert (row["method"], row["wer"], row["rejection_rate"], row["words"]) == ("talks", 0.5, 0.0, 4)
+    assert row["wer_low"] <= row["wer"] <= row["wer_high"]
+
+
+def test_several_methods_are_a_list_with_paired_differences(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "items.jsonl"
+    rows = json.loads(run(manifest, "--method", "deaf", "--method", "right", "--json", "--out", out))
+    assert [row["method"] for row in rows] == ["deaf", "right"]
+    assert "difference" not in rows[0]
+    assert rows[1]["difference"]["against"] == "deaf"
+    assert rows[1]["difference"]["wer"] == -1.0
+    assert len(out.read_text().splitlines()) == 6
+
+
+def test_the_table_fits_a_narrow_terminal(manifest: Path) -> None:
+    shown = run(manifest, "--method", "talks", "--method", "right")
+    table = [line for line in shown.splitlines() if "talks" in line and "50.0%" in line]
+    assert len(table) == 1
+    assert max(len(line) for line in shown.splitlines()[:6]) <= 80
+    assert "right less talks: -50.0 points" in shown
+
+
+def test_limit_takes_the_first_items(manifest: Path) -> None:
+    assert json.loads(run(manifest, "--method", "talks", "--json", "--limit", 1))["wer"] == 0.0
+
+
+def test_a_missing_manifest_is_an_expected_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no manifest"):
+        run(tmp_path / "none.jsonl")
