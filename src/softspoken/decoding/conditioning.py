@@ -65,9 +65,19 @@ class Target:
     presence: tuple[float, ...]
 
 
-def listen(embedder: SpeakerEmbedder, audio: Float[np.ndarray, " N"], vectors: Float32[np.ndarray, "K S"]) -> Target:
-    """Compare a window with K voices; its own vectors are made once for all of them."""
-    scores = FrameScores.measure(embedder, audio.astype(np.float32, copy=False)).against(vectors, float(FRAME_RATE_HZ))
+def listen(
+    embedder: SpeakerEmbedder,
+    audio: Float[np.ndarray, " N"],
+    vectors: Float32[np.ndarray, "K S"],
+    frames: FramePrompt | None = None,
+) -> Target:
+    """Compare a window with K voices; its own vectors are made once for all of them.
+
+    `frames`: the prompt's own, for it must get the scores it was trained with; None: the defaults.
+    """
+    frames = FramePrompt() if frames is None else frames
+    measured = FrameScores.measure(embedder, audio.astype(np.float32, copy=False), (frames.window_s,), frames.hop_s)
+    scores = measured.against(vectors, float(FRAME_RATE_HZ))
     return Target(scores, tuple(presence(row) for row in scores))
 
 

@@ -153,7 +153,7 @@ class TargetSpeakerTranscriber:
         windows = quiet_windows(reader, limits)
         number = 0
         while group := list(islice(windows, batch)):
-            targets = [listen(self.embedder, window.audio, vectors) for window in group]
+            targets = [listen(self.embedder, window.audio, vectors, self.info.prompts.frames) for window in group]
             yield from self._decode(group, targets, vectors, options, number)
             number += len(group)
 
@@ -162,7 +162,7 @@ class TargetSpeakerTranscriber:
         config, frames = self.info.prompts, self.backbone.max_frames
         if config.placement == "shifted":
             frames -= config.encoder.length if config.encoder is not None else 0
-            if config.speaker is not None and config.speaker.into != "decoder":
+            if config.speaker is not None and config.speaker.into in ("encoder", "both"):
                 frames -= 1 + config.speaker.every_layer
         return min(MAX_WINDOW_S, frames / FRAME_RATE_HZ)
 

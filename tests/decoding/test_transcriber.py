@@ -1,0 +1,274 @@
+"""The transcriber on a random small backbone and random prompts: its text is gibberish, its behaviour is not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import LAYERS, WIDTH, tiny_backbone
+from voices import PitchEmbedder, voice
+
+from softspoken.audio import SAMPLE_RATE_HZ, write_wav
+from softspoken.decoding import (
+    DecodingOptions,
+    TargetSpeakerTranscriber,
+    Transcript,
+    WindowOptions,
+    presence,
+    stream_plain,
+    transcribe_plain,
+)
+from softspoken.decoding.conditioning import activity, listen
+from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMismatch, SpeakerNotFound
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
+from softspoken.speakers import EnrolmentStore
+from softspoken.speakers.enrolment import enrol
+
+EMBEDDER = PitchEmbedder()
+BACKBONE = tiny_backbone(5)
+LOW, HIGH = 300.0, 900.0
+QUICK = DecodingOptions(temperatures=(0.0,), max_tokens=12, windows=WindowOptions(longest_s=3.0, search_s=1.0))
+CONFIG = PromptConfig(
+    encoder=StackPrompt(length=2),
+    decoder=StackPrompt(length=2),
+    speaker=SpeakerPrompt(dimension=EMBEDDER.dimension),
+    frames=FramePrompt(),
+)
+
+
+def loaded(folder: Path, config: PromptConfig = CONFIG, **facts: object) -> LoadedPrompts:
+    torch.manual_seed(0)
+    prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    with torch.no_grad():
+        for parameter in prompts.parameters():
+            parameter.normal_(std=0.5)
+    save_prompts(prompts, folder, backbone=BACKBONE, embedder=EMBEDDER.name, **facts)
+    return load_prompts(folder, BACKBONE)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EnrolmentStore:
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.enrol("ada", [voice(4.0, LOW)], EMBEDDER)
+    store.enrol("ben", [voice(4.0, HIGH)], EMBEDDER)
+    return store
+
+
+@pytest.fixture
+def transcriber(tmp_path: Path, store: EnrolmentStore) -> TargetSpeakerTranscriber:
+    return TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "prompt"), EMBEDDER, store)
+
+
+def recording() -> np.ndarray:
+    """Ada, then Ben, 7.5 s in all."""
+    return np.concatenate([voice(4.0, LOW, 1), voice(3.5, HIGH, 2)])
+
+
+def test_a_voice_may_be_given_in_every_way(
+    transcriber: TargetSpeakerTranscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = voice(4.0, LOW)
+    write_wav(tmp_path / "clip.wav", clip)
+    audio = recording()
+    named = transcriber.transcribe(audio, "ada", QUICK)
+    assert named.speaker == "ada"
+    assert named.segments
+    by_clip = transcriber.transcribe(audio, clip, QUICK)
+    assert by_clip.text == named.text
+    assert transcriber.transcribe(audio, enrol("x", [clip], EMBEDDER), QUICK).text == named.text
+    for given in (tmp_path / "clip.wav", str(tmp_path / "clip.wav")):
+        assert transcriber.transcribe(audio, given, QUICK).duration_s == 7.5
+    # A name wins over a file of that name.
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "ada", voice(4.0, HIGH))
+    assert transcriber.voice("ada").vector == pytest.approx(transcriber.voice(clip).vector)
+
+
+def test_the_voice_matters(transcriber: TargetSpeakerTranscriber) -> None:
+    ada, ben = transcriber.transcribe_many(recording(), ["ada", "ben"], QUICK)
+    assert ada.text != ben.text
+
+
+def test_many_voices_and_batches_are_single_ones(transcriber: TargetSpeakerTranscriber) -> None:
+    audio = recording()
+    many = transcriber.transcribe_many(audio, ["ada", "ben", voice(4.0, 500.0)], QUICK)
+    singly = QUICK.model_copy(update={"windows": QUICK.windows.model_copy(update={"batch": 1})})
+    for transcript, speaker in zip(many, ["ada", "ben", voice(4.0, 500.0)], strict=True):
+        alone = transcriber.transcribe(audio, speaker, singly)
+        assert [(s.start_s, s.end_s, s.tokens) for s in alone.segments] == [
+            (s.start_s, s.end_s, s.tokens) for s in transcript.segments
+        ]
+        assert alone.presence == transcript.presence
+        assert list(transcriber.stream(audio, speaker, QUICK)) == pytest.approx(list(alone.segments))
+    assert transcriber.transcribe_many(audio, []) == []
+
+
+def test_segments_come_in_order_and_lie_in_the_recording(transcriber: TargetSpeakerTranscriber) -> None:
+    transcript = transcriber.transcribe(recording(), "ada", QUICK)
+    starts = [segment.start_s for segment in transcript.segments]
+    assert starts == sorted(starts)
+    assert all(0.0 <= s.start_s <= s.end_s <= transcript.duration_s for s in transcript.segments)
+    assert transcript.duration_s == 7.5
+
+
+def test_a_stream_reads_no_further_than_it_must(transcriber: TargetSpeakerTranscriber, tmp_path: Path) -> None:
+    heard = 0
+
+    class Counting(PitchEmbedder):
+        def embed(self, audio: np.ndarray) -> np.ndarray:
+            nonlocal heard
+            heard += 1
+            return super().embed(audio)
+
+    transcriber.embedder = Counting()
+    write_wav(tmp_path / "long.wav", np.tile(voice(3.0, LOW, 3), 20))
+    segments = transcriber.stream(tmp_path / "long.wav", "ada", QUICK)
+    next(segments)
+    first = heard
+    assert len(list(segments)) > 10
+    assert heard > 10 * first
+
+
+def test_a_silent_target_gives_nothing_and_says_how_present_it_was(tmp_path: Path, store: EnrolmentStore) -> None:
+    following = TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "prompt", silence_threshold=0.9), EMBEDDER, store)
+    only_ada = voice(5.0, LOW, 4)
+    ada, ben = following.transcribe_many(only_ada, ["ada", "ben"], QUICK)
+    assert ada.text
+    assert ben.text == ""
+    assert ben.segments == ()
+    assert ada.presence is not None
+    assert ben.presence is not None
+    assert ada.presence > 0.9 > ben.presence
+    # Windows in which the target is silent are passed over; the others are not.
+    late = following.transcribe(np.concatenate([voice(6.0, HIGH, 5), only_ada]), "ada", QUICK)
+    assert late.segments
+    assert min(segment.start_s for segment in late.segments) > 2.0
+
+
+def test_the_backbone_is_plain_again_afterwards(transcriber: TargetSpeakerTranscriber) -> None:
+    audio = recording()
+    before = transcribe_plain(BACKBONE, audio, QUICK)
+    transcriber.transcribe(audio, "ada", QUICK)
+    assert transcriber.transcribe_plain(audio, QUICK) == before
+    next(transcriber.stream(audio, "ada", QUICK))
+    assert transcribe_plain(BACKBONE, audio, QUICK) == before
+
+
+def test_plain_streams_what_it_transcribes(tmp_path: Path) -> None:
+    audio = np.tile(recording(), 2)
+    transcript = transcribe_plain(BACKBONE, audio, QUICK)
+    assert transcript.segments == tuple(stream_plain(BACKBONE, audio, QUICK))
+    assert transcript.duration_s == 15.0
+    assert transcript.presence is None
+    starts = [segment.start_s for segment in transcript.segments]
+    assert starts == sorted(starts)
+    untimed = transcribe_plain(BACKBONE, audio, QUICK.model_copy(update={"timestamps": False}))
+    # The tiny backbone hears 4 s at a time.
+    assert {segment.start_s % 4.0 for segment in untimed.segments} == {0.0}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG.model_copy(update={"frames": None}),
+        CONFIG.model_copy(update={"speaker": None}),
+        CONFIG.model_copy(update={"placement": "shifted"}),
+    ],
+    ids=["no frames", "frames only", "shifted"],
+)
+@pytest.mark.parametrize("window", ["audio", "30s"])
+def test_every_kind_of_prompt_runs(tmp_path: Path, store: EnrolmentStore, config: PromptConfig, window: str) -> None:
+    prompts = loaded(tmp_path / "prompt", config, window=window, timestamps=False)
+    following = TargetSpeakerTranscriber(BACKBONE, prompts, EMBEDDER, store)
+    transcript = following.transcribe(recording(), "ada", QUICK)
+    # Without timestamps a window is one segment.
+    assert transcript.segments
+    assert all(s.end_s - s.start_s <= 4.0 for s in transcript.segments)
+
+
+def test_options_of_the_caller_stand(transcriber: TargetSpeakerTranscriber) -> None:
+    assert transcriber._resolved(None).start == "any"
+    assert transcriber._resolved(DecodingOptions(start="speech")).start == "speech"
+    assert not transcriber._resolved(DecodingOptions(timestamps=False)).timestamps
+
+
+def test_what_cannot_be_is_refused(
+    transcriber: TargetSpeakerTranscriber, tmp_path: Path, store: EnrolmentStore
+) -> None:
+    audio = recording()
+    with pytest.raises(SpeakerNotFound, match="eve"):
+        transcriber.transcribe(audio, "eve")
+    with pytest.raises(SpeakerNotFound):
+        transcriber.stream(audio, "eve")
+    with pytest.raises(AudioError):
+        transcriber.transcribe(audio, np.zeros(4 * SAMPLE_RATE_HZ, np.float32))
+    with pytest.raises(EnrolmentError, match="mono"):
+        transcriber.transcribe(audio, np.zeros((2, 64_000), np.float32))
+    with pytest.raises(AudioError):
+        transcriber.transcribe(tmp_path / "missing.wav", "ada")
+    with pytest.raises(PromptMismatch):
+        TargetSpeakerTranscriber(tiny_backbone(6), load_prompts(tmp_path / "prompt"), EMBEDDER, store)
+    foreign = enrol("x", [voice(4.0)], EMBEDDER)
+    object.__setattr__(foreign, "embedder", "other")
+    with pytest.raises(EnrolmentError, match="other"):
+        transcriber.transcribe(audio, foreign)
+    noise = loaded(tmp_path / "noise", task="noise")
+    with pytest.raises(ConfigError, match="target-speaker"):
+        TargetSpeakerTranscriber(BACKBONE, noise, EMBEDDER, store)
+
+
+def test_presence_is_the_best_second() -> None:
+    scores = np.full(200, 0.4, np.float32)
+    assert presence(scores) == pytest.approx(0.4)
+    scores[100:150] = 0.9
+    assert presence(scores) == pytest.approx(0.9, abs=1e-5)
+    # A spike is not a voice.
+    scores = np.full(200, 0.4, np.float32)
+    scores[50] = 1.0
+    assert presence(scores) < 0.42
+    assert presence(scores[:10]) == pytest.approx(0.4)
+
+
+def test_activity_follows_the_scores_and_is_nothing_behind_the_end() -> None:
+    ada = enrol("ada", [voice(4.0, LOW)], EMBEDDER)
+    target = listen(EMBEDDER, np.concatenate([voice(3.0, LOW, 1), voice(3.0, HIGH, 1)]), ada.vector[None])
+    active = activity([target.scores[0], target.scores[0][:40]], FramePrompt(), torch.device("cpu"))
+    assert active.shape == (2, 300)
+    assert float(active[0, :100].min()) > 0.9
+    assert float(active[0, 200:].max()) < 0.1
+    assert float(active[1, 40:].max()) == 0.0
+
+
+@pytest.fixture
+def clips(shared_data: Path) -> Iterator[list[tuple[Path, str]]]:
+    import json
+
+    lines = (shared_data / "speech" / "manifest.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    chosen = [r for r in rows if r["corpus"] == "librispeech_train-clean-100" and 8 < r["duration_s"] < 12][:3]
+    return [(shared_data / "speech" / row["path"], row["text"]) for row in chosen]
+
+
+@pytest.mark.embedded
+def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]]) -> None:
+    jiwer = pytest.importorskip("jiwer")
+    from softspoken.audio import load_audio
+    from softspoken.backbones import load_backbone
+
+    backbone = load_backbone("tiny.en")
+    heard: list[Transcript] = [transcribe_plain(backbone, path) for path, _ in clips]
+
+    def bare(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum() or c == " ")
+
+    assert jiwer.wer([bare(text) for _, text in clips], [bare(t.text) for t in heard]) < 0.2
+    for transcript in heard:
+        times = [time for s in transcript.segments for time in (s.start_s, s.end_s)]
+        assert times == sorted(times)
+        assert times[-1] <= transcript.duration_s
+    # The same speech, long: the windows' seams lose little.
+    audio = np.concatenate([load_audio(path) for path, _ in clips] * 2)
+    text = " ".join(bare(text) for _, text in clips * 2)
+    assert jiwer.wer(text, bare(transcribe_plain(backbone, audio).text)) < 0.25
