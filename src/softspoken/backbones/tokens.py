@@ -10,6 +10,12 @@ TIMESTAMP_STEP_S = 0.02
 """Seconds between two timestamp tokens."""
 TIMESTAMP_COUNT = 1501
 
+_NOTATION = (
+    """" # ( ) * + / : ; < = > @ [ \\ ] ^ _ ` { | } ~ 「 」 『 』 << >> <<< >>> -- --- -( -[ (' (" (( )) ((( ))) [[ ]]"""
+    " {{ }} ♪♪ ♪♪♪ ♩ ♪ ♫ ♬ ♭ ♮ ♯"
+).split()
+"""Signs of sounds and speakers in subtitles; Whisper's own list of what a transcript should not hold."""
+
 
 class WhisperTokens:
     """Text to ids and back, and the ids of what is not text."""
@@ -86,22 +92,14 @@ class WhisperTokens:
     @cached_property
     def suppressed(self) -> tuple[int, ...]:
         """Ids that never belong in a transcript: the special ones but end of text, and pure non-speech notation."""
-        special = {
-            i
-            for i in range(self.end_of_text + 1, self.timestamp_begin)
-            if i != self.no_timestamps
-        } | {self.no_timestamps}
-        notation = ['"', "#", "(", ")", "*", "+", "/", ":", ";", "<", "=", ">", "@", "[", "\\", "]", "^", "_", "`", "{"]
-        notation += ["|", "}", "~", "「", "」", "『", "』", "<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('"]
-        notation += ['("', "((", "))", "(((", ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪", "♩", "♪", "♫", "♬", "♭", "♮", "♯"]
-        single = {" -", " '"}
-        ids = set(special)
-        for symbol in notation:
+        ids = set(range(self.end_of_text + 1, self.timestamp_begin))
+        for symbol in _NOTATION:
             for form in (symbol, " " + symbol):
                 encoded = self.encode(form)
                 if len(encoded) == 1 or symbol in "♩♪♫♬♭♮♯":
                     ids.add(encoded[0])
-        ids |= {self.encode(form)[0] for form in single}
+        # Hyphens and quotes are written within words, but do not begin one.
+        ids |= {self.encode(form)[0] for form in (" -", " '")}
         return tuple(sorted(ids))
 
     def timestamp(self, seconds: float) -> int:
