@@ -10,10 +10,10 @@ TIMESTAMP_STEP_S = 0.02
 """Seconds between two timestamp tokens."""
 TIMESTAMP_COUNT = 1501
 
-_NOTATION = (
-    """" # ( ) * + / : ; < = > @ [ \\ ] ^ _ ` { | } ~ 「 」 『 』 << >> <<< >>> -- --- -( -[ (' (" (( )) ((( ))) [[ ]]"""
-    " {{ }} ♪♪ ♪♪♪ ♩ ♪ ♫ ♬ ♭ ♮ ♯"
-).split()
+_NOTATION = tuple('"#()*+/:;<=>@[\\]^_`{|}~「」『』') + (
+    *("<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))", "[[", "]]", "{{", "}}"),
+    *("♪♪", "♪♪♪", "♩", "♪", "♫", "♬", "♭", "♮", "♯"),
+)
 """Signs of sounds and speakers in subtitles; Whisper's own list of what a transcript should not hold."""
 
 

@@ -36,7 +36,7 @@ Report = Callable[[int, int, dict[str, float]], None]
 """Step, steps in all, figures. It may raise `TrainingStopped`: the state is saved, and the run can go on later."""
 
 
-class TrainingStopped(Exception):  # noqa: N818 - a signal, not an error
+class TrainingStopped(Exception):
     """Raised by a report to stop after this step."""
 
 
