@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from softspoken.audio import SAMPLE_RATE_HZ, stream_audio
+from softspoken.audio import SAMPLE_RATE_HZ, require_sound, stream_audio
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError
 
@@ -31,9 +31,17 @@ class Window:
 
 
 def audio_blocks(audio: str | Path | np.ndarray) -> Iterator[Float[np.ndarray, " N"]]:
-    """The recording in blocks of some seconds, from a file or from samples. Raises AudioError for what is neither."""
+    """The recording in blocks of some seconds, from a file or from samples.
+
+    Raises AudioError for what is neither, and for a file without any sound, which is a mistake that its owner wants to
+    know of. Samples may be silent: a program that listens hands over what it hears.
+    """
     if not isinstance(audio, np.ndarray):
-        yield from stream_audio(audio, CHUNK_S)
+        loudest = np.zeros(1, np.float32)
+        for block in stream_audio(audio, CHUNK_S):
+            loudest = np.maximum(loudest, np.abs(block).max())
+            yield block
+        require_sound(loudest, audio)
         return
     if audio.ndim != 1 or audio.size == 0 or audio.dtype.kind != "f":
         raise AudioError(
