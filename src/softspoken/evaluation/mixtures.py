@@ -63,7 +63,9 @@ class MixtureSpec:
                 "give at least one mixture of one talker"
             )
         for name in ("snr_db", "overlap", "clip_s", "enrolment_s"):
-            low, high = getattr(self, name)
+            low, high = (float(bound) for bound in getattr(self, name))
+            # Equal specs are written in the same bytes, whether somebody wrote 5 or 5.0.
+            object.__setattr__(self, name, (low, high))
             if not low <= high:
                 raise ConfigError(f"{name} from {low:g} to {high:g}; the first may not be above the second")
         if not 0.0 <= self.overlap[0] <= self.overlap[1] <= 1.0:
