@@ -39,6 +39,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["analysis"] = LEAVES | {"backbones", "speakers", "data", "prompts", "engines", "decoding", "evaluation"}
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
+# Where a training run is put together: the data, the loop, and the development figures that the loop is handed.
+ALLOWED["runs"] = LEAVES | {"backbones", "speakers", "data", "prompts", "decoding", "evaluation", "training"}
 EVERYTHING = set(ALLOWED)
 
 

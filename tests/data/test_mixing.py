@@ -97,6 +97,17 @@ def test_a_bad_manifest_line_is_named(tmp_path, line: str, said: str) -> None:
         read_manifest(manifest)
 
 
+def test_another_speed_is_another_talker_with_the_same_words(corpus: Corpus) -> None:
+    piece = corpus.pieces[0]
+    faster = piece.at_speed(1.25)
+    assert faster.speaker != piece.speaker
+    assert (faster.text, faster.original_id) == (piece.text, piece.id)
+    audio, changed = corpus.audio(piece), corpus.audio(faster)
+    assert changed.size == pytest.approx(audio.size / 1.25, abs=2)
+    peak, changed_peak = (np.abs(np.fft.rfft(x, 16000)).argmax() for x in (audio, changed))
+    assert changed_peak == pytest.approx(1.25 * peak, rel=0.02)
+
+
 def test_one_talker_cannot_be_mixed(tmp_path) -> None:
     manifest = make_speech_folder(tmp_path, talkers=1)
     with pytest.raises(DataError, match="at least two"):

@@ -21,6 +21,7 @@ def _register() -> None:
     app.add_typer(speaker.app)
     app.command("evaluate")(evaluate.evaluate)
     prompt.app.command("train")(train.train_prompt)
+    prompt.app.command("export")(train.export_prompt)
     app.add_typer(prompt.app)
     app.add_typer(backbone.app)
     data.app.command("teach")(teach.teach)

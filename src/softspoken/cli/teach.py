@@ -21,6 +21,7 @@ def teach(
     worst_wer: Annotated[
         float, typer.Option(help="Leave out pieces whose text differs more than this from a known transcript.")
     ] = 0.25,
+    window_s: Annotated[float, typer.Option(help="Window the backbone hears a piece in; Whisper wants 30.")] = 30.0,
 ) -> None:
     """Self-distillation's texts: punctuation, case and numbers as the backbone writes them on clean speech."""
     from rich.progress import track
@@ -31,7 +32,7 @@ def teach(
     from softspoken.training.config import read_recipe
 
     config = read_recipe(recipe)
-    config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None})})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
     texts = read_texts(out, rejected=True) if out.is_file() else {}
     backbone = load_backbone(config.backbone)
     pieces = [*load_corpus(config.data).pieces, *load_corpus(config.data, development=True).pieces]
@@ -39,7 +40,7 @@ def teach(
     left = [piece for piece in corpus.pieces if piece.id not in texts]
     for first in track(range(0, len(left), _BATCH), description="teaching", disable=not left):
         batch = left[first : first + _BATCH]
-        for piece, text in zip(batch, _transcribe(backbone, corpus, batch), strict=True):
+        for piece, text in zip(batch, _transcribe(backbone, corpus, batch, window_s), strict=True):
             texts[piece.id] = text if _close(piece.text, text, worst_wer) else ""
         if first % _SAVE_EVERY == 0:
             write_texts(out, texts)
@@ -49,13 +50,13 @@ def teach(
     typer.echo(out)
 
 
-def _transcribe(backbone: "WhisperBackbone", corpus: "Corpus", pieces: "list[Piece]") -> list[str]:
+def _transcribe(backbone: "WhisperBackbone", corpus: "Corpus", pieces: "list[Piece]", window_s: float) -> list[str]:
     from softspoken.decoding import DecodingOptions, decode_batch
 
     audio = [corpus.audio(piece) for piece in pieces]
-    encoded = backbone.encode(backbone.features(audio, 30.0))
+    encoded = backbone.encode(backbone.features(audio, window_s))
     options = DecodingOptions(timestamps=False)
-    found = decode_batch(backbone, encoded, options, window_s=[30.0] * len(pieces))
+    found = decode_batch(backbone, encoded, options, window_s=[window_s] * len(pieces))
     return [window.text.strip() for window in found]
 
 

@@ -1,9 +1,28 @@
 """`softspoken prompt train`: from a recipe to a prompt folder. Started again on the same folder, it goes on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+
+def export_prompt(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New prompt folder.", show_default=False)],
+    state: Annotated[Literal["best", "last"], typer.Option(help="Which of the run's states.")] = "best",
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    silence_threshold: Annotated[
+        float | None, typer.Option(help="Presence under which the target counts as silent.", show_default=False)
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="JSON of 'softspoken evaluate --json', for the model card.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a prompt folder out of a state of a training run."""
+    from softspoken.runs.target_speaker import export_run
+
+    export_run(run, out, state, half, silence_threshold, results)
+    typer.echo(out)
 
 
 def train_prompt(
@@ -19,7 +38,7 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a target-speaker prompt on mixtures made on the fly. Kill it at any time; the same command goes on."""
-    from softspoken.cli.train_run import run_training
+    from softspoken.runs.target_speaker import run_training
     from softspoken.training.config import read_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}

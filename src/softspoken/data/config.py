@@ -18,5 +18,8 @@ class DataConfig(BaseModel):
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
     piece_s: tuple[float, float] = (2.0, 9.0)
     """Shortest and longest stretch of a talker's speech."""
+    speeds: tuple[float, ...] = (1.0,)
+    """Every talker once at each of these speeds (tempo and pitch together), each as a talker of their own: (0.9, 1.0,
+    1.1) makes three times as many voices. Never applied to talkers put aside for development."""
     exclude: tuple[str, ...] = ()
     """Corpora left out."""

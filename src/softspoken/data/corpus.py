@@ -3,10 +3,11 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import soxr
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.cut import Cut
 
@@ -88,11 +89,23 @@ class Piece:
     start_s: float
     duration_s: float
     text: str
+    speed: float = 1.0
+    """Played this much faster: the voice is then another one, and `duration_s` counts after it."""
 
     @property
-    def recording(self) -> str:
-        """Pieces of one recording may not enrol each other's neighbours blindly: they share its room and channel."""
-        return self.path
+    def original_id(self) -> str:
+        """The id without the change of speed: what is said does not depend on it."""
+        return self.id.partition("@")[0]
+
+    def at_speed(self, speed: float) -> "Piece":
+        """The piece as a talker of another tempo and pitch says it."""
+        return replace(
+            self,
+            id=f"{self.id}@{speed:g}",
+            speaker=f"{self.speaker}@{speed:g}",
+            duration_s=self.duration_s / speed,
+            speed=speed,
+        )
 
 
 def cut_into_pieces(cuts: Iterable[Cut], min_s: float, max_s: float) -> list[Piece]:
@@ -159,6 +172,11 @@ class Corpus:
 
     def audio(self, piece: Piece) -> np.ndarray:
         """The piece's waveform (samples,)."""
+        if piece.speed != 1.0:
+            if piece.id not in self._audio:
+                normal = replace(piece, duration_s=piece.duration_s * piece.speed, speed=1.0)
+                self._audio[piece.id] = soxr.resample(self.audio(normal), SAMPLE_RATE_HZ * piece.speed, SAMPLE_RATE_HZ)
+            return self._audio[piece.id]
         start = round(piece.start_s * SAMPLE_RATE_HZ)
         return self.recording(piece.path)[start : start + round(piece.duration_s * SAMPLE_RATE_HZ)]
 
@@ -174,6 +192,8 @@ def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
         corpus, _, speaker = piece.speaker.partition(":")
         if corpus not in config.exclude and is_development_talker(corpus, speaker) == development:
             kept.append(piece)
+    if not development:
+        kept = [piece if speed == 1.0 else piece.at_speed(speed) for speed in config.speeds for piece in kept]
     return Corpus(kept)
 
 

@@ -61,8 +61,8 @@ class MixtureDataset(Dataset[list[Example]]):
         size: int,
         noises: list[tuple[str, float]] | None = None,
     ) -> None:
-        """`texts`: piece id to what a target says in it; pieces without one only disturb others."""
-        if not any(piece.id in texts for piece in corpus.pieces):
+        """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others."""
+        if not any(piece.original_id in texts for piece in corpus.pieces):
             raise DataError("no piece of speech has a text; give transcripts or let the backbone write them first")
         self.corpus, self.texts, self.config = corpus, texts, config
         self.embed, self.scorer = embed, scorer
@@ -77,7 +77,7 @@ class MixtureDataset(Dataset[list[Example]]):
         rng = np.random.default_rng([self.seed, index])
         while True:
             mixture = draw_mixture(self.corpus, self.noises, self.config, rng)
-            if any(track.piece.id in self.texts for track in mixture.tracks):
+            if any(track.piece.original_id in self.texts for track in mixture.tracks):
                 return self.examples(mixture, rng)
 
     def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
@@ -85,9 +85,9 @@ class MixtureDataset(Dataset[list[Example]]):
         audio, tracks = render(mixture, self.corpus)
         targets: list[tuple[np.ndarray, np.ndarray, str, str]] = []
         for track, clean in zip(mixture.tracks, tracks, strict=True):
-            if track.piece.id in self.texts:
+            if track.piece.original_id in self.texts:
                 voice = self.enrol(track.piece, rng)
-                targets.append((clean, voice, self.texts[track.piece.id], track.piece.speaker))
+                targets.append((clean, voice, self.texts[track.piece.original_id], track.piece.speaker))
         if rng.random() < self.config.silent_probability:
             present = {track.piece.speaker for track in mixture.tracks}
             absent = [name for name in self.corpus.speakers if name not in present]

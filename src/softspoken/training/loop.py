@@ -26,6 +26,7 @@ from softspoken.training.state import Progress, load_state, save_state
 STATE = "last.safetensors"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+CONFIG = "config.json"
 
 Objective = Callable[[nn.Module, PromptConfig, Batch], dict[str, Tensor]]
 Validate = Callable[[SoftPrompts], dict[str, float]]
@@ -158,7 +159,7 @@ class RunLog:
         self._main = accelerator.is_main_process
         self._board = None
         if self._main:
-            (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if config.tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 
