@@ -7,7 +7,7 @@ from tiny import TinyTokenizer
 from voices import PitchEmbedder
 
 from softspoken.backbones.tokens import WhisperTokens
-from softspoken.data.batches import IGNORED, activity, collate
+from softspoken.data.batches import IGNORED, collate
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, load_corpus, read_manifest
 from softspoken.data.examples import MixtureDataset, read_texts, write_texts
@@ -111,15 +111,6 @@ def test_timestamps_frame_the_words_where_the_target_speaks(corpus: Corpus) -> N
     assert vocabulary.seconds(last) == pytest.approx(0.4 + 2.5, abs=0.1)
     # Nothing is said, so there is no time to give.
     assert absent[: len(vocabulary.start())] == vocabulary.start()
-
-
-def test_activity_rises_with_the_score() -> None:
-    import torch
-
-    weights = activity(torch.tensor([[0.2, 0.68, 0.95]]), 25.0, 0.68)[0].tolist()
-    assert weights[0] < 1e-4
-    assert weights[1] == pytest.approx(0.5)
-    assert weights[2] > 0.99
 
 
 def test_development_talkers_never_train(tmp_path) -> None:

@@ -7,7 +7,8 @@ from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
-from softspoken.data.mixing import MixingConfig, active_power, draw_mixture, mix_at_snr, render, scale_to
+from softspoken.data.levels import mix_at_snr, scale_to, speech_power
+from softspoken.data.mixing import MixingConfig, draw_mixture, render
 from softspoken.errors import DataError
 
 
@@ -21,14 +22,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def test_achieved_snr_is_the_asked_one(snr_db: float) -> None:
     target, other = voice(2.0, 200.0), 3.0 * voice(2.0, 330.0, seed=1)
     added = mix_at_snr(target, other, snr_db) - target
-    achieved = 10 * np.log10(active_power(target) / active_power(added))
+    achieved = 10 * np.log10(speech_power(target) / speech_power(added))
     assert abs(achieved - snr_db) < 0.05
 
 
 def test_pauses_do_not_count_for_the_level() -> None:
     speech = voice(2.0)
     padded = np.concatenate([speech, np.zeros(3 * SAMPLE_RATE_HZ, dtype=np.float32)])
-    assert active_power(padded) == pytest.approx(active_power(speech), rel=0.02)
+    assert speech_power(padded) == pytest.approx(speech_power(speech), rel=0.02)
 
 
 def test_silence_is_not_scaled() -> None:
@@ -69,7 +70,7 @@ def test_noise_has_the_drawn_level(corpus: Corpus) -> None:
     mixture = draw_mixture(corpus, [(noise, 2.5)], config, np.random.default_rng(1))
     audio, tracks = render(mixture, corpus)
     added = audio - tracks.sum(axis=0)
-    assert 10 * np.log10(active_power(tracks.sum(axis=0)) / active_power(added)) == pytest.approx(10.0, abs=0.05)
+    assert 10 * np.log10(speech_power(tracks.sum(axis=0)) / speech_power(added)) == pytest.approx(10.0, abs=0.05)
 
 
 def test_long_utterances_are_cut_at_their_segments() -> None:

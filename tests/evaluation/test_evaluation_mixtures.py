@@ -7,10 +7,11 @@ import pytest
 from made_speech import write_speech
 
 from softspoken.audio import load_audio
+from softspoken.data.levels import speech_frames, speech_power
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import read_evaluation_manifest
-from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures, speech_frames, speech_power
+from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures
 from softspoken.evaluation.speech import read_talkers
 
 

@@ -19,6 +19,7 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.prompts.modules import activity_of
 from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
@@ -201,3 +202,10 @@ def test_a_bad_recipe_is_one_clear_line(tmp_path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         read_recipe(recipe)
     assert "\n" not in str(caught.value)
+
+
+def test_activity_rises_with_the_score() -> None:
+    weights = activity_of(torch.tensor([[0.2, 0.68, 0.95]]), FramePrompt(slope=25.0, threshold=0.68))[0].tolist()
+    assert weights[0] < 1e-4
+    assert weights[1] == pytest.approx(0.5)
+    assert weights[2] > 0.99

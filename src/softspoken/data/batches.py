@@ -58,11 +58,6 @@ class Batch:
         )
 
 
-def activity(scores: Float[Tensor, "B T"], slope: float, threshold: float) -> Float[Tensor, "B T"]:
-    """Cosines to how likely the target speaks: sigmoid(slope * (score - threshold))."""
-    return torch.sigmoid(slope * (scores - threshold))
-
-
 def _transcript(example: Example, vocabulary: Vocabulary) -> list[int]:
     if not example.text.strip():
         return []

@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
-from softspoken.data.mixing import MixingConfig, Mixture, active_span, draw_mixture, render, scale_to
+from softspoken.data.levels import scale_to, speech_span
+from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
 from softspoken.errors import DataError
 
 FRAME_S = 0.02
@@ -102,7 +103,7 @@ class MixtureDataset(Dataset[list[Example]]):
         ]
 
     def _span(self, clean: Float[np.ndarray, "N"], rng: np.random.Generator) -> tuple[float, float] | None:
-        return active_span(clean) if rng.random() < self.config.timestamp_probability else None
+        return speech_span(clean) if rng.random() < self.config.timestamp_probability else None
 
     def enrol(self, target: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
         """A voice from other pieces of the talker; from a changed crop of the same one where there is no other."""

@@ -8,9 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
-
-SILENCE_DB = -40.0
-"""A frame this far below the loudest one is not speech."""
+from softspoken.data.levels import mix_at_snr, scale_to, speech_power
 
 
 class MixingConfig(BaseModel):
@@ -56,47 +54,6 @@ class Mixture:
     noise_snr_db: float
     level_dbfs: float
     duration_s: float
-
-
-def frame_power(waveform: Float[np.ndarray, "N"]) -> Float[np.ndarray, "T"]:
-    """Mean square of each 20 ms."""
-    size = SAMPLE_RATE_HZ // 50
-    usable = waveform[: waveform.size // size * size]
-    frames = usable.reshape(-1, size) if usable.size else waveform.reshape(1, -1)
-    power: np.ndarray = (frames.astype(np.float64) ** 2).mean(axis=1)
-    return power
-
-
-def active_power(waveform: Float[np.ndarray, "N"]) -> float:
-    """Mean square over the frames within `SILENCE_DB` of the loudest; 0 for silence."""
-    power = frame_power(waveform)
-    if power.max() <= 0:
-        return 0.0
-    return float(power[power >= power.max() * 10 ** (SILENCE_DB / 10)].mean())
-
-
-def active_span(waveform: Float[np.ndarray, "N"]) -> tuple[float, float] | None:
-    """Seconds at which the first active frame begins and the last one ends; None for silence."""
-    power = frame_power(waveform)
-    if power.max() <= 0:
-        return None
-    active = np.flatnonzero(power >= power.max() * 10 ** (SILENCE_DB / 10))
-    return active[0] / 50, (active[-1] + 1) / 50
-
-
-def scale_to(waveform: Float[np.ndarray, "N"], power: float) -> Float[np.ndarray, "N"]:
-    """The waveform with that active power; silence stays silence."""
-    own = active_power(waveform)
-    if own <= 0:
-        return waveform
-    scaled: np.ndarray = (waveform * np.sqrt(power / own)).astype(np.float32)
-    return scaled
-
-
-def mix_at_snr(target: Float[np.ndarray, "N"], other: Float[np.ndarray, "N"], snr_db: float) -> Float[np.ndarray, "N"]:
-    """`target + other`, with `other` scaled so that the ratio of their active powers is `snr_db`."""
-    mixed: np.ndarray = target + scale_to(other, active_power(target) * 10 ** (-snr_db / 10))
-    return mixed
 
 
 def draw_mixture(
@@ -155,7 +112,7 @@ def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Fl
         start = round(mixture.noise_start_s * SAMPLE_RATE_HZ)
         noise = np.resize(recording[start:], size) if recording.size > start else np.resize(recording, size)
         mixed = mix_at_snr(mixed, noise, mixture.noise_snr_db)
-    power = active_power(mixed)
+    power = speech_power(mixed)
     gain = np.sqrt(10 ** (mixture.level_dbfs / 10) / power) if power > 0 else 1.0
     # Never clip: the level gives way.
     gain = min(gain, 0.99 / max(float(np.abs(mixed).max()), 1e-9))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.config import FramePrompt
+from softspoken.prompts.modules import activity_of
 from softspoken.speakers import (
     Clip,
     Enrolment,
@@ -93,6 +94,7 @@ def presence(scores: Float32[np.ndarray, " frames"]) -> float:
 def activity(
     scores: list[Float32[np.ndarray, " _"]], config: FramePrompt, device: torch.device
 ) -> Float[Tensor, "B T"]:
-    """How likely the target speaks in each frame: sigmoid(slope * (cosine - threshold)); 0 behind a row's end."""
-    rows = [torch.sigmoid(config.slope * (torch.from_numpy(row) - config.threshold)) for row in scores]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)
+    """How likely the target speaks in each frame of each row; 0 behind a row's end."""
+    rows = [torch.from_numpy(row) for row in scores]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
+    return activity_of(padded, config).to(device)

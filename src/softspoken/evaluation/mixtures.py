@@ -23,11 +23,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_audio
+from softspoken.data.levels import FRAME, speech_frames, speech_power
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.speech import Span, Split, Talker, read_talkers
 
-FRAME = SAMPLE_RATE_HZ // 50
-SPEECH_BELOW_PEAK_DB = 30.0
 PEAK = 0.9
 """Highest sample of a written mixture."""
 _NEAREST_LAGS = 5
@@ -70,20 +69,6 @@ class MixtureSpec:
                 raise ConfigError(f"{name} from {low:g} to {high:g}; the first may not be above the second")
         if not 0.0 <= self.overlap[0] <= self.overlap[1] <= 1.0:
             raise ConfigError(f"overlap from {self.overlap[0]:g} to {self.overlap[1]:g}; give shares between 0 and 1")
-
-
-def speech_frames(waveform: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " F"]:
-    """Which frames of 20 ms are speech: within 30 dB of the loudest. A last, incomplete frame is left out."""
-    power = _frame_power(waveform)
-    if power.size == 0 or power.max() <= 0:
-        return np.zeros(power.size, dtype=bool)
-    return np.asarray(power >= power.max() * 10 ** (-SPEECH_BELOW_PEAK_DB / 10))
-
-
-def speech_power(waveform: Float[np.ndarray, " N"]) -> float:
-    """Mean square over the speech frames; 0 for silence."""
-    speech = speech_frames(waveform)
-    return float(_frame_power(waveform)[speech].mean()) if speech.any() else 0.0
 
 
 def overlap_by_lag(one: Bool[np.ndarray, " F"], other: Bool[np.ndarray, " G"]) -> Float[np.ndarray, " F+G-1"]:
@@ -246,11 +231,6 @@ def _against_others(snr_db: list[float], number: int) -> float | None:
     powers = [10 ** (-level_db / 10) for level_db in snr_db]
     others = sum(powers) - powers[number]
     return round(10 * math.log10(powers[number] / others), 3) if len(powers) > 1 else None
-
-
-def _frame_power(waveform: Float[np.ndarray, " N"]) -> Float[np.ndarray, " F"]:
-    frames = waveform[: len(waveform) // FRAME * FRAME].astype(np.float64).reshape(-1, FRAME)
-    return np.asarray((frames**2).mean(axis=1))
 
 
 def _read(span: Span) -> Float[np.ndarray, " N"]:

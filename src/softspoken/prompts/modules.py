@@ -56,6 +56,11 @@ class FrameRows:
         return added + F.gelu(matched + weight * self.by_activity[layer][:, None]) @ self.values[layer]
 
 
+def activity_of(scores: Float[Tensor, "B T"], config: FramePrompt) -> Float[Tensor, "B T"]:
+    """How likely the target speaks in each frame, of its cosine to the voice: sigmoid(slope * (score - threshold))."""
+    return torch.sigmoid(config.slope * (scores - config.threshold))
+
+
 @dataclass(frozen=True)
 class PromptRows:
     """A set of prompts made concrete for a batch of voices: what `inject` places."""

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.base import StackName
-from softspoken.data.batches import Batch, activity, collate
+from softspoken.data.batches import Batch, collate
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
 from softspoken.decoding import DecodingOptions, decode_batch
@@ -20,6 +20,7 @@ from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, SoftPrompts, inject, save_prompts
+from softspoken.prompts.modules import activity_of
 from softspoken.runs.data import development_batches, training_data
 from softspoken.runs.progress import progress_bar
 from softspoken.speakers import load_embedder
@@ -140,7 +141,7 @@ def conditioning(prompts: SoftPrompts, batch: Batch) -> dict[str, Any]:
     frames = prompts.config.frames
     return {
         "speaker": batch.voices if prompts.config.speaker is not None else None,
-        "activity": activity(batch.scores, frames.slope, frames.threshold) if frames is not None else None,
+        "activity": activity_of(batch.scores, frames) if frames is not None else None,
     }
 
 

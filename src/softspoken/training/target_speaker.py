@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from softspoken.backbones import Encoded, WhisperBackbone
-from softspoken.data.batches import Batch, activity
+from softspoken.data.batches import Batch
 from softspoken.prompts import PromptConfig, inject
+from softspoken.prompts.modules import activity_of
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
 
@@ -23,9 +24,7 @@ class TargetSpeakerObjective:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
         backbone, weights = self.backbone, self.config
         features = backbone.features(batch.audio)
-        given = None
-        if config.frames is not None:
-            given = activity(batch.scores, config.frames.slope, config.frames.threshold)
+        given = activity_of(batch.scores, config.frames) if config.frames is not None else None
         rows = prompts(batch.voices if config.speaker is not None else None)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         with inject(backbone, rows, activity=given):
