@@ -109,8 +109,9 @@ def test_timestamps_frame_the_words_where_the_target_speaks(corpus: Corpus) -> N
     assert vocabulary.seconds(present[len(start)]) == pytest.approx(0.4, abs=0.05)
     last = [token for token in present if token >= vocabulary.timestamp_begin][-1]
     assert vocabulary.seconds(last) == pytest.approx(0.4 + 2.5, abs=0.1)
-    # Nothing is said, so there is no time to give.
-    assert absent[: len(vocabulary.start())] == vocabulary.start()
+    # Nothing is said, so there is no time to give: the transcript ends where it begins.
+    assert batch.labels[1].tolist()[: len(start)] == [IGNORED] * (len(start) - 1) + [vocabulary.end_of_text]
+    assert set(absent[len(start) :]) == {vocabulary.end_of_text}
 
 
 def test_development_talkers_never_train(tmp_path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from softspoken.data.examples import Example
+from softspoken.data.levels import speech_span
 
 IGNORED = -100
 """Label of a position whose prediction is not trained."""
@@ -62,9 +63,10 @@ def _transcript(example: Example, vocabulary: Vocabulary) -> list[int]:
     if not example.text.strip():
         return []
     text = vocabulary.encode(" " + example.text.strip())
-    if example.span_s is None:
+    span_s = speech_span(example.clean) if example.timestamps else None
+    if span_s is None:
         return text
-    begin_s, end_s = example.span_s
+    begin_s, end_s = span_s
     return [vocabulary.timestamp(begin_s), *text, vocabulary.timestamp(end_s)]
 
 
@@ -73,7 +75,7 @@ def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int
     examples = [example for group in groups for example in group]
     rows, labels = [], []
     for example in examples:
-        start = vocabulary.start(timestamps=example.span_s is not None)
+        start = vocabulary.start(timestamps=example.timestamps)
         text = _transcript(example, vocabulary)[: max_tokens - len(start)]
         rows.append(torch.tensor(start + text))
         labels.append(torch.tensor([IGNORED] * (len(start) - 1) + [*text, vocabulary.end_of_text]))

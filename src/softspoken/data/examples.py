@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
-from softspoken.data.levels import scale_to, speech_span
+from softspoken.data.levels import scale_to
 from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
 from softspoken.errors import DataError
 
@@ -40,8 +40,8 @@ class Example:
     text: str
     """What the target says; empty where they are silent."""
     speaker: str
-    span_s: tuple[float, float] | None
-    """When the target begins and ends to speak, where the transcript is to say so."""
+    timestamps: bool
+    """Whether the transcript is to say when the target begins and ends."""
 
 
 class MixtureDataset(Dataset[list[Example]]):
@@ -96,14 +96,12 @@ class MixtureDataset(Dataset[list[Example]]):
             pieces = self.corpus.by_speaker[name]
             voice = self.enrol(pieces[rng.integers(len(pieces))], rng)
             targets.append((np.zeros_like(audio), voice, "", name))
+        stamped = self.config.timestamp_probability
         scores = self.scorer(audio, np.stack([voice for _, voice, _, _ in targets]))
         return [
-            Example(audio, clean, voice, row, text, name, self._span(clean, rng))
+            Example(audio, clean, voice, row, text, name, rng.random() < stamped)
             for (clean, voice, text, name), row in zip(targets, scores, strict=True)
         ]
-
-    def _span(self, clean: Float[np.ndarray, "N"], rng: np.random.Generator) -> tuple[float, float] | None:
-        return speech_span(clean) if rng.random() < self.config.timestamp_probability else None
 
     def enrol(self, target: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
         """A voice from other pieces of the talker; from a changed crop of the same one where there is no other."""

@@ -31,7 +31,7 @@ class MixingConfig(BaseModel):
     max_s: float = 12.0
     timestamp_probability: float = 0.4
     """How often a target's transcript begins and ends with timestamps; else it has none."""
-    silent_probability: float = 0.15
+    silent_probability: float = 0.5
     """How often a mixture also has a target who is not in it, whose right transcript is empty."""
 
 
