@@ -8,11 +8,6 @@ import typer
 app = typer.Typer(name="data", help="Data: build test mixtures out of single-talker speech.", no_args_is_help=True)
 
 
-@app.callback()
-def _noun() -> None:
-    """Keeps `mixtures` a verb while it is the only one."""
-
-
 @app.command("mixtures")
 def mixtures(
     speech_manifest: Annotated[
@@ -53,3 +48,15 @@ def _range(option: str, text: str) -> tuple[float, float]:
     except ValueError as error:
         raise ConfigError(f"{option} is '{text}'; give one number or two with a comma: -5,5") from error
     return low, high
+
+
+@app.command("pack")
+def pack(
+    manifest: Annotated[Path, typer.Argument(help="manifest.jsonl of speech or noise.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the packed recordings and their manifest.jsonl.")],
+    split: Annotated[str, typer.Option(help="Only this split.")] = "train",
+) -> None:
+    """Pack recordings as Opus, a fifth of the size of FLAC, to train on another machine. Interrupted, it goes on."""
+    from softspoken.data.pack import pack_manifest
+
+    typer.echo(pack_manifest(manifest, out, split))
