@@ -15,13 +15,14 @@ def export_prompt(
         float | None, typer.Option(help="Presence under which the target counts as silent.", show_default=False)
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="JSON of 'softspoken evaluate --json', for the model card.", show_default=False)
+        list[Path] | None,
+        typer.Option(help="JSON of 'softspoken evaluate --json', for the card's table; may be repeated."),
     ] = None,
 ) -> None:
     """Make a prompt folder out of a state of a training run."""
     from softspoken.runs.target_speaker import export_run
 
-    export_run(run, out, state, half, silence_threshold, results)
+    export_run(run, out, state, half, silence_threshold, results if results is not None else ())
     typer.echo(out)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,11 @@ from softspoken.training.state import Progress, load_state
 from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
 
 PROMPT_FOLDER = "prompt"
+CARD_KEYS = (
+    *("method", "wer", "wer_low", "wer_high"),
+    *("substitutions", "deletions", "insertions", "words", "rejection_rate"),
+)
+"""Of an evaluation, what the model card shows."""
 STATISTICS_PIECES = 400
 """Pieces of training speech whose embeddings give the mean and scale of voices."""
 
@@ -75,7 +81,7 @@ def export_run(
     state: Literal["best", "last"],
     half: bool = False,
     silence_threshold: float | None = None,
-    results: Path | None = None,
+    results: Sequence[Path] = (),
     backbone: WhisperBackbone | None = None,
 ) -> PromptInfo:
     """Make a prompt folder out of a state of a run. Raises ConfigError when the run has none yet."""
@@ -86,7 +92,6 @@ def export_run(
     backbone = load_backbone(config.backbone) if backbone is None else backbone
     prompts = SoftPrompts(config.prompts, backbone.stacks["encoder"].width, layers_of(backbone))
     progress = load_state(path, prompts, None)
-    table = json.loads(results.read_text(encoding="utf-8")) if results is not None else []
     return save_prompts(
         prompts,
         out,
@@ -95,8 +100,18 @@ def export_run(
         embedder=config.embedder,
         silence_threshold=silence_threshold,
         training=training_facts(config, progress),
-        results=table if isinstance(table, list) else [table],
+        results=[row for path in results for row in card_rows(path)],
     )
+
+
+def card_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows for the model card out of the JSON of an evaluation; the file's name is the name of the test set."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = found if isinstance(found, list) else [found]
+        return [{"test set": path.stem, **{key: row[key] for key in CARD_KEYS}} for row in rows]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"no results in '{path}' ({error}); give what 'softspoken evaluate --json' prints") from error
 
 
 def layers_of(backbone: WhisperBackbone) -> dict[StackName, int]:
