@@ -1,16 +1,31 @@
 """The command `softspoken`: nouns and verbs. Each noun has its own file; torch is imported only when a verb runs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from softspoken import __version__
+
 app = typer.Typer(
     name="softspoken",
-    help="Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"softspoken {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Which one.")] = False,
+) -> None:
+    """Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise."""
 
 
 def _register() -> None:
