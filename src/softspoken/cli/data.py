@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-app = typer.Typer(name="data", help="Data: test mixtures, training texts, packing for another machine.", no_args_is_help=True)
+app = typer.Typer(
+    name="data", help="Data: test mixtures, training texts, packing for another machine.", no_args_is_help=True
+)
 
 
 @app.command("mixtures")

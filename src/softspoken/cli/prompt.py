@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from softspoken.prompts.checkpoint import LoadedPrompts
     from softspoken.prompts.info import PromptInfo
 
-app = typer.Typer(name="prompt", help="Soft prompts: train, export, look inside, verify, import, publish.", no_args_is_help=True)
+app = typer.Typer(
+    name="prompt", help="Soft prompts: train, export, look inside, verify, import, publish.", no_args_is_help=True
+)
 
 Reference = Annotated[
     str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")
