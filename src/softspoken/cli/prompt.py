@@ -145,3 +145,33 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
     lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
     lines |= {f"training: {key}": str(value) for key, value in described["training"].items()}
     return lines
+
+
+@app.command("calibrate")
+def calibrate(
+    folder: Folder,
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST.jsonl", help="Development items, as for 'evaluate'; some silent.")
+    ],
+    false_rejection: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of speaking targets that may be taken for silent.")
+    ] = 0.01,
+) -> None:
+    """Find from which presence on a target counts as speaking; 'prompt export --silence-threshold' stores it."""
+    from softspoken.evaluation import presence
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+    from softspoken.prompts import FramePrompt, load_prompts
+    from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
+
+    loaded = load_prompts(folder)
+    items = read_evaluation_manifest(manifest)
+    frames = loaded.info.prompts.frames
+    embedder = load_embedder(DEFAULT_EMBEDDER if loaded.info.embedder is None else loaded.info.embedder)
+    scores = presence.presence_scores(items, embedder, FramePrompt() if frames is None else frames)
+    found = presence.calibrate(scores, [item.silent for item in items], false_rejection)
+    typer.echo(f"{found.threshold:.4f}")
+    typer.echo(
+        f"below it: {found.false_rejection:.1%} of {found.speaking} speaking and {found.rejection:.1%} of "
+        f"{found.silent} silent targets",
+        err=True,
+    )
