@@ -165,9 +165,9 @@ def calibrate(
 
     loaded = load_prompts(folder)
     items = read_evaluation_manifest(manifest)
-    frames = loaded.info.prompts.frames
+    frames = FramePrompt() if loaded.info.prompts.frames is None else loaded.info.prompts.frames
     embedder = load_embedder(DEFAULT_EMBEDDER if loaded.info.embedder is None else loaded.info.embedder)
-    scores = presence.presence_scores(items, embedder, FramePrompt() if frames is None else frames)
+    scores = presence.presence_scores(items, embedder, frames.window_s, frames.hop_s)
     found = presence.calibrate(scores, [item.silent for item in items], false_rejection)
     typer.echo(f"{found.threshold:.4f}")
     typer.echo(

@@ -9,7 +9,6 @@ from softspoken.audio import load_audio
 from softspoken.decoding import presence
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 
 
@@ -26,12 +25,14 @@ class Calibration:
     silent: int
 
 
-def presence_scores(items: Iterable[EvaluationItem], embedder: SpeakerEmbedder, frames: FramePrompt) -> list[float]:
-    """Presence of each item's target in its recording, as transcription computes it (recordings of one window)."""
+def presence_scores(
+    items: Iterable[EvaluationItem], embedder: SpeakerEmbedder, window_s: float, hop_s: float
+) -> list[float]:
+    """Presence of each item's target in its recording (of one window), as transcription with these windows has it."""
     scores = []
     for item in items:
         voice = embedder.embed(load_audio(item.enrolment))
-        measured = FrameScores.measure(embedder, load_audio(item.audio), (frames.window_s,), frames.hop_s)
+        measured = FrameScores.measure(embedder, load_audio(item.audio), (window_s,), hop_s)
         scores.append(presence(measured.against(voice[None])[0]))
     return scores
 
