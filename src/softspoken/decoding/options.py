@@ -12,7 +12,7 @@ Start = Literal["auto", "speech", "any"]
 class WindowOptions(Frozen):
     """How a long recording is cut for prompts trained on windows as long as their audio."""
 
-    longest_s: float = Field(default=15.0, ge=1.0, le=30.0)
+    longest_s: float = Field(default=20.0, ge=1.0, le=30.0)
     """No window is longer."""
     search_s: float = Field(default=5.0, ge=0.0)
     """The cut is made at the quietest place in this many last seconds of the longest window."""
