@@ -152,7 +152,7 @@ class TestCommand:
     def _fake_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Loader:
             @staticmethod
-            def from_pretrained() -> FakeTranscriber:
+            def from_pretrained(prompt: str) -> FakeTranscriber:
                 return FakeTranscriber()
 
         monkeypatch.setattr("softspoken.decoding.TargetSpeakerTranscriber", Loader, raising=False)

@@ -18,6 +18,9 @@ COLOURS = ("cyan", "yellow")
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the page (index.html).")] = Path("softspoken-demo"),
+    prompt: Annotated[
+        str, typer.Option(help="'tiny.en' or 'base' (shipped), a prompt's folder, or a hub repository.")
+    ] = "tiny.en",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write the page with players and waveforms.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
@@ -29,7 +32,7 @@ def demo(
     if page and out.exists() and not out.is_dir():
         raise ConfigError(f"--out is a file: {out}, expected a folder; name another one or use --no-page")
     talk = Console(stderr=True)
-    report = _run(talk, None if as_json else Console())
+    report = _run(prompt, talk, None if as_json else Console())
     written = _write(report, out) if page else None
     if as_json:
         print(json.dumps(report.as_json() | {"page": None if written is None else str(written)}, indent=2))
@@ -39,7 +42,7 @@ def demo(
         talk.print(f"\nPage with players and waveforms: {written}", soft_wrap=True, highlight=False)
 
 
-def _run(talk: "Console", console: "Console | None") -> "DemoReport":
+def _run(prompt: str, talk: "Console", console: "Console | None") -> "DemoReport":
     """Load the model, go through the mixtures, and print each as soon as it is done (not without a console)."""
     from softspoken.demo import DemoReport, load_recordings, run_demo
 
@@ -48,7 +51,7 @@ def _run(talk: "Console", console: "Console | None") -> "DemoReport":
     with talk.status("Loading frozen Whisper and the prompt"):
         from softspoken.decoding import TargetSpeakerTranscriber
 
-        transcriber = TargetSpeakerTranscriber.from_pretrained()
+        transcriber = TargetSpeakerTranscriber.from_pretrained(prompt)
     load_s = time.perf_counter() - start_s
     reports = []
     steps = run_demo(recordings, transcriber)
