@@ -15,7 +15,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         typer.echo(f"softspoken {__version__}")
         raise typer.Exit
@@ -24,8 +24,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Which one.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Which one.")
+    ] = None,
 ) -> None:
     """Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise."""
 
