@@ -94,6 +94,18 @@ def test_a_killed_run_goes_on_exactly(tmp_path, data: MixtureDataset) -> None:
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_the_log_of_a_killed_run_tells_every_step_once(tmp_path, data: MixtureDataset) -> None:
+    def killed(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, data, fresh_prompts(), report=killed)
+    run(tmp_path, data, fresh_prompts())
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, SMALL["steps"] + 1))
+
+
 def test_the_loss_falls_and_the_log_says_so(tmp_path, data: MixtureDataset) -> None:
     class Repeated(torch.utils.data.Dataset):
         def __len__(self) -> int:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from softspoken.data.batches import Batch
 from softspoken.prompts import PromptConfig, SoftPrompts
 from softspoken.training.config import TrainConfig
-from softspoken.training.state import Progress, load_state, save_state
+from softspoken.training.state import Progress, load_state, replace_text, save_state
 
 STATE = "last.safetensors"
 BEST = "best.safetensors"
@@ -80,7 +80,7 @@ def train(
     # `module` and `stepper` are the prompts and the optimiser as accelerate wraps them.
     module, stepper, loader = accelerator.prepare(prompts, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
-    log = RunLog(folder, config, accelerator)
+    log = RunLog(folder, config, accelerator, progress.step)
     begun = time.monotonic() - progress.seconds
     while progress.step < config.steps:
         for group in optimiser.param_groups:
@@ -154,12 +154,17 @@ def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:
 class RunLog:
     """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
 
-    def __init__(self, folder: Path, config: TrainConfig, accelerator: Accelerator) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, accelerator: Accelerator, done: int) -> None:
+        """`done`: steps that the state holds which the run goes on from."""
         self._path = folder / LOG
         self._main = accelerator.is_main_process
         self._board = None
         if self._main:
-            (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            if self._path.is_file():
+                lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if json.loads(line)["step"] <= done]
+                replace_text(self._path, "".join(kept))
+            replace_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
             if config.tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 

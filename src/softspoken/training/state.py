@@ -27,6 +27,13 @@ class Progress:
     """Time spent training, over all starts."""
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file, atomically."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
 def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
     """Write prompts, optimiser and progress into one safetensors file, atomically."""
     names = {id(parameter): name for name, parameter in module.named_parameters()}
