@@ -1,0 +1,1 @@
+"""What a training run puts together: data, backbone, prompts, development figures, the finished folder."""

@@ -1,0 +1,72 @@
+"""Mixtures for a target-speaker run: those that train, and those that show how far it is."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from softspoken.backbones import WhisperBackbone
+from softspoken.data.batches import Batch, collate
+from softspoken.data.corpus import Corpus, load_corpus, read_noises
+from softspoken.data.examples import MixtureDataset, Scorer, read_texts
+from softspoken.prompts import FramePrompt
+from softspoken.speakers import FrameScores, SpeakerEmbedder
+from softspoken.training.config import TrainConfig
+
+DEVELOPMENT_MIXTURES = 32
+DEVELOPMENT_BATCH = 4
+DEVELOPMENT_SEED = 99
+
+
+def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset:
+    """Mixtures of the training talkers."""
+    corpus = load_corpus(config.data)
+    texts = _texts(config, corpus)
+    size = config.steps * config.accumulation * config.mixtures_per_batch
+    return MixtureDataset(
+        corpus,
+        texts,
+        embedder.embed,
+        scorer_for(embedder, _frames(config)),
+        config.mixing,
+        config.seed,
+        size,
+        read_noises(config.data.noise),
+    )
+
+
+def development_batches(
+    config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone, texts: Mapping[str, str]
+) -> list[Batch]:
+    """Two-talker mixtures of the talkers set aside, overlap at least half: pairs of targets, the same in every run."""
+    fixed = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0)}
+    never = {"silent_probability": 0.0, "noise_probability": 0.0, "timestamp_probability": 0.0}
+    mixing = config.mixing.model_copy(update=fixed | never)
+    corpus = load_corpus(config.data, development=True)
+    texts = _texts(config, corpus) if config.data.texts is None else texts
+    scorer = scorer_for(embedder, _frames(config))
+    dataset = MixtureDataset(corpus, texts, embedder.embed, scorer, mixing, DEVELOPMENT_SEED, 10**6)
+    pairs = (group for group in (dataset[index] for index in range(10**6)) if len(group) == 2)
+    chosen = [next(pairs) for _ in range(DEVELOPMENT_MIXTURES)]
+    return [
+        collate(chosen[first : first + DEVELOPMENT_BATCH], backbone.tokens, backbone.max_tokens // 2)
+        for first in range(0, len(chosen), DEVELOPMENT_BATCH)
+    ]
+
+
+def scorer_for(embedder: SpeakerEmbedder, frames: FramePrompt) -> Scorer:
+    """Frame scores exactly as they are made when transcribing."""
+
+    def score(audio: np.ndarray, voices: np.ndarray) -> np.ndarray:
+        return FrameScores.measure(embedder, audio, (frames.window_s,), frames.hop_s).against(voices)
+
+    return score
+
+
+def _frames(config: TrainConfig) -> FramePrompt:
+    return config.prompts.frames if config.prompts.frames is not None else FramePrompt()
+
+
+def _texts(config: TrainConfig, corpus: Corpus) -> dict[str, str]:
+    if config.data.texts is not None:
+        return read_texts(config.data.texts)
+    return {piece.original_id: piece.text for piece in corpus.pieces if piece.text.strip()}
