@@ -96,10 +96,7 @@ def train(
         ):
             checked = validate(prompts)
             figures |= {f"valid/{name}": value for name, value in checked.items()}
-            score = checked.get("score")
-            if score is not None and (progress.best is None or score < progress.best):
-                progress = replace(progress, best=score)
-                save_state(folder / BEST, prompts, optimiser, progress)
+            progress = _keep_best(folder, prompts, optimiser, progress, checked.get("score"))
         log.write(progress, figures)
         try:
             if report is not None:
@@ -113,6 +110,16 @@ def train(
             save_state(folder / STATE, prompts, optimiser, progress)
     accelerator.wait_for_everyone()
     log.close()
+    return progress
+
+
+def _keep_best(
+    folder: Path, prompts: SoftPrompts, optimiser: torch.optim.Optimizer, progress: Progress, score: float | None
+) -> Progress:
+    if score is None or (progress.best is not None and score >= progress.best):
+        return progress
+    progress = replace(progress, best=score)
+    save_state(folder / BEST, prompts, optimiser, progress)
     return progress
 
 
