@@ -94,13 +94,13 @@ def run(
     """Encoder output and logits inside the prompts."""
     with inject(backbone, prompts, speaker=voice, activity=activity):
         encoded = backbone.encode(features)
-        return encoded, backbone.decode(some_tokens(backbone, features.mel.shape[0]), encoded)
+        return encoded, backbone.decode(some_tokens(backbone, features.values.shape[0]), encoded)
 
 
 @torch.no_grad()
 def run_plain(backbone: WhisperBackbone, features: Features) -> tuple[Encoded, Tensor]:
     encoded = backbone.encode(features)
-    return encoded, backbone.decode(some_tokens(backbone, features.mel.shape[0]), encoded)
+    return encoded, backbone.decode(some_tokens(backbone, features.values.shape[0]), encoded)
 
 
 def row(value: Tensor | None, index: int) -> Tensor | None:

@@ -45,7 +45,7 @@ def test_a_batch_equals_single_rows(backbone: WhisperBackbone, config: PromptCon
     together, logits = run(backbone, prompts, features, voice, activity)
     for index in range(3):
         length = int(features.lengths[index])
-        single = Features(features.mel[index : index + 1, :, :length], features.lengths[index : index + 1])
+        single = Features(features.values[index : index + 1, :, :length], features.lengths[index : index + 1])
         alone, alone_logits = run(backbone, prompts, single, row(voice, index), row(activity, index))
         valid = int(alone.lengths[0])
         assert int(together.lengths[index]) == valid == alone.states.shape[1]
@@ -79,7 +79,7 @@ def test_rows_of_several_prompts_share_a_batch(backbone: WhisperBackbone, config
     together, logits = run(backbone, rows, features, activity=activity)
     for index, prompts in enumerate(sets):
         length = int(features.lengths[index])
-        single = Features(features.mel[index : index + 1, :, :length], features.lengths[index : index + 1])
+        single = Features(features.values[index : index + 1, :, :length], features.lengths[index : index + 1])
         alone, alone_logits = run(backbone, prompts, single, row(voice, index), row(activity, index))
         valid = int(alone.lengths[0])
         torch.testing.assert_close(together.states[index, :valid], alone.states[0], atol=1e-4, rtol=1e-4)
@@ -159,7 +159,7 @@ def test_prompt_rows_stand_before_the_audio(backbone: WhisperBackbone) -> None:
 
 def test_a_full_window_keeps_its_size_where_the_audio_is_shifted(backbone: WhisperBackbone) -> None:
     features = heard(backbone, 3.9)
-    assert features.mel.shape[2] == 2 * backbone.max_frames
+    assert features.values.shape[2] == 2 * backbone.max_frames
     shifted, _ = run(backbone, trained(CONFIGS["shifted"]), features, voices(CONFIGS["shifted"], 1))
     assert shifted.states.shape[1] == backbone.max_frames
     unshifted, _ = run(backbone, trained(CONFIGS["deep"]), features, voices(CONFIGS["deep"], 1))

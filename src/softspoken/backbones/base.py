@@ -5,7 +5,8 @@ to change what flows through them hooks those modules from outside (see `softspo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,9 +22,12 @@ SAMPLE_RATE_HZ = 16_000
 
 @dataclass(frozen=True)
 class Features:
-    """A batch of model inputs. `mel`: log-mel (B, M mels, T frames of 10 ms); `lengths`: valid frames a row."""
+    """A batch of model inputs and how many of a row's T are valid.
 
-    mel: Float[Tensor, "B M T"]
+    `values`: log-mel (B, M mels, T frames of 10 ms), or waveforms as one channel (B, 1, T samples).
+    """
+
+    values: Float[Tensor, "B M T"]
     lengths: Int[Tensor, "B"]
 
 
@@ -37,6 +41,19 @@ class Encoded:
     def select(self, rows: Int[Tensor, "R"]) -> "Encoded":
         """The given rows, repeated or reordered (beams, several prompts on one recording)."""
         return Encoded(self.states[rows], self.lengths[rows])
+
+
+@dataclass(frozen=True)
+class EncodedLayers:
+    """What enters the encoder's first layer and what each of its L layers gives: 1 + L states (B, T, D)."""
+
+    states: tuple[Float[Tensor, "B T D"], ...]
+    lengths: Int[Tensor, "B"]
+
+    @property
+    def last(self) -> Encoded:
+        """The encoder's output."""
+        return Encoded(self.states[-1], self.lengths)
 
 
 def valid_positions(lengths: Int[Tensor, "B"], size: int) -> Bool[Tensor, "B T"]:
@@ -77,7 +94,7 @@ class Backbone(ABC):
     """Digest of the weights; prompts record it and refuse another backbone."""
     stacks: dict[StackName, Stack]
     frontend: nn.Module
-    """`(mel (B, M, T), lengths) -> (frames (B, T', D), lengths)`: everything before the first positions are added."""
+    """`(values (B, M, T), lengths) -> (frames (B, T', D), lengths)`: all that comes before the positions."""
 
     @property
     @abstractmethod
@@ -106,8 +123,24 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def enter(self, features: Features) -> Encoded:
+        """Front end and `entry` of the encoder: what its first layer sees."""
+
+    @abstractmethod
+    def layer_states(self, entered: Encoded) -> Iterator[Float[Tensor, "B T D"]]:
+        """What each of the encoder's layers gives, one after the other, the last one normalised."""
+
     def encode(self, features: Features) -> Encoded:
-        """Run the encoder. Padded rows give the same valid states as single ones."""
+        """The encoder's output. Padded rows give the same valid states as single ones."""
+        entered = self.enter(features)
+        # Only the last one is kept: the states of all layers of a large model are large.
+        (states,) = deque(self.layer_states(entered), maxlen=1)
+        return Encoded(states, entered.lengths)
+
+    def encode_layers(self, features: Features) -> EncodedLayers:
+        """Run the encoder and keep the states of every layer."""
+        entered = self.enter(features)
+        return EncodedLayers((entered.states, *self.layer_states(entered)), entered.lengths)
 
     def freeze(self) -> None:
         """Evaluation mode, no gradients into the weights."""

@@ -6,7 +6,7 @@ via large-scale weak supervision" (2022), section 2.2.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,14 @@ from torch.nn import functional as F
 from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
 from transformers.audio_utils import mel_filter_bank
 
-from softspoken.backbones.base import SAMPLE_RATE_HZ, Backbone, Encoded, Features, Stack, valid_positions
+from softspoken.backbones.base import (
+    SAMPLE_RATE_HZ,
+    Backbone,
+    Encoded,
+    Features,
+    Stack,
+    valid_positions,
+)
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.errors import AudioError, BackboneError
 
@@ -136,14 +143,17 @@ class WhisperBackbone(Backbone):
         mel = torch.stack([F.pad(row, (0, size - row.shape[1])) for row in rows])
         return Features(mel.to(self.device, self.dtype), lengths.to(self.device))
 
-    def encode(self, features: Features) -> Encoded:
+    def enter(self, features: Features) -> Encoded:
+        frames, lengths = self.frontend(features.values, features.lengths)
+        return Encoded(*self.stacks["encoder"].entry(frames, lengths, 0))
+
+    def layer_states(self, entered: Encoded) -> Iterator[Float[Tensor, "B T D"]]:
         stack = self.stacks["encoder"]
-        frames, lengths = self.frontend(features.mel, features.lengths)
-        hidden, lengths = stack.entry(frames, lengths, 0)
-        mask = padding_mask(lengths, hidden.shape[1], hidden.dtype)
-        for layer in stack.layers:
+        hidden = entered.states
+        mask = padding_mask(entered.lengths, hidden.shape[1], hidden.dtype)
+        for index, layer in enumerate(stack.layers):
             hidden = layer(hidden, mask)
-        return Encoded(stack.norm(hidden), lengths)
+            yield stack.norm(hidden) if index + 1 == len(stack.layers) else hidden
 
     def new_cache(self) -> Cache:
         """An empty cache of keys and values for `decode`."""

@@ -212,7 +212,7 @@ class TargetSpeakerTranscriber:
             active = activity(scores, config.frames, backbone.device)
         prompted = inject(backbone, self._prompts, speaker if config.speaker is not None else None, active)
         with self._turn, prompted:
-            encoded = backbone.encode(Features(features.mel[rows], features.lengths[rows]))
+            encoded = backbone.encode(Features(features.values[rows], features.lengths[rows]))
             return decode_batch(
                 backbone,
                 encoded,
