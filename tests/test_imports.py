@@ -112,7 +112,7 @@ def test_the_reader_of_imports_reads_them() -> None:
     found = {(str(entry.path.relative_to(SOURCE)), *sorted(entry.rooms)) for entry in every_import() if entry.rooms}
     assert ("prompts/inject.py", "backbones") in found
     assert ("cli/prompt.py", "prompts") in found
-    assert ("backbones/base.py", "errors") not in found
+    assert ("errors.py", "errors") not in found
     lazy = {entry.module: entry.lazy for entry in imports_of(SOURCE / "cli" / "prompt.py")}
     assert lazy["softspoken.prompts.checkpoint"] is True
     assert lazy["typer"] is False

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softspoken.backbones import Encoded, Features, WhisperBackbone
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
+from softspoken.prompts.config import noise_prompts
 
 S = 8
 VOICE = SpeakerPrompt(dimension=S)
@@ -26,6 +27,8 @@ CONFIGS = {
     ),
     "separate": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, reparameterisation="separate"),
     "encoder alone": PromptConfig(encoder=PARTS, decoder=None, speaker=None),
+    "appended": PromptConfig(encoder=PARTS, decoder=None, speaker=None, placement="appended"),
+    "appended, input": noise_prompts(3),
     "decoder alone": PromptConfig(encoder=None, decoder=PARTS, speaker=None),
     "voice into the decoder": PromptConfig(
         encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="decoder")

@@ -60,7 +60,7 @@ def run(folder: Path, data: MixtureDataset, prompts: SoftPrompts, **changes):
     validate, report = changes.pop("validate", None), changes.pop("report", None)
     config = TrainConfig(prompts=PROMPTS, objective=ObjectiveConfig(states=0.5, tokens=0.5), **{**SMALL, **changes})
     together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
-    objective = TargetSpeakerObjective(backbone, config.objective)
+    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective)
     return train(config, prompts, objective, data, together, folder, validate, report)
 
 
@@ -69,7 +69,7 @@ def test_after_training_every_prompt_tensor_changed_and_no_backbone_tensor(tmp_p
     before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
     prompts = fresh_prompts()
     untrained = {name: value.clone() for name, value in prompts.named_parameters()}
-    objective = TargetSpeakerObjective(backbone, ObjectiveConfig(states=0.5))
+    objective = TargetSpeakerObjective(backbone, PROMPTS, ObjectiveConfig(states=0.5))
     config = TrainConfig(prompts=PROMPTS, **SMALL)
     together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
     train(config, prompts, objective, data, together, tmp_path)
@@ -190,11 +190,12 @@ def test_token_divergence_is_zero_for_equal_and_positive_for_other_distributions
 def test_the_contrast_compares_the_voices_of_one_mixture(data: MixtureDataset) -> None:
     backbone = tiny_backbone()
     batches = [collate([data[0], data[1]], backbone.tokens, 40)]
-    objective = TargetSpeakerObjective(backbone, ObjectiveConfig())
     deaf = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=None)
-    figures = voice_contrast(objective, fresh_prompts(deaf), deaf, batches)
+    unhearing = TargetSpeakerObjective(backbone, deaf, ObjectiveConfig())
+    figures = voice_contrast(unhearing, fresh_prompts(deaf), batches)
     assert figures["gap"] == pytest.approx(0.0, abs=1e-6)
-    listening = voice_contrast(objective, fresh_prompts(), PROMPTS, batches)
+    objective = TargetSpeakerObjective(backbone, PROMPTS, ObjectiveConfig())
+    listening = voice_contrast(objective, fresh_prompts(), batches)
     assert listening["gap"] != 0.0
     assert np.isfinite(listening["right_voice"])
 

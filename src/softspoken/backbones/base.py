@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from softspoken.errors import BackboneError
+
 StackName = Literal["encoder", "decoder"]
 
 SAMPLE_RATE_HZ = 16_000
@@ -141,6 +143,10 @@ class Backbone(ABC):
         """Run the encoder and keep the states of every layer."""
         entered = self.enter(features)
         return EncodedLayers((entered.states, *self.layer_states(entered)), entered.lengths)
+
+    def decoder_opening(self) -> Float[Tensor, "1 1 D"]:
+        """Embedding, without position, of the token that stands before a decoder's prompts."""
+        raise BackboneError(f"backbone '{self.name}' has no decoder; use prompts for its encoder alone")
 
     def freeze(self) -> None:
         """Evaluation mode, no gradients into the weights."""

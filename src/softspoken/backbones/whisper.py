@@ -194,9 +194,10 @@ class WhisperBackbone(Backbone):
         states: Tensor = stack.norm(hidden)[:, -tokens.shape[1] :]
         return states
 
-    def embed_tokens(self, tokens: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape D"]:
-        """The decoder's embedding of token ids, without positions."""
-        embedded: Tensor = self._model.model.decoder.embed_tokens(tokens)
+    def decoder_opening(self) -> Float[Tensor, "1 1 D"]:
+        """Of `<|startofprev|>`: Whisper expects earlier text behind it."""
+        token = torch.tensor([[self.tokens.start_of_previous]], device=self.device)
+        embedded: Tensor = self._model.model.decoder.embed_tokens(token)
         return embedded
 
 

@@ -23,7 +23,14 @@ from torch import Tensor
 from softspoken.backbones.base import Backbone
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts.card import render_card
-from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE, write_folder
+from softspoken.prompts.folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    PROMPT_FOLDER,
+    RECOGNIZER_FILE,
+    TENSOR_FILE,
+    write_folder,
+)
 from softspoken.prompts.hub import download_prompts, upload_prompts
 from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, PromptInfo
 from softspoken.prompts.modules import SoftPrompts
@@ -114,7 +121,22 @@ def save_prompts(
         PromptMismatch: `prompts` and `backbone` differ in width or layers.
         ConfigError: a fact that does not exist or is not possible.
     """
-    target = Path(folder).expanduser().resolve()
+    info, files = prompt_files(
+        prompts, backbone=backbone, keep_reparameterisation=keep_reparameterisation, dtype=dtype, **facts
+    )
+    write_folder(Path(folder).expanduser().resolve(), files)
+    return info
+
+
+def prompt_files(
+    prompts: SoftPrompts,
+    *,
+    backbone: Backbone | BackboneRef,
+    keep_reparameterisation: bool = False,
+    dtype: StoredType = "float32",
+    **facts: Any,
+) -> tuple[PromptInfo, dict[str, bytes]]:
+    """What `save_prompts` writes, by file name, and what is known about it. Arguments and errors as there."""
     reference = backbone if isinstance(backbone, BackboneRef) else BackboneRef.of(backbone)
     if (prompts.width, prompts.layers) != (reference.width, reference.layers):
         raise PromptMismatch(
@@ -133,16 +155,15 @@ def save_prompts(
         info = PromptInfo.model_validate(facts | fixed)
         config = info.model_dump_json(indent=2).encode() + b"\n"
     except (ValidationError, PydanticSerializationError) as error:
-        raise ConfigError(f"facts about the prompts: {_first_problem(error)}") from error
-    write_folder(target, {CONFIG_FILE: config, TENSOR_FILE: content, CARD_FILE: render_card(info).encode()})
-    return info
+        raise ConfigError(f"facts about the prompts: {first_problem(error)}") from error
+    return info, {CONFIG_FILE: config, TENSOR_FILE: content, CARD_FILE: render_card(info).encode()}
 
 
 def find_prompts(reference: str | Path) -> Path:
     """The local folder behind a reference; nothing in it is checked yet.
 
-    `reference`: 'shipped' (the one for tiny.en) or the name of a shipped one ('tiny.en', 'base'), else a local folder,
-    else a hub repository 'owner/name'. Raises PromptError when there is none.
+    `reference`: 'shipped' (the one for tiny.en) or the name of a shipped one ('tiny.en', 'base'), else a local folder
+    (of a recogniser: its prompts), else a hub repository 'owner/name'. Raises PromptError when there is none.
     """
     name = str(reference)
     shipped = sorted(path.name for path in SHIPPED.glob("*") if path.is_dir())
@@ -151,7 +172,8 @@ def find_prompts(reference: str | Path) -> Path:
         return SHIPPED / wanted
     folder = Path(reference).expanduser()
     if folder.is_dir():
-        return folder
+        inner = folder / PROMPT_FOLDER
+        return inner if (folder / RECOGNIZER_FILE).is_file() and inner.is_dir() else folder
     if folder.exists():
         raise PromptError(f"'{name}' is a file; expected a prompt folder with {CONFIG_FILE} and {TENSOR_FILE}")
     if isinstance(reference, str) and _REPOSITORY.fullmatch(name):
@@ -208,7 +230,7 @@ def _read_info(folder: Path) -> PromptInfo:
     try:
         return PromptInfo.model_validate(content)
     except ValidationError as error:
-        raise PromptDamaged(f"'{path}': {_first_problem(error)}; {_AGAIN}") from error
+        raise PromptDamaged(f"'{path}': {first_problem(error)}; {_AGAIN}") from error
 
 
 def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
@@ -256,7 +278,7 @@ def _prompts_of(tensors: dict[str, Tensor], info: PromptInfo, folder: Path) -> S
     return prompts.eval()
 
 
-def _first_problem(error: ValidationError | PydanticSerializationError) -> str:
+def first_problem(error: ValidationError | PydanticSerializationError) -> str:
     if not isinstance(error, ValidationError):
         return str(error).splitlines()[0]
     first = error.errors(include_url=False)[0]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Depth = Literal["input", "deep"]
-Placement = Literal["shifted", "unshifted"]
+Placement = Literal["shifted", "unshifted", "appended"]
 Reparameterisation = Literal["none", "shared", "separate"]
 SpeakerTarget = Literal["encoder", "decoder", "both", "frames"]
 
@@ -65,8 +65,9 @@ class PromptConfig(Frozen):
     encoder: StackPrompt | None = StackPrompt()
     decoder: StackPrompt | None = StackPrompt()
     placement: Placement = "unshifted"
-    """`shifted` as the authors do (prompts take positions 0.., the audio moves behind them); `unshifted`: the audio
-    keeps its own positions and prompt rows have none."""
+    """Where the encoder's prompts stand. `shifted` as in the target-speaker paper's code: in front, they take positions
+    0.. and the audio moves behind them. `unshifted`: in front, but the audio keeps its own positions and prompt rows
+    have none. `appended`: [X, P] of the second paper, section 2.1: behind the audio, without positions."""
     reparameterisation: Reparameterisation = "none"
     """Residual MLPs while training, folded away afterwards (section 2.2.3)."""
     speaker: SpeakerPrompt | None = SpeakerPrompt()
@@ -76,6 +77,10 @@ class PromptConfig(Frozen):
     def _possible(self) -> "PromptConfig":
         if self.encoder is None and self.decoder is None and self.frames is None and self.speaker is None:
             raise ValueError("no prompts at all: give 'encoder', 'decoder', 'speaker' or 'frames'")
+        if self.placement == "appended" and (
+            self.encoder is None or self.speaker is not None or self.frames is not None
+        ):
+            raise ValueError("placement 'appended' is for encoder prompts that follow no voice; use 'unshifted'")
         if self.frames is not None and self.frames.keyed and self.speaker is None:
             raise ValueError("'frames.keyed' is chosen by the voice; give 'speaker' too")
         if self.speaker is not None and self.speaker.into == "frames":
@@ -88,3 +93,10 @@ class PromptConfig(Frozen):
 
 AUTHORS = PromptConfig(placement="shifted", reparameterisation="separate", speaker=SpeakerPrompt(dimension=512))
 """The configuration of the target-speaker paper: deep, 16 vectors, separate MLPs, x-vector into the encoder."""
+
+
+def noise_prompts(length: int = 20, depth: Depth = "input") -> PromptConfig:
+    """[X, P]: `length` vectors behind an encoder's audio, as in the second paper (section 2.1; it has 20 and 50)."""
+    return PromptConfig(
+        encoder=StackPrompt(length=length, depth=depth), decoder=None, speaker=None, placement="appended"
+    )

@@ -1,4 +1,4 @@
-"""A prompt folder on disk: its three files, written together or not at all."""
+"""Folders of stored prompts and recognisers: their files, written together or not at all."""
 
 import os
 import secrets
@@ -13,19 +13,26 @@ TENSOR_FILE = "prompts.safetensors"
 CARD_FILE = "README.md"
 PROMPT_FILES = (CONFIG_FILE, TENSOR_FILE, CARD_FILE)
 
+RECOGNIZER_FILE = "recognizer.json"
+HEAD_FILE = "head.safetensors"
+PROMPT_FOLDER = "prompt"
+RECOGNIZER_FILES = (RECOGNIZER_FILE, HEAD_FILE, CARD_FILE, PROMPT_FOLDER)
+"""A recogniser: a head and its own prompt folder, where it has prompts."""
+
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` (name to content) as `folder`: beside it first, then moved to its place.
+    """Write `files` (name, possibly in a subfolder, to content) as `folder`: beside it first, then moved to its place.
 
-    Raises PromptError when it cannot be written, or when `folder` exists and is not a prompt folder.
+    Raises PromptError when it cannot be written, or when `folder` exists and holds something else than the same kind.
     """
-    _refuse_other_content(folder)
+    _refuse_other_content(folder, RECOGNIZER_FILES if RECOGNIZER_FILE in files else PROMPT_FILES)
     staging = _sibling(folder, "new")
     try:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             staging.mkdir()
             for name, content in files.items():
+                (staging / name).parent.mkdir(exist_ok=True)
                 with open(staging / name, "wb") as file:
                     file.write(content)
                     file.flush()
@@ -40,16 +47,18 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def _refuse_other_content(folder: Path) -> None:
+def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:
+    """`known`: names of the kind of folder that is to be written; the first one is in each such folder."""
+    kind = "recogniser" if known is RECOGNIZER_FILES else "prompt"
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise PromptError(f"'{folder}' is a file; give a folder for the prompts")
-    others = sorted(path.name for path in folder.iterdir() if path.name not in PROMPT_FILES)
+        raise PromptError(f"'{folder}' is a file; give a folder")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if others:
-        raise PromptError(f"folder '{folder}' holds other things ('{others[0]}'); give a new folder or a prompt folder")
-    if any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file():
-        raise PromptError(f"folder '{folder}' is not a prompt folder (no {CONFIG_FILE}); give a new folder")
+        raise PromptError(f"folder '{folder}' holds other things ('{others[0]}'); give a new folder or a {kind} folder")
+    if any(folder.iterdir()) and not (folder / known[0]).is_file():
+        raise PromptError(f"folder '{folder}' is not a {kind} folder (no {known[0]}); give a new folder")
 
 
 def _swap(new: Path, folder: Path) -> None:

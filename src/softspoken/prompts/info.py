@@ -62,6 +62,8 @@ class PromptInfo(Frozen):
     results: list[dict[str, str | int | float | None]] = Field(default_factory=list)
     """The measured table for the model card, one dictionary a row."""
     licence: str = "apache-2.0"
+    history: list[dict[str, Any]] = Field(default_factory=list)
+    """What was done to them after training, oldest first: the digest they had, and how they were changed."""
     trained_parameters: int | None = Field(default=None, ge=1)
     """Numbers that were trained, reparameterisation included."""
     digest: Digest

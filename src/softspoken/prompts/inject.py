@@ -2,7 +2,7 @@
 
 Layout of a prompted stack (target-speaker paper, section 2.2):
 
-    encoder   [voice][prompt 1..N][audio frames ...]
+    encoder   [voice][prompt 1..N][audio frames ...]     or, appended, [audio frames ...][prompt 1..N]
     decoder   <|startofprev|>[voice][prompt 1..N]<|startoftranscript|> ...
 
 The voice flows through the layers; the prompt rows are overwritten before every layer (`deep`) or stand only before
@@ -22,6 +22,8 @@ from torch.nn import functional as F
 
 from softspoken.backbones.base import Backbone, StackName
 from softspoken.errors import ConfigError, PromptMismatch
+from softspoken.prompts.config import Placement
+from softspoken.prompts.layout import Layout
 from softspoken.prompts.modules import FrameRows, PromptRows, SoftPrompts, StackRows
 
 _CLAIMING = threading.Lock()
@@ -54,7 +56,7 @@ def inject(
         _claim(backbone, rows, hooks)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         if rows.encoder is not None:
-            _hook_encoder(backbone, rows.encoder, rows.shifted, hooks)
+            _hook_encoder(backbone, rows.encoder, rows.placement, hooks)
         if rows.frames is not None:
             assert activity is not None
             _hook_frames(backbone, rows.frames, activity, slots, hooks)
@@ -106,10 +108,11 @@ def _check(backbone: Backbone, rows: PromptRows, activity: Tensor | None) -> Non
         raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
 
 
-def _hook_encoder(backbone: Backbone, part: StackRows, shifted: bool, hooks: ExitStack) -> None:
+def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hooks: ExitStack) -> None:
     stack = backbone.stacks["encoder"]
     slots = part.slots
     first = part.flowing.shape[1]
+    layout: Layout | None = None
 
     def pad_mel(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         # Two mel frames a slot, so that the audio's positions begin behind the slots; the window's end gives way.
@@ -122,17 +125,37 @@ def _hook_encoder(backbone: Backbone, part: StackRows, shifted: bool, hooks: Exi
         hidden, *rest = args
         return torch.cat([_slots(part, hidden), hidden[:, slots:]], dim=1), *rest
 
-    def prepend(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def place(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        nonlocal layout
         hidden, lengths = output
-        return torch.cat([_slots(part, hidden), hidden], dim=1), lengths + slots
+        placed = _slots(part, hidden)
+        if placement == "unshifted" and part.counts is None:
+            return torch.cat([placed, hidden], dim=1), lengths + slots
+        used = used_slots(part, hidden.shape[0]).to(lengths.device)
+        layout = Layout.of(placement, hidden.shape[1], lengths, used, slots)
+        return layout.place(hidden, placed), lengths + used
 
-    if shifted:
+    def overwrite(rows: Float[Tensor, "P N D"]) -> Any:
+        plain = _overwrite(rows, first, lambda: True)
+
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            if layout is None:
+                replaced: tuple[Any, ...] | None = plain(module, args)
+                return replaced
+            hidden, *rest = args
+            return layout.overwrite(hidden, _rows_for(rows, hidden.shape[0]).to(hidden.dtype), first), *rest
+
+        return hook
+
+    if placement == "shifted":
+        if part.counts is not None:
+            raise ConfigError("shifted prompts of different lengths in one batch; run them one after the other")
         _hook(hooks, backbone.frontend.register_forward_pre_hook(pad_mel))
         _hook(hooks, stack.entry.register_forward_pre_hook(take_slots))
     else:
-        _hook(hooks, stack.entry.register_forward_hook(prepend))
+        _hook(hooks, stack.entry.register_forward_hook(place))
     for index in range(1, part.rows.shape[0]):
-        _hook(hooks, stack.layers[index].register_forward_pre_hook(_overwrite(part.rows[index], first, lambda: True)))
+        _hook(hooks, stack.layers[index].register_forward_pre_hook(overwrite(part.rows[index])))
 
 
 def _hook_frames(
@@ -153,6 +176,8 @@ def _hook_frames(
 
 
 def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None:
+    if part.counts is not None:
+        raise ConfigError("decoder prompts of different lengths in one batch; run them one after the other")
     stack = backbone.stacks["decoder"]
     first = 1 + part.flowing.shape[1]
     prefill = True
@@ -166,14 +191,21 @@ def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None
         prefill = offset == 0
         if not prefill:
             return hidden, lengths, offset
-        begin = backbone.embed_tokens(torch.tensor([[backbone.tokens.start_of_previous]], device=hidden.device))  # type: ignore[attr-defined]
-        begin = begin.to(hidden.dtype).expand(hidden.shape[0], -1, -1)
+        begin = backbone.decoder_opening().to(hidden.dtype).expand(hidden.shape[0], -1, -1)
         return torch.cat([begin, _slots(part, hidden), hidden], dim=1), lengths + first + part.rows.shape[2], offset
 
     _hook(hooks, stack.entry.register_forward_pre_hook(prepend))
     for index in range(1, part.rows.shape[0]):
         hook = _overwrite(part.rows[index], first, lambda: prefill)
         _hook(hooks, stack.layers[index].register_forward_pre_hook(hook))
+
+
+def used_slots(part: StackRows, size: int) -> Int[Tensor, "B"]:
+    """How many prompt rows each of `size` rows of a batch has, a voice that flows among them."""
+    rows = torch.tensor([part.rows.shape[2]]) if part.counts is None else part.counts
+    if rows.shape[0] not in (1, size):
+        raise PromptMismatch(f"{rows.shape[0]} sets of prompts for a batch of {size}; give one a row")
+    return (rows + part.flowing.shape[1]).expand(size)
 
 
 def _slots(part: StackRows, hidden: Float[Tensor, "B T D"]) -> Float[Tensor, "B N D"]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from softspoken.backbones.base import StackName
 from softspoken.errors import ConfigError, PromptMismatch
-from softspoken.prompts.config import FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.config import FramePrompt, Placement, PromptConfig, SpeakerPrompt, StackPrompt
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class StackRows:
     """The projected voice (F is 0 or 1), before the first layer."""
     rows: Float[Tensor, "L P N D"]
     """Prompt vectors; L is 1 for depth `input`, else the number of layers; P is 1 for one set on all rows, else B."""
+    counts: Int[Tensor, "P"] | None = None
+    """How many of each set's N vectors are used; None: all. So sets of different lengths run as rows of one batch."""
 
     @property
     def slots(self) -> int:
@@ -68,7 +70,7 @@ class PromptRows:
     encoder: StackRows | None
     decoder: StackRows | None
     frames: FrameRows | None
-    shifted: bool
+    placement: Placement
 
 
 class ResidualMLP(nn.Module):
@@ -204,7 +206,7 @@ class SoftPrompts(nn.Module):
             encoder=self._rows("encoder", speaker),
             decoder=self._rows("decoder", speaker),
             frames=self.frames(speaker) if self.frames is not None else None,
-            shifted=self.config.placement == "shifted",
+            placement=self.config.placement,
         )
 
     def _rows(self, name: StackName, speaker: Float[Tensor, "B S"] | None) -> StackRows | None:
@@ -245,9 +247,9 @@ def stack_rows(sets: list[PromptRows]) -> PromptRows:
 
     def joined(parts: list[object], axis: int) -> object:
         first = parts[0]
-        if any(type(part) is not type(first) for part in parts) or (isinstance(first, bool) and len(set(parts)) > 1):
+        if any(type(part) is not type(first) for part in parts) or (isinstance(first, str) and len(set(parts)) > 1):
             raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
-        if first is None or isinstance(first, bool):
+        if first is None or isinstance(first, str):
             return first
         if isinstance(first, Tensor):
             tensors = [part for part in parts if isinstance(part, Tensor)]
@@ -255,9 +257,10 @@ def stack_rows(sets: list[PromptRows]) -> PromptRows:
                 raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
             return torch.cat(tensors, dim=axis)
         names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-        # The voice that flows has no layers in front of its rows.
+        # The voice that flows and the counts have no layers in front of their rows.
+        axes = {"flowing": 0, "counts": 0}
         return type(first)(
-            **{name: joined([getattr(part, name) for part in parts], 0 if name == "flowing" else 1) for name in names}
+            **{name: joined([getattr(part, name) for part in parts], axes.get(name, 1)) for name in names}
         )
 
     result = joined(list(sets), 1)

@@ -47,11 +47,11 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
     embedder = load_embedder(config.embedder)
     dataset = training_data(config, embedder)
     prompts = new_prompts(config, backbone, dataset)
-    objective = TargetSpeakerObjective(backbone, config.objective)
+    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective)
     development = development_batches(config, embedder, backbone, dataset.texts)
 
     def validate(module: SoftPrompts) -> dict[str, float]:
-        figures = voice_contrast(objective, module, config.prompts, development)
+        figures = voice_contrast(objective, module, development)
         wer = development_wer(backbone, module, development)
         return {**figures, "wer": wer, "score": wer}
 

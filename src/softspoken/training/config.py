@@ -1,15 +1,19 @@
 """Everything that determines a training run. Recipes (TOML) and the command line derive from it."""
 
 import tomllib
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
+from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
-from softspoken.prompts.config import PromptConfig
+from softspoken.prompts.config import PromptConfig, noise_prompts
 
 
 class Frozen(BaseModel):
@@ -29,17 +33,10 @@ class ObjectiveConfig(Frozen):
     """Window in which the teacher hears the target."""
 
 
-class TrainConfig(Frozen):
-    """One run."""
+class LoopConfig(Frozen):
+    """What the loop itself needs to know, whatever is trained."""
 
-    backbone: str = "tiny.en"
-    embedder: str = "ge2e"
-    prompts: PromptConfig = PromptConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
-    mixing: MixingConfig = MixingConfig()
-    data: DataConfig = DataConfig()
     steps: int = Field(default=1000, ge=1)
-    mixtures_per_batch: int = Field(default=4, ge=1)
     accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)
@@ -54,18 +51,79 @@ class TrainConfig(Frozen):
     workers: int = Field(default=0, ge=0)
     tensorboard: bool = False
 
+    @property
+    @abstractmethod
+    def items_per_batch(self) -> int:
+        """Items of the dataset in a batch."""
 
-def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """A TrainConfig from TOML; relative data paths count from the working directory. Raises ConfigError in one line."""
+    @property
+    def items(self) -> int:
+        """Items of the dataset that a run takes."""
+        return self.steps * self.accumulation * self.items_per_batch
+
+
+class TrainConfig(LoopConfig):
+    """A run for one voice out of a mixture (first paper)."""
+
+    task: Literal["target-speaker"] = "target-speaker"
+    backbone: str = "tiny.en"
+    embedder: str = "ge2e"
+    prompts: PromptConfig = PromptConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    mixing: MixingConfig = MixingConfig()
+    data: DataConfig = DataConfig()
+    mixtures_per_batch: int = Field(default=4, ge=1)
+
+    @property
+    def items_per_batch(self) -> int:
+        return self.mixtures_per_batch
+
+
+class NoiseTrainConfig(LoopConfig):
+    """A run for speech in noise (second paper, sections 2.2 and 2.3), whose values are the defaults."""
+
+    task: Literal["noise"] = "noise"
+    backbone: str = "facebook/hubert-base-ls960"
+    prompts: PromptConfig | None = noise_prompts()
+    """None: the frozen baseline."""
+    head: HeadConfig = HeadConfig()
+    corruption: CorruptionConfig = CorruptionConfig()
+    data: DataConfig = DataConfig()
+    utterances_per_batch: int = Field(default=32, ge=1)
+    pool: int = Field(default=512, ge=1)
+    """Utterances that are sorted by length among each other, so that those of a batch are about equally long."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    prompt_rate: float = Field(default=1.0, gt=0)
+    """Factor on the learning rate of the prompts. The paper trains long enough for 1; a short run needs more."""
+
+    @property
+    def items_per_batch(self) -> int:
+        return self.utterances_per_batch
+
+
+Recipe = TrainConfig | NoiseTrainConfig
+
+
+def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """The run that a TOML file describes; its `task` says which kind, `target-speaker` where there is none.
+
+    Relative data paths count from the working directory. Raises ConfigError in one line.
+    """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return TrainConfig.model_validate({**values, **(overrides if overrides is not None else {})})
+        return recipe_of({**values, **(overrides if overrides is not None else {})})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"recipe '{path}': {where}: {first['msg']}") from error
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from its values, validated."""
+    kind = NoiseTrainConfig if values.get("task") == "noise" else TrainConfig
+    return kind.model_validate(values)

@@ -7,20 +7,19 @@ their number alone and the learning rate on the step alone, so a killed run goes
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, skip_first_batches
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from softspoken.data.batches import Batch
-from softspoken.prompts import PromptConfig, SoftPrompts
-from softspoken.training.config import TrainConfig
+from softspoken.training.config import LoopConfig
 from softspoken.training.state import Progress, load_state, replace_text, save_state
 
 STATE = "last.safetensors"
@@ -28,9 +27,20 @@ BEST = "best.safetensors"
 LOG = "log.jsonl"
 CONFIG = "config.json"
 
-Objective = Callable[[nn.Module, PromptConfig, Batch], dict[str, Tensor]]
-Validate = Callable[[SoftPrompts], dict[str, float]]
-"""Prompts to figures; the one called 'score' (lower is better) chooses the best state."""
+
+class TrainingBatch(Protocol):
+    """What the loop needs of a batch; all else is between the data and the objective."""
+
+    @property
+    def texts(self) -> list[str]: ...
+
+    def to(self, device: torch.device) -> Any: ...
+
+
+Objective = Callable[[nn.Module, Any], dict[str, Tensor]]
+"""The module that is trained (possibly wrapped for several devices) and a batch to losses; 'loss' is minimised."""
+Validate = Callable[[Any], dict[str, float]]
+"""The module to figures; the one called 'score' (lower is better) chooses the best state."""
 
 
 Report = Callable[[int, int, dict[str, float]], None]
@@ -41,7 +51,7 @@ class TrainingStopped(Exception):
     """Raised by a report to stop after this step."""
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
+def learning_rate(step: int, config: LoopConfig) -> float:
     """Linear warm-up, then a cosine down to `final_rate` of the peak."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
@@ -51,75 +61,92 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def train(
-    config: TrainConfig,
-    prompts: SoftPrompts,
+    config: LoopConfig,
+    trained: nn.Module,
     objective: Objective,
     dataset: Dataset[Any],
-    collate: Callable[[list[Any]], Batch],
+    collate: Callable[[list[Any]], TrainingBatch],
     folder: Path,
     validate: Validate | None = None,
     report: Report | None = None,
     accelerator: Accelerator | None = None,
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> Progress:
-    """Train `prompts` in place, with checkpoints in `folder`; goes on from there if it holds a state already.
+    """Train `trained` (prompts, and a head where there is one) in place, with checkpoints in `folder`; goes on from
+    there if it holds a state already.
 
-    `dataset` must give the same item for the same index and hold at least `steps * accumulation * mixtures_per_batch`
-    items a process. Returns the progress at the end.
+    `dataset` must give the same item for the same index and hold at least `config.items` items a process. `rates`:
+    factors on the learning rate of the children of `trained` with these names. Returns the progress at the end.
     """
     if accelerator is None:
         accelerator = Accelerator(mixed_precision=config.precision)
     folder.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(prompts.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
     progress = Progress()
-    prompts.to(accelerator.device)
+    trained.to(accelerator.device)
     if (folder / STATE).is_file():
-        progress = load_state(folder / STATE, prompts, optimiser)
+        progress = load_state(folder / STATE, trained, optimiser)
     loader: Iterable[Any] = DataLoader(
-        dataset, config.mixtures_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
+        dataset, config.items_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
     )
-    # `module` and `stepper` are the prompts and the optimiser as accelerate wraps them.
-    module, stepper, loader = accelerator.prepare(prompts, optimiser, loader)
+    # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
+    module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
     log = RunLog(folder, config, accelerator, progress.step)
     begun = time.monotonic() - progress.seconds
     while progress.step < config.steps:
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(progress.step, config)
-        figures, examples = _step(accelerator, module, stepper, objective, prompts.config, batches, config)
+            group["lr"] = learning_rate(progress.step, config) * group["factor"]
+        # Dropout and masks depend on the step alone, so that a resumed run draws the same ones.
+        torch.manual_seed(
+            config.seed * 1_000_003 + progress.step * accelerator.num_processes + accelerator.process_index
+        )
+        figures, examples = _step(accelerator, module, stepper, objective, batches, config)
         progress = replace(progress, step=progress.step + 1, seconds=time.monotonic() - begun)
-        figures |= {"learning_rate": optimiser.param_groups[0]["lr"], "examples_per_s": examples}
+        figures |= {"learning_rate": learning_rate(progress.step - 1, config), "examples_per_s": examples}
         last = progress.step == config.steps
         if (
             validate is not None
             and accelerator.is_main_process
             and (progress.step % config.validate_every == 0 or last)
         ):
-            checked = validate(prompts)
+            checked = validate(trained)
             figures |= {f"valid/{name}": value for name, value in checked.items()}
-            progress = _keep_best(folder, prompts, optimiser, progress, checked.get("score"))
+            progress = _keep_best(folder, trained, optimiser, progress, checked.get("score"))
         log.write(progress, figures)
         try:
             if report is not None:
                 report(progress.step, config.steps, figures)
         except TrainingStopped:
             if accelerator.is_main_process:
-                save_state(folder / STATE, prompts, optimiser, progress)
+                save_state(folder / STATE, trained, optimiser, progress)
             log.close()
             raise
         if accelerator.is_main_process and (progress.step % config.save_every == 0 or last):
-            save_state(folder / STATE, prompts, optimiser, progress)
+            save_state(folder / STATE, trained, optimiser, progress)
     accelerator.wait_for_everyone()
     log.close()
     return progress
 
 
+def _groups(trained: nn.Module, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The parameters of each child with a factor of its own, and all others."""
+    named = list(trained.named_parameters())
+    groups = [
+        {"params": [value for name, value in named if name.split(".")[0] == child], "factor": factor}
+        for child, factor in rates.items()
+    ]
+    groups.append({"params": [value for name, value in named if name.split(".")[0] not in rates], "factor": 1.0})
+    return [group for group in groups if group["params"]]
+
+
 def _keep_best(
-    folder: Path, prompts: SoftPrompts, optimiser: torch.optim.Optimizer, progress: Progress, score: float | None
+    folder: Path, trained: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, score: float | None
 ) -> Progress:
     if score is None or (progress.best is not None and score >= progress.best):
         return progress
     progress = replace(progress, best=score)
-    save_state(folder / BEST, prompts, optimiser, progress)
+    save_state(folder / BEST, trained, optimiser, progress)
     return progress
 
 
@@ -128,20 +155,19 @@ def _step(
     module: nn.Module,
     optimiser: Any,
     objective: Objective,
-    prompt_config: PromptConfig,
     batches: Any,
-    config: TrainConfig,
+    config: LoopConfig,
 ) -> tuple[dict[str, float], float]:
     """One optimiser step over `accumulation` batches: mean figures, and examples a second."""
     begun, examples = time.monotonic(), 0
     sums: dict[str, float] = {}
     for number in range(config.accumulation):
-        batch: Batch = next(batches).to(accelerator.device)
+        batch = next(batches).to(accelerator.device)
         examples += len(batch.texts) * accelerator.num_processes
         # Gradients are exchanged between devices only once a step.
         shared = number == config.accumulation - 1
         with accelerator.autocast(), _exchange(accelerator, module, shared):
-            losses = objective(module, prompt_config, batch)
+            losses = objective(module, batch)
             accelerator.backward(losses["loss"] / config.accumulation)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.accumulation
@@ -161,7 +187,7 @@ def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:
 class RunLog:
     """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
 
-    def __init__(self, folder: Path, config: TrainConfig, accelerator: Accelerator, done: int) -> None:
+    def __init__(self, folder: Path, config: LoopConfig, accelerator: Accelerator, done: int) -> None:
         """`done`: steps that the state holds which the run goes on from."""
         self._path = folder / LOG
         self._main = accelerator.is_main_process

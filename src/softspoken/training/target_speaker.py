@@ -18,11 +18,12 @@ class TargetSpeakerObjective:
     """Cross-entropy on the target's words, and self-distillation from the same model hearing the target alone."""
 
     backbone: WhisperBackbone
+    prompts: PromptConfig
     config: ObjectiveConfig
 
-    def __call__(self, prompts: nn.Module, config: PromptConfig, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
-        backbone, weights = self.backbone, self.config
+        backbone, config, weights = self.backbone, self.prompts, self.config
         features = backbone.features(batch.audio)
         given = activity_of(batch.scores, config.frames) if config.frames is not None else None
         rows = prompts(batch.voices if config.speaker is not None else None)
@@ -54,9 +55,7 @@ class TargetSpeakerObjective:
 
 
 @torch.no_grad()
-def voice_contrast(
-    objective: TargetSpeakerObjective, prompts: nn.Module, config: PromptConfig, batches: list[Batch]
-) -> dict[str, float]:
+def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batches: list[Batch]) -> dict[str, float]:
     """Loss on the target's words with the right voice and with another voice of the same mixture, and the gap.
 
     As long as the gap is zero the prompt has only learned the domain, not to listen to the voice. Each batch must hold
@@ -75,8 +74,8 @@ def voice_contrast(
             batch.texts,
             batch.speakers,
         )
-        plain = TargetSpeakerObjective(objective.backbone, ObjectiveConfig())
+        plain = TargetSpeakerObjective(objective.backbone, objective.prompts, ObjectiveConfig())
         for column, case in enumerate((batch, wrong)):
-            sums[column] += float(plain(prompts, config, case)["cross_entropy"])
+            sums[column] += float(plain(prompts, case)["cross_entropy"])
     right, wrong_voice = (sums / len(batches)).tolist()
     return {"right_voice": right, "wrong_voice": wrong_voice, "gap": wrong_voice - right}
