@@ -33,3 +33,18 @@ def token_divergence(
     log_student = F.log_softmax(student[wanted].float(), dim=-1)
     log_teacher = F.log_softmax(teacher[wanted].float(), dim=-1)
     return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
+
+
+def ctc(
+    log_probs: Float[Tensor, "B T V"],
+    lengths: Int[Tensor, "B"],
+    labels: Int[Tensor, "B U"],
+    label_lengths: Int[Tensor, "B"],
+) -> Float[Tensor, ""]:
+    """Connectionist temporal classification (Graves et al. 2006), blank 0, in float32, as SUPERB weighs it.
+
+    Mean over the rows of each one's loss a label. A row whose label does not fit its frames counts as zero and gives no
+    gradient; `backbones.characters.check_frames` finds such utterances before training does.
+    """
+    frames_first = log_probs.float().transpose(0, 1)
+    return F.ctc_loss(frames_first, labels, lengths, label_lengths, blank=0, reduction="mean", zero_infinity=True)
