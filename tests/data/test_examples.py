@@ -129,3 +129,9 @@ def test_texts_survive_the_disk_and_rejected_ones_are_no_targets(tmp_path) -> No
     assert read_texts(tmp_path / "texts.jsonl", rejected=True) == {"a": "Grüße, 3 pm.", "b": ""}
     with pytest.raises(DataError, match="data teach"):
         read_texts(tmp_path / "none.jsonl")
+
+
+def test_one_talker_cannot_be_mixed(tmp_path) -> None:
+    alone = Corpus(cut_into_pieces(read_manifest(make_speech_folder(tmp_path, talkers=1)), 2.0, 9.0))
+    with pytest.raises(DataError, match="at least 2"):
+        dataset(alone, MixingConfig())

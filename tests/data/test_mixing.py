@@ -107,9 +107,3 @@ def test_another_speed_is_another_talker_with_the_same_words(corpus: Corpus) -> 
     assert changed.size == pytest.approx(audio.size / 1.25, abs=2)
     peak, changed_peak = (np.abs(np.fft.rfft(x, 16000)).argmax() for x in (audio, changed))
     assert changed_peak == pytest.approx(1.25 * peak, rel=0.02)
-
-
-def test_one_talker_cannot_be_mixed(tmp_path) -> None:
-    manifest = make_speech_folder(tmp_path, talkers=1)
-    with pytest.raises(DataError, match="at least two"):
-        Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))

@@ -5,9 +5,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from softspoken.cli import data_noise
+
 app = typer.Typer(
-    name="data", help="Data: test mixtures, training texts, packing for another machine.", no_args_is_help=True
+    name="data", help="Data: manifests, test mixtures, noisy test sets, training texts, packing.", no_args_is_help=True
 )
+
+app.command("noisy")(data_noise.noisy)
+app.command("prepare")(data_noise.prepare)
 
 
 @app.command("mixtures")

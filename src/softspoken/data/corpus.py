@@ -12,6 +12,7 @@ from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.cut import Cut
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
+from softspoken.data.cache import AudioCache
 from softspoken.data.config import DataConfig
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
@@ -21,8 +22,9 @@ def read_manifest(path: str | Path, split: str = "train") -> CutSet:
     """The utterances of a JSON-lines speech manifest as a lhotse CutSet.
 
     A line has `id`, `path` (relative to the manifest), `speaker`, `text`, `duration_s`, `split`, `corpus`, and where
-    known `segments` ([{start_s, end_s, text}]: places to cut at). A cut's `speaker` is 'corpus:speaker', so that equal
-    names in two corpora stay two talkers. Raises DataError for a line that cannot be used.
+    known `segments` ([{start_s, end_s, text}]: places to cut at) and `transcript_verified`. A cut's `speaker` is
+    'corpus:speaker', so that equal names in two corpora stay two talkers. Raises DataError for a line that cannot be
+    used.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,7 +63,11 @@ def _cuts(path: Path, split: str) -> Iterator[Cut]:
             duration=recording.duration,
             text=row.get("text"),
             speaker=speaker,
-            custom={"segments": row.get("segments"), "corpus": row.get("corpus")},
+            custom={
+                "segments": row.get("segments"),
+                "corpus": row.get("corpus"),
+                "verified": row.get("transcript_verified", True) is not False,
+            },
         )
         yield MonoCut(
             id=identity,
@@ -91,6 +97,8 @@ class Piece:
     text: str
     speed: float = 1.0
     """Played this much faster: the voice is then another one, and `duration_s` counts after it."""
+    verified: bool = True
+    """False where the corpus itself says that `text` is not what is said."""
 
     @property
     def original_id(self) -> str:
@@ -119,13 +127,15 @@ def cut_into_pieces(cuts: Iterable[Cut], min_s: float, max_s: float) -> list[Pie
         supervision = cut.supervisions[0]
         path = str(cut.recording.sources[0].source)
         spans = [(0.0, cut.duration, supervision.text or "")]
-        segments = (supervision.custom or {}).get("segments")
+        custom = supervision.custom or {}
+        segments, verified = custom.get("segments"), custom.get("verified", True)
         if segments:
             spans = list(_joined(segments, max_s))
         for index, (start_s, end_s, text) in enumerate(spans):
             if min_s <= end_s - start_s <= max_s:
                 identity = f"{cut.id}-{index}"
-                pieces.append(Piece(identity, supervision.speaker, path, start_s, end_s - start_s, text))
+                length_s = end_s - start_s
+                pieces.append(Piece(identity, supervision.speaker, path, start_s, length_s, text, verified=verified))
     return pieces
 
 
@@ -146,19 +156,22 @@ def _joined(segments: list[dict[str, object]], max_s: float) -> Iterator[tuple[f
 
 @dataclass
 class Corpus:
-    """Pieces by talker, with their audio held in memory once loaded."""
+    """Pieces by talker, with their audio held in memory once loaded, as far as it fits."""
 
     pieces: list[Piece]
     by_speaker: dict[str, list[Piece]] = field(init=False)
-    _audio: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _audio: AudioCache = field(default_factory=AudioCache, repr=False)
 
     def __post_init__(self) -> None:
         grouped: dict[str, list[Piece]] = defaultdict(list)
         for piece in self.pieces:
             grouped[piece.speaker].append(piece)
         self.by_speaker = dict(sorted(grouped.items()))
-        if len(self.by_speaker) < 2:
-            raise DataError(f"{len(self.by_speaker)} talker(s) in the data; mixing needs at least two")
+
+    def require_talkers(self, least: int, purpose: str) -> None:
+        """Raise DataError when there are fewer talkers than `purpose` needs."""
+        if len(self.by_speaker) < least:
+            raise DataError(f"{len(self.by_speaker)} talker(s) in the data; {purpose} needs at least {least}")
 
     @property
     def speakers(self) -> list[str]:
@@ -166,17 +179,14 @@ class Corpus:
 
     def recording(self, path: str) -> np.ndarray:
         """The whole recording, mono at 16 kHz."""
-        if path not in self._audio:
-            self._audio[path] = load_audio(path)
-        return self._audio[path]
+        return self._audio.get(path, lambda: load_audio(path))
 
     def audio(self, piece: Piece) -> np.ndarray:
         """The piece's waveform (samples,)."""
         if piece.speed != 1.0:
-            if piece.id not in self._audio:
-                normal = replace(piece, duration_s=piece.duration_s * piece.speed, speed=1.0)
-                self._audio[piece.id] = soxr.resample(self.audio(normal), SAMPLE_RATE_HZ * piece.speed, SAMPLE_RATE_HZ)
-            return self._audio[piece.id]
+            normal = replace(piece, duration_s=piece.duration_s * piece.speed, speed=1.0)
+            rate_hz = SAMPLE_RATE_HZ * piece.speed
+            return self._audio.get(piece.id, lambda: soxr.resample(self.audio(normal), rate_hz, SAMPLE_RATE_HZ))
         start = round(piece.start_s * SAMPLE_RATE_HZ)
         return self.recording(piece.path)[start : start + round(piece.duration_s * SAMPLE_RATE_HZ)]
 

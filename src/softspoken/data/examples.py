@@ -63,6 +63,7 @@ class MixtureDataset(Dataset[list[Example]]):
         noises: list[tuple[str, float]] | None = None,
     ) -> None:
         """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others."""
+        corpus.require_talkers(2, "mixing")
         if not any(piece.original_id in texts for piece in corpus.pieces):
             raise DataError("no piece of speech has a text; give transcripts or let the backbone write them first")
         self.corpus, self.texts, self.config = corpus, texts, config

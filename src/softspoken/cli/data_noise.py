@@ -1,0 +1,98 @@
+"""`softspoken data noisy` and `softspoken data prepare`: noisy test sets, and manifests of public corpora."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def noisy(
+    speech_manifest: Annotated[Path, typer.Argument(help="manifest.jsonl of speech.")],
+    noise: Annotated[Path, typer.Argument(help="manifest.jsonl of noise, or a folder of recordings by category.")],
+    out: Annotated[Path, typer.Option(help="New folder for the recordings and their manifest.jsonl.")],
+    split: Annotated[
+        Literal["train", "development", "test"], typer.Option(help="Whose speech; choose nothing by results on 'test'.")
+    ] = "test",
+    noise_split: Annotated[str, typer.Option(help="Which noise; a folder without a manifest has no splits.")] = "test",
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this corpus of the speech, such as librispeech_test-clean; repeat it."),
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Kind of noise, or 'all' that there are; repeat it. Default: the paper's seven."),
+    ] = None,
+    per_condition: Annotated[
+        int | None, typer.Option(help="Utterances for each kind of noise and level; the paper has 120.")
+    ] = None,
+    snr_db: Annotated[str | None, typer.Option(help="Levels; default '0,5,10,15,20'.")] = None,
+    draw: Annotated[
+        Literal["grid", "uniform"],
+        typer.Option(help="Every level, or one drawn evenly from the lowest to the highest for each utterance."),
+    ] = "grid",
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
+) -> None:
+    """Write a noisy test set: kinds of noise by levels by utterances, files named [id]_[Type]_[SNR]db.wav."""
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from softspoken.data.noise import read_noise
+    from softspoken.data.noisy_testset import NoisyTestSpec, write_noisy_testset
+    from softspoken.data.utterances import read_test_manifest
+
+    categories = None if category is None else () if "all" in category else tuple(category)
+    levels = None if snr_db is None else _numbers("--snr-db", snr_db)
+    given = {"per_condition": per_condition, "snr_db": levels, "categories": categories, "seed": seed}
+    spec = replace(NoisyTestSpec(draw=draw), **{name: value for name, value in given.items() if value is not None})
+    speech = read_test_manifest(speech_manifest, split, corpus if corpus is not None else ())
+    bank = read_noise(noise, noise_split)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("noisy utterances", total=None)
+        written = write_noisy_testset(
+            speech, bank, out, spec, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    count = len(written.read_text(encoding="utf-8").splitlines())
+    typer.echo(f"{count} noisy utterances of split '{split}', seed {spec.seed}", err=True)
+    typer.echo(json.dumps({"manifest": str(written), "utterances": count, **asdict(spec)}) if as_json else written)
+
+
+def prepare(
+    corpus: Annotated[
+        Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"],
+        typer.Argument(help="Which corpus; 'folder' for your own noise, in folders by category."),
+    ],
+    source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
+    out: Annotated[Path, typer.Option(help="The manifest to write (JSON lines).")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan and wham, "
+            "categories or labels of the others; 'office' for the sounds of an office in esc50 and fsd50k."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Put everything in this split, such as 'ood'. Default: the corpus's own.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
+) -> None:
+    """Write the manifest of a public corpus, or of a folder of noise, that is unpacked here."""
+    from softspoken.data.prepare import prepare_corpus
+
+    done = prepare_corpus(corpus, source, out, only if only is not None else (), split)
+    splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())
+    typer.echo(f"{done.recordings} recordings, {done.hours:.2f} h: {splits}", err=True)
+    typer.echo(json.dumps(asdict(done) | {"manifest": str(done.manifest)}) if as_json else done.manifest)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    from softspoken.errors import ConfigError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} is '{text}'; give numbers with commas: 0,5,10") from error

@@ -1,0 +1,156 @@
+"""Training utterances in noise: pieces of speech, each once an epoch, most of them with noise (second paper, 2.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from torch.utils.data import Dataset
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.corpus import Corpus, Piece
+from softspoken.data.corruption import Corruption, CorruptionConfig, apply_corruption, draw_corruption
+from softspoken.data.noise import NoiseBank
+from softspoken.errors import ConfigError, DataError
+
+Accept = Callable[[str, float], bool]
+"""A normalised transcript and its seconds of audio: can they be trained on?"""
+
+_ORDER, _NOISE, _POOL = range(3)
+"""Which generator of a seed: each has numbers of its own, so that a change in one draw leaves the others alone."""
+_PERMUTATIONS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class NoisyUtterance:
+    """What one talker says, with or without noise."""
+
+    audio: Float[np.ndarray, " N"]
+    """16 kHz."""
+    text: str
+    """Normalised."""
+    id: str
+    """The piece's."""
+    corruption: Corruption | None
+    """None: without noise."""
+
+
+def fits_ctc(encode: Callable[[str], list[int]], frames_per_s: float = 50.0) -> Accept:
+    """Accepts what CTC can learn: `encode` knows every character (it raises DataError for others), and there are
+    frames enough for all labels and a blank between equal ones."""
+
+    def accept(text: str, duration_s: float) -> bool:
+        try:
+            labels = encode(text)
+        except DataError:
+            return False
+        repeated = sum(one == other for one, other in pairwise(labels))
+        return len(labels) + repeated <= duration_s * frames_per_s - 1
+
+    return accept
+
+
+class NoisyDataset(Dataset[NoisyUtterance]):
+    """Item i of a seed is always the same utterance, with the same noise.
+
+    The pieces come in a permutation, a new one for every epoch. With `pool`, that many utterances at a time are sorted
+    by length and dealt out in runs of `batch` neighbours, the runs in any order, so that a batch needs little padding;
+    which utterances there are, and their noise, do not depend on it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        noise: NoiseBank | None,
+        config: CorruptionConfig,
+        seed: int,
+        size: int | None = None,
+        *,
+        normalise: Callable[[str], str] = str.strip,
+        accept: Accept | None = None,
+        pool: int = 1,
+        batch: int = 1,
+    ) -> None:
+        """`noise`: None for clean speech. `size`: utterances in all; None: one epoch. `normalise`: a piece's text as
+        it is to be learned. Pieces without a text, with one that the corpus knows to be wrong, or that `accept`
+        refuses are left out, and counted in `left_out`.
+
+        Raises DataError when no piece is left, or the noise has nothing of the configured kinds; ConfigError for a
+        pool that does not hold whole batches.
+        """
+        if pool < 1 or batch < 1 or (pool > 1 and pool % batch):
+            raise ConfigError(
+                f"a pool of {pool} utterances, dealt out in batches of {batch}; give a multiple of {batch}"
+            )
+        self._texts: list[str] = []
+        self.pieces: list[Piece] = []
+        for piece in corpus.pieces:
+            text = normalise(piece.text) if piece.verified else ""
+            if text and (accept is None or accept(text, piece.duration_s)):
+                self._texts.append(text)
+                self.pieces.append(piece)
+        self.left_out = len(corpus.pieces) - len(self.pieces)
+        if not self.pieces:
+            raise DataError(
+                f"none of {len(corpus.pieces)} pieces of speech has a transcript that can be learned; "
+                "check the manifest's texts and the dictionary"
+            )
+        if noise is not None and config.probability > 0:
+            noise.of(config.types, config.categories)
+        self.corpus, self.noise, self.config, self.seed = corpus, noise, config, seed
+        self.size = len(self.pieces) if size is None else size
+        self.pool, self.batch = pool, batch
+        self._permutations: dict[int, np.ndarray] = {}
+        self._dealt: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> NoisyUtterance:
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        place = self._place(index)
+        chosen = self._chosen(place)
+        piece, text = self.pieces[chosen], self._texts[chosen]
+        audio = self.corpus.audio(piece)
+        corruption = None
+        if self.noise is not None:
+            rng = np.random.default_rng([self.seed, _NOISE, place])
+            corruption = draw_corruption(rng, self.noise, audio.size / SAMPLE_RATE_HZ, self.config)
+            if corruption is not None:
+                audio = apply_corruption(audio, corruption, self.noise)
+        return NoisyUtterance(audio, text, piece.id, corruption)
+
+    def duration_s(self, index: int) -> float:
+        """Length of item `index`, without loading it."""
+        return self.pieces[self._chosen(self._place(index))].duration_s
+
+    def _chosen(self, place: int) -> int:
+        """Which piece stands at this place of the endless row of permutations."""
+        epoch, position = divmod(place, len(self.pieces))
+        if epoch not in self._permutations:
+            while len(self._permutations) >= _PERMUTATIONS_KEPT:
+                self._permutations.pop(next(iter(self._permutations)))
+            rng = np.random.default_rng([self.seed, _ORDER, epoch])
+            self._permutations[epoch] = rng.permutation(len(self.pieces))
+        return int(self._permutations[epoch][position])
+
+    def _place(self, index: int) -> int:
+        """Where in that row the item is taken from: its own place, or one of its pool's."""
+        if self.pool == 1:
+            return index
+        number, position = divmod(index, self.pool)
+        if self._dealt[0] != number:
+            self._dealt = (number, self._deal(number))
+        return self._dealt[1][position]
+
+    def _deal(self, number: int) -> list[int]:
+        first = number * self.pool
+        places = list(range(first, min(first + self.pool, self.size)))
+        places.sort(key=lambda place: (self.pieces[self._chosen(place)].duration_s, place))
+        runs = [places[start : start + self.batch] for start in range(0, len(places), self.batch)]
+        # A last, shorter run stays last, so that the others begin where batches begin.
+        whole = [run for run in runs if len(run) == self.batch]
+        order = np.random.default_rng([self.seed, _POOL, number]).permutation(len(whole))
+        return [place for run in [*(whole[i] for i in order), *runs[len(whole) :]] for place in run]

@@ -1,0 +1,43 @@
+"""Made-up noise recordings with a manifest, for tests of everything that adds noise."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from softspoken.audio import SAMPLE_RATE_HZ, write_audio
+from softspoken.data.noise import PAPER_CATEGORIES, type_of
+
+
+def hiss(seconds: float, level: float = 0.05, seed: int = 0) -> np.ndarray:
+    """White noise of that effective value."""
+    drawn = np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE_HZ))
+    return (level * drawn).astype(np.float32)
+
+
+def make_noise_folder(
+    folder: Path, categories: tuple[str, ...] = PAPER_CATEGORIES, clips: int = 2, seconds: float = 4.0
+) -> Path:
+    """`clips` recordings of each category in each of the splits 'train' and 'test'. Returns the manifest."""
+    rows = []
+    for kind, category in enumerate(categories):
+        for number in range(clips):
+            for side, split in enumerate(("train", "test")):
+                name = f"{category}-{split}-{number}.flac"
+                folder.mkdir(parents=True, exist_ok=True)
+                # Levels as far apart as those of real collections.
+                level = 10 ** (-1.0 - 0.3 * (kind % 5))
+                write_audio(folder / name, hiss(seconds, level, seed=100 * kind + 10 * number + side))
+                rows.append(
+                    {
+                        "id": f"made:{name[:-5]}",
+                        "path": name,
+                        "split": split,
+                        "category": category,
+                        "type": type_of(category),
+                        "duration_s": seconds,
+                    }
+                )
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return manifest
