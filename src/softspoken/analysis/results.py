@@ -330,6 +330,8 @@ class ShiftInfo(Frozen):
     """`output`: the encoder's last layer; `input`: what enters the layer of the prompts."""
     scale: Literal["paper", "unit"]
     """`paper`: v as it is; `unit`: v divided by its root mean square (beyond the paper)."""
+    level_dbfs: float | None = None
+    """Level that all recordings were brought to; None: as they are."""
     files: tuple[NoiseFile, ...]
     v_rms: tuple[float, ...]
     """Root mean square of v before scaling, one a layer of prompts."""
