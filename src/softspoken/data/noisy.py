@@ -77,12 +77,10 @@ class NoisyDataset(Dataset[NoisyUtterance]):
         refuses are left out, and counted in `left_out`.
 
         Raises DataError when no piece is left, or the noise has nothing of the configured kinds; ConfigError for a
-        pool that does not hold whole batches.
+        pool or batch below 1.
         """
-        if pool < 1 or batch < 1 or (pool > 1 and pool % batch):
-            raise ConfigError(
-                f"a pool of {pool} utterances, dealt out in batches of {batch}; give a multiple of {batch}"
-            )
+        if pool < 1 or batch < 1:
+            raise ConfigError(f"a pool of {pool} utterances, dealt out in batches of {batch}; give 1 or more of both")
         self._texts: list[str] = []
         self.pieces: list[Piece] = []
         for piece in corpus.pieces:
@@ -100,7 +98,8 @@ class NoisyDataset(Dataset[NoisyUtterance]):
             noise.of(config.types, config.categories)
         self.corpus, self.noise, self.config, self.seed = corpus, noise, config, seed
         self.size = len(self.pieces) if size is None else size
-        self.pool, self.batch = pool, batch
+        # Whole batches: one that straddles two pools would hold long and short utterances.
+        self.pool, self.batch = max(pool // batch, 1) * batch if pool > 1 else 1, batch
         self._permutations: dict[int, np.ndarray] = {}
         self._dealt: tuple[int, list[int]] = (-1, [])
 
