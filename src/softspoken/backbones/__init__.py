@@ -1,9 +1,19 @@
 """Frozen models. They never know that prompts exist."""
 
 from softspoken.backbones.base import Backbone, Encoded, Features, Stack
+from softspoken.backbones.ssl import SSLBackbone
 from softspoken.backbones.whisper import WhisperBackbone
 
-__all__ = ["Backbone", "Encoded", "Features", "Stack", "WhisperBackbone", "load_backbone"]
+__all__ = [
+    "Backbone",
+    "Encoded",
+    "Features",
+    "SSLBackbone",
+    "Stack",
+    "WhisperBackbone",
+    "load_backbone",
+    "load_encoder",
+]
 
 
 def load_backbone(reference: str = "tiny.en", device: str = "cpu", dtype: str = "float32") -> WhisperBackbone:
@@ -17,4 +27,22 @@ def load_backbone(reference: str = "tiny.en", device: str = "cpu", dtype: str = 
 
     loaded = load_whisper(reference)
     backbone = WhisperBackbone(loaded.model, loaded.tokenizer, loaded.name, loaded.fingerprint)
+    return backbone.to(device, getattr(torch, dtype))
+
+
+def load_encoder(reference: str = "tiny.en", device: str = "cpu", dtype: str = "float32") -> Backbone:
+    """A frozen model whose encoder is wanted: HuBERT, WavLM or wav2vec 2.0, or any Whisper as `load_backbone` has it.
+
+    `reference`: 'hubert-base', 'wavlm-base-plus', ..., a hub id or a local folder (its config.json says what it is), or
+    what `load_backbone` takes. Raises BackboneError with one line when it cannot be had, or is another model. See
+    `softspoken.backbones.ssl_checkpoints`.
+    """
+    import torch
+
+    from softspoken.backbones.ssl_checkpoints import load_ssl
+
+    loaded = load_ssl(reference)
+    if loaded is None:
+        return load_backbone(reference, device, dtype)
+    backbone = SSLBackbone(loaded.model, loaded.name, loaded.fingerprint, loaded.normalised)
     return backbone.to(device, getattr(torch, dtype))

@@ -3,29 +3,24 @@
 Every way ends in the same frozen float32 model with a fingerprint of its weights. Nothing is unpickled but tensors.
 """
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.embedded import DEFAULT, EMBEDDED
-from softspoken.backbones.hub import HUB_SIZES, snapshot
+from softspoken.backbones.files import has_safetensors, read_json, read_safetensors, refuse_pointer
+from softspoken.backbones.hub import HUB_SIZES, is_hub_id, snapshot
 from softspoken.backbones.openai import load_openai
 from softspoken.backbones.vocabulary import check_tokenizer, read_tokenizer, with_cantonese
 from softspoken.backbones.weights import build_model, fingerprint, make_config
 from softspoken.errors import BackboneError
 
-_INDEX = "model.safetensors.index.json"
 _TOKENIZER_FILES = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
-_POINTER = b"version https://git-lfs"
-_LARGEST_CONFIG_BYTES = 1 << 20
 
 ENGLISH_VOCABULARY = 51864
 MULTILINGUAL_VOCABULARY = 51865
@@ -65,7 +60,7 @@ def load_whisper(reference: str = DEFAULT) -> LoadedWhisper:
     if path.is_dir():
         return _load_folder(path, name, source=f"folder {path}")
     repository = HUB_SIZES.get(name, name)
-    if path.suffix == ".pt" or not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", repository):
+    if path.suffix == ".pt" or not is_hub_id(repository):
         known = ", ".join([*EMBEDDED, *HUB_SIZES])
         raise BackboneError(
             f"no backbone '{reference}': no such file or folder, and not a hub id like 'openai/whisper-small'; "
@@ -93,16 +88,16 @@ def _load_file(path: Path, name: str) -> LoadedWhisper:
         raise BackboneError(f"{path} is one file of a faster-whisper folder; give the folder {path.parent}")
     if path.suffix != ".pt":
         raise BackboneError(f"{path} is not an OpenAI .pt file; give a .pt file, a folder or a hub id")
-    _refuse_pointer(path)
+    refuse_pointer(path)
     config, state = load_openai(path)
     return _finish(config, state, _tokenizer(path.parent, config.vocab_size), name, f"OpenAI file {path}")
 
 
 def _load_folder(folder: Path, name: str, source: str) -> LoadedWhisper:
-    if (folder / "model.safetensors").exists() or (folder / _INDEX).exists():
+    if has_safetensors(folder):
         config, state = _load_safetensors(folder)
     elif (folder / "model.bin").is_file():
-        _refuse_pointer(folder / "model.bin")
+        refuse_pointer(folder / "model.bin")
         config, state = load_ctranslate2(folder / "model.bin")
     elif any(folder.glob("pytorch_model*.bin")):
         raise BackboneError(
@@ -117,21 +112,15 @@ def _load_folder(folder: Path, name: str, source: str) -> LoadedWhisper:
 
 
 def _load_safetensors(folder: Path) -> tuple[WhisperConfig, dict[str, Tensor]]:
-    values = _read_json(folder / "config.json")
+    values = read_json(folder / "config.json")
     if values.get("model_type") != "whisper":
         raise BackboneError(f"{folder}/config.json is of a '{values.get('model_type')}' model, expected 'whisper'")
     config = make_config(f"{folder}/config.json", **_plain(values))
-    state: dict[str, Tensor] = {}
-    for shard in _shards(folder):
-        _refuse_pointer(shard)
-        try:
-            with safetensors.safe_open(shard, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 - not a dict
-                    # A model saved without its output projection lacks the common prefix.
-                    name = key if key.startswith(("model.", "proj_out.")) else f"model.{key}"
-                    state[name] = file.get_tensor(key)
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise BackboneError(f"{shard} is damaged or incomplete ({_line(error)}); fetch it again") from None
+    # A model saved without its output projection lacks the common prefix.
+    state = {
+        name if name.startswith(("model.", "proj_out.")) else f"model.{name}": tensor
+        for name, tensor in read_safetensors(folder).items()
+    }
     return config, state
 
 
@@ -139,47 +128,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Only what describes the network: no stored precision, no quantisation, no generation options."""
     known = WhisperConfig().to_dict().keys() - {"dtype", "torch_dtype", "transformers_version", "architectures"}
     return {key: value for key, value in values.items() if key in known}
-
-
-def _shards(folder: Path) -> list[Path]:
-    whole = folder / "model.safetensors"
-    if whole.exists():
-        return [whole]
-    weight_map = _read_json(folder / _INDEX).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise BackboneError(f"{folder / _INDEX} has no 'weight_map'; fetch it again")
-    names = sorted(set(weight_map.values()))
-    for name in names:
-        if Path(name).name != name:
-            raise BackboneError(f"{folder / _INDEX} points outside its folder ('{name}'): refused")
-        if not (folder / name).is_file():
-            raise BackboneError(f"{folder} is incomplete: {name} is missing; fetch it again")
-    return [folder / name for name in names]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST_CONFIG_BYTES:
-            raise ValueError("too large")
-        values = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BackboneError(f"{path.parent} is incomplete: {path.name} is missing; fetch it again") from None
-    except (OSError, ValueError) as error:
-        raise BackboneError(f"cannot read {path} ({_line(error)}); fetch it again") from None
-    if not isinstance(values, dict):
-        raise BackboneError(f"{path} is not a JSON object; fetch it again")
-    return values
-
-
-def _refuse_pointer(path: Path) -> None:
-    """A repository cloned without its large files holds short texts in their place."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_POINTER))
-    except OSError as error:
-        raise BackboneError(f"cannot read {path} ({_line(error)}); fetch it again") from None
-    if start == _POINTER:
-        raise BackboneError(f"{path} is only a pointer to a large file; in its repository type: git lfs pull")
 
 
 def _tokenizer(folder: Path, vocabulary_size: int) -> Tokenizer:
@@ -207,7 +155,3 @@ def _finish(
         setattr(model.config, key, tokenizer.token_to_id("<|endoftext|>"))
     model.config.decoder_start_token_id = tokenizer.token_to_id("<|startoftranscript|>")
     return LoadedWhisper(model, tokenizer, name, fingerprint(model.state_dict()), source)
-
-
-def _line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error))[:160]

@@ -1,4 +1,7 @@
-"""Whisper repositories on the Hugging Face hub: only safetensors, JSON and CTranslate2 files are ever fetched."""
+"""Repositories on the Hugging Face hub: only safetensors, JSON and CTranslate2 files are fetched.
+
+Some self-supervised encoders have nothing but a pytorch_model.bin there: only then it is fetched, and read as tensors.
+"""
 
 import re
 from pathlib import Path
@@ -21,35 +24,59 @@ HUB_SIZES: dict[str, str] = {
 }
 """OpenAI's names of the sizes that are not embedded, and their repositories."""
 
-_SAFE_FILES = [
-    "config.json",
-    "tokenizer.json",
-    "vocabulary.json",
-    "vocabulary.txt",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "model-*-of-*.safetensors",
-]
-_CTRANSLATE2_FILES = ["config.json", "tokenizer.json", "vocabulary.json", "vocabulary.txt", "model.bin"]
+SSL_MODELS: dict[str, str] = {
+    "hubert-base": "facebook/hubert-base-ls960",
+    "hubert-large": "facebook/hubert-large-ll60k",
+    "wavlm-base": "microsoft/wavlm-base",
+    "wavlm-base-plus": "microsoft/wavlm-base-plus",
+    "wavlm-large": "microsoft/wavlm-large",
+    "wav2vec2-base": "facebook/wav2vec2-base",
+    "wav2vec2-large": "facebook/wav2vec2-large-lv60",
+}
+"""Short names of self-supervised encoders, and their repositories."""
+
+_SAFE_WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"]
+_WHISPER_FILES = ["config.json", "tokenizer.json", "vocabulary.json", "vocabulary.txt"]
+_SSL_FILES = ["config.json", "preprocessor_config.json"]
+PICKLED_WEIGHTS = "pytorch_model.bin"
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form 'owner/name'."""
+    return re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", name) is not None
 
 
 def snapshot(repository: str) -> Path:
-    """The folder of a hub repository, from the hub's own cache or fetched; its name is the revision.
+    """The folder of a Whisper repository, from the hub's own cache or fetched; its name is the revision.
 
     Raises BackboneError when it does not exist, may not be read, or the hub cannot be reached.
     """
-    folder = _fetch(repository, _SAFE_FILES)
+    folder = _fetch(repository, [*_WHISPER_FILES, *_SAFE_WEIGHTS])
     if not any(folder.glob("model*.safetensors*")):
         # Perhaps a faster-whisper repository: its model.bin is read by our own reader and never unpickled.
-        folder = _fetch(repository, _CTRANSLATE2_FILES)
+        folder = _fetch(repository, [*_WHISPER_FILES, "model.bin"])
+    return folder
+
+
+def description(repository: str) -> Path:
+    """The folder of any repository with only the small files that say what model it is. Raises as `snapshot` does."""
+    return _fetch(repository, _SSL_FILES)
+
+
+def ssl_snapshot(repository: str) -> Path:
+    """The folder of a self-supervised encoder, with its weights. Raises as `snapshot` does."""
+    folder = _fetch(repository, [*_SSL_FILES, *_SAFE_WEIGHTS])
+    if not any(folder.glob("model*.safetensors*")):
+        folder = _fetch(repository, [*_SSL_FILES, PICKLED_WEIGHTS])
     return folder
 
 
 def is_cached(repository: str) -> bool:
-    """Whether the hub's own cache holds the weights (whole, or the index of their parts)."""
+    """Whether the hub's own cache holds weights that can be read (whole, or the index of their parts)."""
     from huggingface_hub import try_to_load_from_cache
 
-    names = ("model.safetensors", "model.safetensors.index.json", "model.bin")
+    other = PICKLED_WEIGHTS if repository in SSL_MODELS.values() else "model.bin"
+    names = ("model.safetensors", "model.safetensors.index.json", other)
     return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 

@@ -103,15 +103,12 @@ def build_model(config: WhisperConfig, state: dict[str, Tensor], origin: str) ->
     except (ValueError, TypeError, AssertionError, RuntimeError, KeyError) as error:
         message = re.sub(r"\s+", " ", str(error))[:200]
         raise BackboneError(f"{origin}: not a usable Whisper configuration ({message}); fetch it again") from None
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items() if name != PROJECTION}
     projection = state.pop(PROJECTION, None)
-    _compare(state, shapes, origin)
+    check_tensors(state, shapes, origin, "Whisper")
     if projection is not None and not torch.equal(projection.float(), state[EMBEDDING].float()):
         raise BackboneError(f"{origin}: the output projection is not the token embedding; Whisper ties them")
-    loaded = {name: tensor.to(torch.float32) for name, tensor in state.items()}
-    for name, tensor in loaded.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise BackboneError(f"{origin}: {name} holds values that are not finite; fetch or convert it again")
+    loaded = finite_float32(state, origin)
     positions = exact_positions(loaded[ENCODER_POSITIONS])
     if positions is not None:
         loaded[ENCODER_POSITIONS] = positions
@@ -121,10 +118,11 @@ def build_model(config: WhisperConfig, state: dict[str, Tensor], origin: str) ->
     return model.eval().requires_grad_(False)
 
 
-def _compare(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], origin: str) -> None:
-    missing = sorted(shapes.keys() - state.keys() - {PROJECTION})
+def check_tensors(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], origin: str, kind: str) -> None:
+    """BackboneError, naming `origin`, unless `state` has exactly the tensors that a model of this `kind` has."""
+    missing = sorted(shapes.keys() - state.keys())
     unknown = sorted(state.keys() - shapes.keys())
-    for names, what in ((missing, "missing"), (unknown, "not part of Whisper")):
+    for names, what in ((missing, "missing"), (unknown, f"not part of {kind}")):
         if names:
             more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             raise BackboneError(f"{origin}: {names[0]}{more} is {what}; fetch or convert the model again")
@@ -132,3 +130,12 @@ def _compare(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], orig
         if tensor.shape != shapes[name]:
             got, expected = list(tensor.shape), list(shapes[name])
             raise BackboneError(f"{origin}: {name} has shape {got}, its configuration says {expected}; fetch it again")
+
+
+def finite_float32(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """The weights in float32 (counters as they are); BackboneError, naming `origin`, for one that is not finite."""
+    loaded = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    for name, tensor in loaded.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BackboneError(f"{origin}: {name} holds values that are not finite; fetch or convert it again")
+    return loaded

@@ -9,7 +9,10 @@ import typer
 app = typer.Typer(name="backbone", help="Frozen models: list, look inside, fetch.", no_args_is_help=True)
 
 Reference = Annotated[
-    str, typer.Argument(help="'tiny.en', 'base', a hub id, a local folder, or an OpenAI .pt file.", show_default=True)
+    str,
+    typer.Argument(
+        help="A name of `backbone list`, a hub id, a local folder, or an OpenAI .pt file.", show_default=True
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -23,10 +26,11 @@ def list_backbones(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
         return
-    head = ("NAME", "STATUS", "PARAMETERS", "LANGUAGES", "SOURCE")
+    head = ("NAME", "MODEL", "STATUS", "PARAMETERS", "LANGUAGES", "SOURCE")
     lines = [head] + [
         (
             row.name + (" (default)" if row.default else ""),
+            row.model,
             row.status,
             f"{row.parameters_millions} M",
             "many" if row.multilingual else "English",
@@ -41,7 +45,7 @@ def list_backbones(as_json: AsJson = False) -> None:
 
 @app.command("info")
 def info(reference: Reference, as_json: AsJson = False) -> None:
-    """Layers, width, vocabulary, parameters and fingerprint of a backbone; fetches it if need be."""
+    """Model, layers, width, parameters, fingerprint, ... of a backbone; fetches it if need be."""
     from softspoken.backbones.catalogue import backbone_info
 
     described = dataclasses.asdict(backbone_info(reference))
@@ -49,6 +53,8 @@ def info(reference: Reference, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(described, indent=2))
         return
     for key, value in described.items():
+        if value is None:
+            continue
         if isinstance(value, bool):
             value = "yes" if value else "no"
         elif key == "parameters":
