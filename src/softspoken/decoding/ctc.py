@@ -1,6 +1,5 @@
 """From the log-probabilities of a CTC head to text: greedily, or by beam search with an n-gram language model."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from softspoken.backbones.characters import BLANK, SPACE, Characters
-from softspoken.decoding.language_model import LanguageModel, load_language_model
+from softspoken.decoding.fusion import WordScorer
+from softspoken.decoding.language_model import load_language_model
 from softspoken.prompts.config import Frozen
 
 
@@ -35,14 +35,15 @@ class BeamOptions(Frozen):
     margin: float = Field(default=10.0, ge=0)
     """Texts this much below the best (natural log) are dropped."""
     language_model: Path | None = None
-    """An ARPA file, plain or gzipped, or one of KenLM's binary files."""
+    """An ARPA file, plain or gzipped, or one of KenLM's binary files (extra `beam`)."""
+    words: Path | None = None
+    """The words of a binary language model, which it does not tell, in a text file."""
     language_weight: float = Field(default=0.5, ge=0)
     """What the model's log-probability of a word counts."""
     word_bonus: float = 1.5
     """Added for every word, since a model makes long texts dearer."""
     unknown_penalty: float = Field(default=-10.0, le=0)
-    """Added for a word that the model does not know. The word counts as known in any of: its own case, lower, upper,
-    capitalised."""
+    """Added for a word that the model does not know, in whatever case."""
 
 
 @dataclass(eq=False, slots=True)
@@ -97,10 +98,8 @@ class BeamSearch:
         """Reads the language model. Raises DataError or MissingExtra in one line when it cannot."""
         self.characters = characters
         self.options = BeamOptions() if options is None else options
-        path = self.options.language_model
-        self.model: LanguageModel | None = None if path is None else load_language_model(path)
         self._space = characters.symbols.index(SPACE)
-        self._written: dict[str, str | None] = {}
+        self._scorer = _scorer(characters, self.options)
 
     def decode(self, log_probs: Float[Tensor, "B T V"], lengths: Int[Tensor, "B"]) -> list[str]:
         """The best text of each row. Padding is not looked at."""
@@ -108,7 +107,7 @@ class BeamSearch:
         return [self._search(row[:count]) for row, count in zip(rows, lengths.tolist(), strict=True)]
 
     def _search(self, frames: Float[np.ndarray, "T V"]) -> str:
-        start = _Text(self._space, state=None if self.model is None else self.model.start, place=0)
+        start = _Text(self._space, state=None if self._scorer is None else self._scorer.model.start, place=0)
         beam = _Beam([start], np.zeros(1), np.full(1, -np.inf))
         for frame in frames:
             beam = self._step(beam, frame)
@@ -129,8 +128,10 @@ class BeamSearch:
         longer = np.where(repeated, beam.ended[:, None], total[:, None]) + frame[added]
         longer[repeated & (added == self._space)] = -np.inf
         columns = {int(symbol): column for column, symbol in enumerate(added)}
-        if self.model is not None and self._space in columns:
-            longer[:, columns[self._space]] += [self._finish(text)[0] for text in texts]
+        if self._scorer is not None and columns:
+            longer += np.stack([self._scorer.letters(text.word) for text in texts])[:, added]
+            if self._space in columns:
+                longer[:, columns[self._space]] += [self._finish(text)[0] for text in texts]
         for place, text in enumerate(texts):
             if text.parent is not None and text.parent.place >= 0 and text.symbol in columns:
                 # Where the shorter text is in the beam too, its growing into this one is not another text.
@@ -175,30 +176,26 @@ class BeamSearch:
 
     def _finish(self, text: _Text) -> tuple[float, Any]:
         """What the last word of a text is worth, once it is whole, and the language model's state after it."""
-        if self.model is None or not text.word:
+        if self._scorer is None or not text.word:
             return 0.0, text.state
         if text.finished is None:
-            if text.word not in self._written:
-                self._written[text.word] = _known_form(text.word, self.model)
-            known = self._written[text.word]
-            score, state = self.model.score(text.state, text.word if known is None else known)
-            worth = self.options.language_weight * score + self.options.word_bonus
-            text.finished = worth + (self.options.unknown_penalty if known is None else 0.0), state
+            text.finished = self._scorer.whole(text.word, text.state)
         return text.finished
 
     def _best(self, beam: _Beam) -> str:
         scores: dict[str, float] = {}
         for text, total in zip(beam.texts, beam.total.tolist(), strict=True):
             worth, state = self._finish(text)
-            if self.model is not None:
-                worth += self.options.language_weight * self.model.end(state)
+            if self._scorer is not None:
+                worth += self._scorer.end(state)
             written = self.characters.decode(text.symbols())
             # With and without a space at the end it is one text.
             scores[written] = float(np.logaddexp(scores.get(written, -np.inf), total + worth))
         return max(scores, key=scores.__getitem__)
 
 
-def _known_form(word: str, model: LanguageModel) -> str | None:
-    """The word as the model writes it; None: it does not know it."""
-    forms: Iterable[str] = (word, word.lower(), word.upper(), word.capitalize())
-    return next((form for form in forms if model.knows(form)), None)
+def _scorer(characters: Characters, options: BeamOptions) -> WordScorer | None:
+    if options.language_model is None:
+        return None
+    model = load_language_model(options.language_model, options.words)
+    return WordScorer(model, characters, options.language_weight, options.word_bonus, options.unknown_penalty)

@@ -7,10 +7,11 @@ one word shorter.
 
 import gzip
 import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from softspoken.errors import DataError, MissingExtra
 
@@ -22,35 +23,36 @@ _NEVER = -99.0
 """What ARPA files write for log10 of zero."""
 
 
-class LanguageModel(Protocol):
+class LanguageModel(ABC):
     """Words one after the other. A state is what the model remembers of the words so far; opaque to the caller."""
 
-    @property
-    def start(self) -> Any:
-        """The state before the first word."""
+    start: Any
+    """The state before the first word."""
 
-    def knows(self, word: str) -> bool:
-        """Whether the word, as it is written, is in the model's vocabulary."""
+    @abstractmethod
+    def words(self) -> Iterable[str]:
+        """The vocabulary, as the model writes it."""
 
+    @abstractmethod
     def score(self, state: Any, word: str) -> tuple[float, Any]:
         """Natural log-probability of the word after `state`, and the state after it."""
 
+    @abstractmethod
     def end(self, state: Any) -> float:
         """Natural log-probability that the sentence ends here."""
 
 
-class ArpaModel:
+class ArpaModel(LanguageModel):
     """An n-gram model with back-off, read from ARPA text."""
-
-    start: tuple[str, ...] = (_START,)
 
     def __init__(self, order: int, grams: dict[str, tuple[float, float]]) -> None:
         """`grams`: words joined by spaces -> (log10 probability, log10 back-off weight)."""
+        self.start: tuple[str, ...] = (_START,) if order > 1 else ()
         self.order = order
         self._grams = grams
 
-    def knows(self, word: str) -> bool:
-        return word in self._grams
+    def words(self) -> Iterable[str]:
+        return (gram for gram in self._grams if " " not in gram and gram not in (_START, _END, _UNKNOWN))
 
     def score(self, state: tuple[str, ...], word: str) -> tuple[float, tuple[str, ...]]:
         known = word if word in self._grams else _UNKNOWN
@@ -70,10 +72,10 @@ class ArpaModel:
         return back_off + _NEVER
 
 
-class KenLMModel:
-    """A model that KenLM holds (extra `beam`)."""
+class KenLMModel(LanguageModel):
+    """A model that KenLM holds (extra `beam`). It does not tell its vocabulary: that comes beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, words: Iterable[str]) -> None:
         try:
             import kenlm
         except ImportError as error:
@@ -85,9 +87,12 @@ class KenLMModel:
         self._state = kenlm.State
         self.start = kenlm.State()
         self._model.BeginSentenceWrite(self.start)
+        self._words = [word for word in words if word in self._model]
+        if not self._words:
+            raise DataError(f"language model '{path}' has none of the words listed for it; give the list of its words")
 
-    def knows(self, word: str) -> bool:
-        return word in self._model
+    def words(self) -> Iterable[str]:
+        return self._words
 
     def score(self, state: Any, word: str) -> tuple[float, Any]:
         after = self._state()
@@ -97,10 +102,11 @@ class KenLMModel:
         return float(self._model.BaseScore(state, _END, self._state())) * _NATURAL
 
 
-def load_language_model(path: str | Path) -> LanguageModel:
+def load_language_model(path: str | Path, words: str | Path | None = None) -> LanguageModel:
     """An n-gram model from an ARPA file (`.gz` too) or one of KenLM's binary files.
 
-    Raises DataError in one line for a file that is neither or is damaged, MissingExtra for a binary one without KenLM.
+    `words`: a text file with the vocabulary, which a binary file does not tell. Raises DataError in one line for a file
+    that is neither, is damaged or lacks its words, MissingExtra for a binary one without KenLM.
     """
     path = Path(path)
     if not path.is_file():
@@ -108,7 +114,7 @@ def load_language_model(path: str | Path) -> LanguageModel:
     with path.open("rb") as file:
         opening = file.read(len(_KENLM_BINARY))
     if opening == _KENLM_BINARY:
-        return KenLMModel(path)
+        return KenLMModel(path, _read_words(path, words))
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8")
@@ -120,6 +126,17 @@ def load_language_model(path: str | Path) -> LanguageModel:
         raise DataError(
             f"language model '{path}' is neither ARPA text nor a KenLM binary: {_one_line(error)}"
         ) from error
+
+
+def _read_words(path: Path, words: str | Path | None) -> list[str]:
+    if words is None:
+        raise DataError(
+            f"language model '{path}' is binary and does not tell its words; give a file with its words too"
+        )
+    try:
+        return Path(words).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the words of '{path}' cannot be read from '{words}': {_one_line(error)}") from error
 
 
 def _read_arpa(lines: Iterator[str], path: Path) -> ArpaModel:
