@@ -95,6 +95,9 @@ class Backbone(ABC):
     fingerprint: str
     """Digest of the weights; prompts record it and refuse another backbone."""
     stacks: dict[StackName, Stack]
+    inputs_per_frame: int | None = None
+    """Inputs that make one encoder position, where empty ones in front of the audio just move it to later positions
+    (Whisper's log-mel: 2); None where they would change what is heard."""
     frontend: nn.Module
     """`(values (B, M, T), lengths) -> (frames (B, T', D), lengths)`: all that comes before the positions."""
 

@@ -83,6 +83,8 @@ class Positions(nn.Module):
 class WhisperBackbone(Backbone):
     """A frozen Whisper: features, `encode`, `decode`, tokens."""
 
+    inputs_per_frame = 2
+
     def __init__(self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str) -> None:
         """`model`: transformers' Whisper; `tokenizer`: its `tokenizers.Tokenizer`; see `load_backbone`."""
         self._model = model

@@ -31,7 +31,7 @@ def _main(
 
 
 def _register() -> None:
-    from softspoken.cli import backbone, data, demo, evaluate, prompt, speaker, teach, train, transcribe
+    from softspoken.cli import backbone, data, demo, evaluate, noise, prompt, speaker, teach, train, transcribe
 
     app.command("demo")(demo.demo)
     app.command("transcribe")(transcribe.transcribe)
@@ -39,7 +39,9 @@ def _register() -> None:
     app.command("evaluate")(evaluate.evaluate)
     prompt.app.command("train")(train.train_prompt)
     prompt.app.command("export")(train.export_prompt)
+    prompt.app.command("search")(train.search_rate)
     app.add_typer(prompt.app)
+    app.add_typer(noise.app)
     app.add_typer(backbone.app)
     data.app.command("teach")(teach.teach)
     app.add_typer(data.app)

@@ -1,4 +1,4 @@
-"""`softspoken prompt train`: from a recipe to a prompt folder. Started again on the same folder, it goes on."""
+"""`softspoken prompt train`, `search`, `export`: from a recipe to a folder. A run started again goes on."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ import typer
 
 def export_prompt(
     run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="New prompt folder.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New folder of the prompt or recogniser.", show_default=False)],
     state: Annotated[Literal["best", "last"], typer.Option(help="Which of the run's states.")] = "best",
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
     silence_threshold: Annotated[
@@ -19,10 +19,20 @@ def export_prompt(
         typer.Option(help="JSON of 'softspoken evaluate --json', for the card's table; may be repeated."),
     ] = None,
 ) -> None:
-    """Make a prompt folder out of a state of a training run."""
-    from softspoken.runs.target_speaker import export_run
+    """Make a prompt folder, or for speech in noise a recogniser, out of a state of a training run."""
+    from softspoken.runs.start import task_of
 
-    export_run(run, out, state, half, silence_threshold, results if results is not None else ())
+    if task_of(run) == "noise":
+        from softspoken.errors import ConfigError
+        from softspoken.runs.noise import export_noise_run
+
+        if silence_threshold is not None or results is not None:
+            raise ConfigError("a recogniser has no silence threshold and no results on its card; leave these out")
+        export_noise_run(run, out, state, half)
+    else:
+        from softspoken.runs.target_speaker import export_run
+
+        export_run(run, out, state, half, silence_threshold, results if results is not None else ())
     typer.echo(out)
 
 
@@ -38,14 +48,35 @@ def train_prompt(
         float | None, typer.Option(help="Save and stop after this long; the same command goes on.", show_default=False)
     ] = None,
 ) -> None:
-    """Train a target-speaker prompt on mixtures made on the fly. Kill it at any time; the same command goes on."""
-    from softspoken.runs.target_speaker import run_training
+    """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
+    from softspoken.runs.start import run_recipe
     from softspoken.training.config import read_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})
-    folder = run_training(config, out, stop_after_s)
+    folder = run_recipe(config, out, stop_after_s)
     if folder is None:
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
     else:
         typer.echo(folder)
+
+
+def search_rate(
+    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the runs; those that are already done are not repeated.")] = Path(
+        "runs/search"
+    ),
+    rate: Annotated[
+        list[float] | None,
+        typer.Option(help="A learning rate; may be repeated. Default: five in the second paper's range."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
+) -> None:
+    """Try learning rates, one run each, and compare them on the development talkers."""
+    from softspoken.runs.search import PAPER_RATES, search_learning_rate
+    from softspoken.training.config import read_recipe
+
+    config = read_recipe(recipe, {"steps": steps} if steps is not None else {})
+    results = search_learning_rate(config, out, rate if rate is not None else PAPER_RATES)
+    for result in results:
+        typer.echo(f"{result.learning_rate:g}\t{result.score:.4f}\t{result.run}")

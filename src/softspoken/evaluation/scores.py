@@ -1,6 +1,6 @@
 """Scores of transcripts against references: word error rate with its uncertainty, rejection, many talkers at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +79,7 @@ class Difference:
         return not self.interval.low <= 0.0 <= self.interval.high
 
 
-def score_utterance(reference: str, hypothesis: str, normalize: TextNormalizer) -> UtteranceScore:
+def score_utterance(reference: str, hypothesis: str, normalize: Callable[[str], str]) -> UtteranceScore:
     """Word errors of one item. An empty `reference` says that the target is silent."""
     expected, written = normalize(reference), normalize(hypothesis)
     silent, wrote = not reference.strip(), writes_something(hypothesis)

@@ -117,9 +117,11 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
     def pad_mel(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         # Two mel frames a slot, so that the audio's positions begin behind the slots; the window's end gives way.
         mel, lengths = args
-        limit = 2 * getattr(backbone, "max_frames", mel.shape[-1] + 2 * slots)
-        mel = F.pad(mel, (2 * slots, 0))[..., :limit]
-        return mel, (lengths + 2 * slots).clamp(max=limit)
+        assert backbone.inputs_per_frame is not None
+        front = backbone.inputs_per_frame * slots
+        limit = backbone.inputs_per_frame * getattr(backbone, "max_frames", mel.shape[-1] + front)
+        mel = F.pad(mel, (front, 0))[..., :limit]
+        return mel, (lengths + front).clamp(max=limit)
 
     def take_slots(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         hidden, *rest = args
@@ -128,10 +130,10 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
     def place(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         nonlocal layout
         hidden, lengths = output
+        used = used_slots(part, hidden.shape[0]).to(lengths.device)
         placed = _slots(part, hidden)
         if placement == "unshifted" and part.counts is None:
             return torch.cat([placed, hidden], dim=1), lengths + slots
-        used = used_slots(part, hidden.shape[0]).to(lengths.device)
         layout = Layout.of(placement, hidden.shape[1], lengths, used, slots)
         return layout.place(hidden, placed), lengths + used
 
@@ -148,6 +150,11 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
         return hook
 
     if placement == "shifted":
+        if backbone.inputs_per_frame is None:
+            raise PromptMismatch(
+                f"placement 'shifted' is for Whisper's log-mel, backbone '{backbone.name}' hears waveforms; "
+                "use 'unshifted' or 'appended'"
+            )
         if part.counts is not None:
             raise ConfigError("shifted prompts of different lengths in one batch; run them one after the other")
         _hook(hooks, backbone.frontend.register_forward_pre_hook(pad_mel))

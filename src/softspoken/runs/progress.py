@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from softspoken.training.config import TrainConfig
+from softspoken.training.config import LoopConfig
 from softspoken.training.loop import Report, TrainingStopped
 
 
 @contextmanager
-def progress_bar(config: TrainConfig, stop_after_s: float | None) -> Iterator[Report]:
+def progress_bar(config: LoopConfig, stop_after_s: float | None) -> Iterator[Report]:
     """Loss, development figures, speed and time left on stderr."""
     begun = time.monotonic()
     columns = (
@@ -28,7 +28,14 @@ def progress_bar(config: TrainConfig, stop_after_s: float | None) -> Iterator[Re
 
         def report(step: int, steps: int, figures: dict[str, float]) -> None:
             shown.update(figures)
-            parts = {"loss": "loss", "valid/gap": "gap", "valid/wer": "wer", "examples_per_s": "examples/s"}
+            parts = {
+                "loss": "loss",
+                "valid/gap": "gap",
+                "valid/wer": "wer",
+                "valid/clean_wer": "clean wer",
+                "valid/noisy_wer": "noisy wer",
+                "examples_per_s": "examples/s",
+            }
             text = "  ".join(f"{label} {shown[name]:.3g}" for name, label in parts.items() if name in shown)
             bar.update(task, completed=step, figures=text)
             if stop_after_s is not None and time.monotonic() - begun > stop_after_s and step < steps:

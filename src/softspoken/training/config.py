@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
@@ -85,7 +85,7 @@ class NoiseTrainConfig(LoopConfig):
     task: Literal["noise"] = "noise"
     backbone: str = "facebook/hubert-base-ls960"
     prompts: PromptConfig | None = noise_prompts()
-    """None: the frozen baseline."""
+    """None, 'none' in TOML: the frozen baseline. What a recipe leaves out is as in `noise_prompts`."""
     head: HeadConfig = HeadConfig()
     corruption: CorruptionConfig = CorruptionConfig()
     data: DataConfig = DataConfig()
@@ -93,8 +93,19 @@ class NoiseTrainConfig(LoopConfig):
     pool: int = Field(default=512, ge=1)
     """Utterances that are sorted by length among each other, so that those of a batch are about equally long."""
     learning_rate: float = Field(default=1e-4, gt=0)
+    prompt_start: Literal["normal", "frames"] = "normal"
+    """How prompt vectors begin: normal with deviation 0.02, or as frames of training speech, taken where the prompts
+    stand. A pre-norm encoder (Whisper, the large models) blows small vectors up to the size of frames, and with them
+    their gradients; those begin better as frames."""
     prompt_rate: float = Field(default=1.0, gt=0)
     """Factor on the learning rate of the prompts. The paper trains long enough for 1; a short run needs more."""
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _encoder_alone(cls, value: Any) -> Any:
+        if value == "none":
+            return None
+        return {**noise_prompts().model_dump(), **value} if isinstance(value, Mapping) else value
 
     @property
     def items_per_batch(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from softspoken.backbones import Backbone
-from softspoken.data.noisy import CTCBatch
+from softspoken.data.ctc_batches import CTCBatch
 from softspoken.training.objectives import ctc
 
 

@@ -49,16 +49,13 @@ def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, 
 
 def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer | None) -> Progress:
     """Restore what `save_state` wrote. Raises PromptDamaged when the file is not whole or belongs to another run."""
+    progress = read_progress(path)
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata()
-            if metadata is None or metadata.get("format") != FORMAT:
-                raise PromptDamaged(f"'{path}' is not the state of a training run; start anew in another folder")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         module.load_state_dict({k.removeprefix("prompt/"): v for k, v in tensors.items() if k.startswith("prompt/")})
     except (SafetensorError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise PromptDamaged(f"cannot go on from '{path}' ({first}); start anew in another folder") from error
+        raise _unusable(path, error) from error
     if optimiser is not None:
         for name, parameter in module.named_parameters():
             prefix = f"optimiser/{name}/"
@@ -67,4 +64,21 @@ def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer |
                 optimiser.state[parameter] = {
                     key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
                 }
+    return progress
+
+
+def read_progress(path: Path) -> Progress:
+    """Where the run stood that wrote this state. Raises PromptDamaged as `load_state` does."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata()
+    except (SafetensorError, OSError) as error:
+        raise _unusable(path, error) from error
+    if metadata is None or metadata.get("format") != FORMAT:
+        raise PromptDamaged(f"'{path}' is not the state of a training run; start anew in another folder")
     return Progress(**json.loads(metadata["progress"]))
+
+
+def _unusable(path: Path, error: Exception) -> PromptDamaged:
+    first = str(error).splitlines()[0]
+    return PromptDamaged(f"cannot go on from '{path}' ({first}); start anew in another folder")

@@ -1,0 +1,200 @@
+"""A run for speech in noise from its recipe to a recogniser folder."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from softspoken.backbones import Backbone, load_encoder
+from softspoken.backbones.base import valid_positions
+from softspoken.backbones.characters import Characters
+from softspoken.backbones.heads import CTCHead
+from softspoken.data.corpus import load_corpus
+from softspoken.data.ctc_batches import collate_ctc
+from softspoken.data.noise import NoiseBank, read_noise
+from softspoken.data.noisy import NoisyDataset, NoisyUtterance, fits_ctc
+from softspoken.decoding.ctc import greedy
+from softspoken.errors import ConfigError
+from softspoken.evaluation.scores import score_utterance, summarize
+from softspoken.prompts import SoftPrompts
+from softspoken.prompts.ctc import PromptedCTC
+from softspoken.prompts.recognizer import RecognizerInfo, save_recognizer
+from softspoken.runs.progress import progress_bar
+from softspoken.training.config import NoiseTrainConfig
+from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
+from softspoken.training.noise import NoiseObjective
+from softspoken.training.state import Progress, load_state
+
+RECOGNIZER_FOLDER = "recognizer"
+DEVELOPMENT_UTTERANCES = 96
+DEVELOPMENT_BATCH = 16
+DEVELOPMENT_SEED = 99
+STARTING_UTTERANCES = 8
+"""Whose frames prompts begin as."""
+
+
+@dataclass(frozen=True)
+class NoiseData:
+    """What a run trains on, and how it sees how far it is."""
+
+    training: NoisyDataset
+    clean: list[NoisyUtterance]
+    """Development utterances as they are, by length."""
+    noisy: list[NoisyUtterance]
+    """Development utterances, all of them with noise."""
+
+
+def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
+    """Train by `config` in `out` and write `out/recognizer`; None when it stopped early because the time was up."""
+    accelerator = Accelerator(mixed_precision=config.precision)
+    backbone = load_encoder(config.backbone, device=str(accelerator.device))
+    characters = Characters()
+    data = noise_data(config, characters)
+    model = new_model(config, backbone, characters)
+    if model.prompts is not None and config.prompt_start == "frames":
+        begin_as_frames(model.prompts, backbone, [data.training[index].audio for index in range(STARTING_UTTERANCES)])
+
+    def validate(trained: PromptedCTC) -> dict[str, float]:
+        with accelerator.autocast():
+            clean = development_wer(trained, backbone, characters, data.clean)
+            noisy = development_wer(trained, backbone, characters, data.noisy) if data.noisy else clean
+        return {"clean_wer": clean, "noisy_wer": noisy, "score": (clean + noisy) / 2}
+
+    with progress_bar(config, stop_after_s) as report:
+        try:
+            train(
+                config,
+                model,
+                NoiseObjective(backbone),
+                data.training,
+                functools.partial(collate_ctc, encode=characters.encode),
+                out,
+                validate,
+                report,
+                accelerator,
+                {"prompts": config.prompt_rate},
+            )
+        except TrainingStopped:
+            return None
+    if accelerator.is_main_process:
+        export_noise_run(out, out / RECOGNIZER_FOLDER, "best", backbone=backbone)
+    return out / RECOGNIZER_FOLDER
+
+
+def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characters) -> PromptedCTC:
+    """An untrained model. The head is the same whatever the prompts are, so that runs with one seed can be compared."""
+    torch.manual_seed(config.seed)
+    layers = {name: len(stack.layers) for name, stack in backbone.stacks.items()}
+    width = backbone.stacks["encoder"].width
+    head = CTCHead(config.head, width, 1 + layers["encoder"], characters.size)
+    prompts = SoftPrompts(config.prompts, width, layers) if config.prompts is not None else None
+    return PromptedCTC(prompts, head)
+
+
+@torch.no_grad()
+def begin_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
+    """Set the encoder's prompt vectors to frames of speech, spread evenly over it, as they enter each prompt's layer."""
+    found = backbone.encode_layers(backbone.features(audio))
+    vectors = prompts.stacks["encoder"].vectors
+    valid = valid_positions(found.lengths, found.states[0].shape[1])
+    for layer in range(vectors.shape[0]):
+        frames = found.states[layer][valid]
+        chosen = torch.linspace(0, frames.shape[0] - 1, vectors.shape[1]).long()
+        vectors[layer].copy_(frames[chosen].to(vectors))
+
+
+def noise_data(config: NoiseTrainConfig, characters: Characters) -> NoiseData:
+    """Training utterances, and those of the talkers set aside, clean and noisy."""
+    bank = read_noise(config.data.noise, split="train") if config.data.noise else None
+    common: dict[str, Any] = {"normalise": characters.text, "accept": fits_ctc(characters.encode)}
+    pool = max(config.pool // config.utterances_per_batch, 1) * config.utterances_per_batch
+    training = NoisyDataset(
+        load_corpus(config.data),
+        bank,
+        config.corruption,
+        config.seed,
+        config.items,
+        pool=pool,
+        batch=config.utterances_per_batch,
+        **common,
+    )
+    development = functools.partial(_development, config, normalise=characters.text, accept=fits_ctc(characters.encode))
+    return NoiseData(training, development(None), development(bank) if bank is not None else [])
+
+
+def _development(
+    config: NoiseTrainConfig, bank: NoiseBank | None, normalise: Callable[[str], str], accept: Any
+) -> list[NoisyUtterance]:
+    always = config.corruption.model_copy(update={"probability": 1.0})
+    corpus = load_corpus(config.data, development=True)
+    whole = NoisyDataset(corpus, bank, always, DEVELOPMENT_SEED, normalise=normalise, accept=accept)
+    chosen = [whole[index] for index in range(min(len(whole), DEVELOPMENT_UTTERANCES))]
+    return sorted(chosen, key=lambda utterance: utterance.audio.size)
+
+
+@torch.no_grad()
+def development_wer(
+    model: PromptedCTC, backbone: Backbone, characters: Characters, utterances: list[NoisyUtterance]
+) -> float:
+    """Word error rate of greedy search."""
+    training = model.training
+    model.eval()
+    scores = []
+    for batch in _batches(utterances):
+        log_probs, lengths = model(backbone, backbone.features([utterance.audio for utterance in batch]))
+        found = greedy(log_probs, lengths, characters)
+        scores += [score_utterance(utterance.text, text, str) for utterance, text in zip(batch, found, strict=True)]
+    model.train(training)
+    wer = summarize(scores, resamples=1).wer
+    return wer if wer is not None else float("nan")
+
+
+def _batches(utterances: list[NoisyUtterance]) -> Iterator[list[NoisyUtterance]]:
+    for first in range(0, len(utterances), DEVELOPMENT_BATCH):
+        yield utterances[first : first + DEVELOPMENT_BATCH]
+
+
+def export_noise_run(
+    run: Path,
+    out: Path,
+    state: Literal["best", "last"],
+    half: bool = False,
+    backbone: Backbone | None = None,
+) -> RecognizerInfo:
+    """Make a recogniser folder out of a state of a run. Raises ConfigError when the run has none yet."""
+    path = run / (BEST if state == "best" else STATE)
+    if not path.is_file() or not (run / CONFIG).is_file():
+        raise ConfigError(f"no state '{state}' of a training run in '{run}'; train first, or wait for its first save")
+    config = NoiseTrainConfig.model_validate_json((run / CONFIG).read_text(encoding="utf-8"))
+    backbone = load_encoder(config.backbone) if backbone is None else backbone
+    characters = Characters()
+    model = new_model(config, backbone, characters)
+    progress = load_state(path, model, None)
+    return save_recognizer(
+        model,
+        out,
+        backbone=backbone,
+        characters=characters,
+        training=training_facts(config, progress),
+        dtype="float16" if half else "float32",
+    )
+
+
+def training_facts(config: NoiseTrainConfig, progress: Progress) -> dict[str, Any]:
+    """For the card."""
+    return {
+        "prompts": config.prompts.encoder.length if config.prompts is not None and config.prompts.encoder else 0,
+        "utterances": progress.step * config.accumulation * config.utterances_per_batch,
+        "steps": progress.step,
+        "hours": round(progress.seconds / 3600, 2),
+        "seed": config.seed,
+        "learning_rate": config.learning_rate,
+        "prompt_rate": config.prompt_rate,
+        "noise": config.corruption.model_dump(),
+        "development_wer": progress.best,
+    }
