@@ -97,11 +97,7 @@ def train(
     while progress.step < config.steps:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(progress.step, config) * group["factor"]
-        # Dropout and masks depend on the step alone, so that a resumed run draws the same ones.
-        torch.manual_seed(
-            config.seed * 1_000_003 + progress.step * accelerator.num_processes + accelerator.process_index
-        )
-        figures, examples = _step(accelerator, module, stepper, objective, batches, config)
+        figures, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
         progress = replace(progress, step=progress.step + 1, seconds=time.monotonic() - begun)
         figures |= {"learning_rate": learning_rate(progress.step - 1, config), "examples_per_s": examples}
         last = progress.step == config.steps
@@ -157,12 +153,17 @@ def _step(
     objective: Objective,
     batches: Any,
     config: LoopConfig,
+    done: int,
 ) -> tuple[dict[str, float], float]:
     """One optimiser step over `accumulation` batches: mean figures, and examples a second."""
     begun, examples = time.monotonic(), 0
     sums: dict[str, float] = {}
     for number in range(config.accumulation):
         batch = next(batches).to(accelerator.device)
+        # Dropout and masks depend on how far the run is alone, so that a resumed one draws the same. Here, because
+        # loaders draw too, and more of it when they start.
+        place = (done * config.accumulation + number) * accelerator.num_processes + accelerator.process_index
+        torch.manual_seed(config.seed * 1_000_003 + place)
         examples += len(batch.texts) * accelerator.num_processes
         # Gradients are exchanged between devices only once a step.
         shared = number == config.accumulation - 1
