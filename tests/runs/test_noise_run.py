@@ -134,6 +134,21 @@ def test_prompts_and_head_have_rates_of_their_own(folders, tmp_path: Path) -> No
     assert (found.head.output.weight - fresh.head.output.weight).abs().max() > 1e-3
 
 
+def test_prompts_are_added_to_a_trained_head_that_stays_as_it_is(folders, recipe: Path, tmp_path: Path) -> None:
+    train(written(tmp_path / "frozen.toml", folders, '"none"'), tmp_path / "frozen")
+    known = tmp_path / "frozen" / "recognizer"
+    recipe.write_text(f'start = "{known}"\nhead_rate = 0.0\n' + recipe.read_text())
+    train(recipe, tmp_path / "run")
+    found, before = load_recognizer(tmp_path / "run" / "recognizer").model, load_recognizer(known).model
+    assert all(torch.equal(a, b) for a, b in zip(found.head.parameters(), before.head.parameters(), strict=True))
+    fresh = new_model(read_recipe(recipe), tiny_backbone(), Characters())
+    assert not torch.equal(found.prompts.stacks["encoder"].vectors, fresh.prompts.stacks["encoder"].vectors)
+    recipe.write_text(recipe.read_text().replace("hidden = 8", "hidden = 4"))
+    refused = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "other")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "other sizes" in str(refused.exception)
+
+
 def test_a_search_tries_every_rate_and_does_not_repeat_one(recipe: Path, tmp_path: Path) -> None:
     config = read_recipe(recipe)
     seen: list[float] = []

@@ -23,7 +23,7 @@ from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.prompts import SoftPrompts
 from softspoken.prompts.ctc import PromptedCTC
-from softspoken.prompts.recognizer import RecognizerInfo, save_recognizer
+from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
 from softspoken.runs.progress import progress_bar
 from softspoken.training.config import NoiseTrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
@@ -77,7 +77,7 @@ def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float 
                 validate,
                 report,
                 accelerator,
-                {"prompts": config.prompt_rate},
+                {"prompts": config.prompt_rate, "head": config.head_rate},
             )
         except TrainingStopped:
             return None
@@ -87,18 +87,26 @@ def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float 
 
 
 def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characters) -> PromptedCTC:
-    """An untrained model. The head is the same whatever the prompts are, so that runs with one seed can be compared."""
+    """A model before training. The head is the same whatever the prompts are, so that runs of one seed compare.
+
+    Raises ConfigError when the head that the recipe starts with is another one.
+    """
     torch.manual_seed(config.seed)
     layers = {name: len(stack.layers) for name, stack in backbone.stacks.items()}
     width = backbone.stacks["encoder"].width
     head = CTCHead(config.head, width, 1 + layers["encoder"], characters.size)
     prompts = SoftPrompts(config.prompts, width, layers) if config.prompts is not None else None
+    if config.start is not None:
+        known = load_recognizer(config.start, backbone)
+        if (known.model.head.config, known.characters) != (config.head, characters):
+            raise ConfigError(f"the head in '{config.start}' has other sizes or symbols than the recipe; give the same")
+        head.load_state_dict(known.model.head.state_dict())
     return PromptedCTC(prompts, head)
 
 
 @torch.no_grad()
 def begin_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
-    """Set the encoder's prompt vectors to frames of speech, spread evenly over it, as they enter each prompt's layer."""
+    """Set the prompt vectors of each layer to frames of speech as they enter it, spread evenly over the audio."""
     found = backbone.encode_layers(backbone.features(audio))
     vectors = prompts.stacks["encoder"].vectors
     valid = valid_positions(found.lengths, found.states[0].shape[1])
@@ -195,6 +203,7 @@ def training_facts(config: NoiseTrainConfig, progress: Progress) -> dict[str, An
         "seed": config.seed,
         "learning_rate": config.learning_rate,
         "prompt_rate": config.prompt_rate,
+        "head_rate": config.head_rate,
         "noise": config.corruption.model_dump(),
         "development_wer": progress.best,
     }

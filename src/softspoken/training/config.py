@@ -97,6 +97,10 @@ class NoiseTrainConfig(LoopConfig):
     """How prompt vectors begin: normal with deviation 0.02, or as frames of training speech, taken where the prompts
     stand. A pre-norm encoder (Whisper, the large models) blows small vectors up to the size of frames, and with them
     their gradients; those begin better as frames."""
+    start: Path | None = None
+    """A recogniser whose head this one begins with; None: a new one, as in the paper."""
+    head_rate: float = Field(default=1.0, ge=0)
+    """Factor on the learning rate of the head; 0: the head stays as it is, and only prompts learn."""
     prompt_rate: float = Field(default=1.0, gt=0)
     """Factor on the learning rate of the prompts. The paper trains long enough for 1; a short run needs more."""
 
