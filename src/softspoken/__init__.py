@@ -4,8 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from softspoken.backbones import WhisperBackbone, load_backbone
-    from softspoken.decoding import DecodingOptions, Segment, TargetSpeakerTranscriber, Transcript
+    from softspoken.backbones import WhisperBackbone, load_backbone, load_encoder
+    from softspoken.decoding import (
+        DecodingOptions,
+        NoiseRobustRecognizer,
+        Segment,
+        TargetSpeakerTranscriber,
+        Transcript,
+    )
     from softspoken.errors import SoftspokenError
     from softspoken.prompts import PromptConfig, SoftPrompts, inject, load_prompts, save_prompts
     from softspoken.speakers import Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
@@ -16,6 +22,7 @@ _HOMES = {
     "DecodingOptions": "decoding",
     "Enrolment": "speakers",
     "EnrolmentStore": "speakers",
+    "NoiseRobustRecognizer": "decoding",
     "PromptConfig": "prompts",
     "Segment": "decoding",
     "SoftPrompts": "prompts",
@@ -26,6 +33,7 @@ _HOMES = {
     "WhisperBackbone": "backbones",
     "inject": "prompts",
     "load_backbone": "backbones",
+    "load_encoder": "backbones",
     "load_embedder": "speakers",
     "load_prompts": "prompts",
     "save_prompts": "prompts",
@@ -35,6 +43,7 @@ __all__ = [
     "DecodingOptions",
     "Enrolment",
     "EnrolmentStore",
+    "NoiseRobustRecognizer",
     "PromptConfig",
     "Segment",
     "SoftPrompts",
@@ -47,6 +56,7 @@ __all__ = [
     "inject",
     "load_backbone",
     "load_embedder",
+    "load_encoder",
     "load_prompts",
     "save_prompts",
 ]

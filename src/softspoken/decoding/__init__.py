@@ -1,9 +1,10 @@
-"""From audio to text: options, search, long recordings, and the transcriber that follows one voice."""
+"""From audio to text: options, search, long recordings, one voice among others, speech in noise."""
 
 from softspoken.decoding.conditioning import Speaker, presence
 from softspoken.decoding.formats import Format, as_dict, render, to_json, to_srt, to_txt, to_vtt
 from softspoken.decoding.options import DecodingOptions, WindowOptions
 from softspoken.decoding.plain import stream_plain, transcribe_plain
+from softspoken.decoding.recognizer import NoiseRobustRecognizer, RecognizerOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
@@ -12,6 +13,8 @@ __all__ = [
     "DecodedWindow",
     "DecodingOptions",
     "Format",
+    "NoiseRobustRecognizer",
+    "RecognizerOptions",
     "Segment",
     "Speaker",
     "TargetSpeakerTranscriber",

@@ -151,11 +151,15 @@ def load_recognizer(folder: str | Path, backbone: Backbone | None = None) -> Loa
     """
     folder = Path(folder).expanduser()
     info = _read_info(folder)
-    characters = Characters(info.characters)
-    head = CTCHead(info.head, info.backbone.width, 1 + info.backbone.layers["encoder"], characters.size)
-    _load_head(head, folder, info)
+    try:
+        characters = Characters(info.characters)
+    except ConfigError as error:
+        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}': {error}; {_AGAIN}") from error
+    head = _read_head(folder, info)
     prompts, about = None, None
     if info.prompts_digest is not None:
+        if not (folder / PROMPT_FOLDER).is_dir():
+            raise PromptDamaged(f"'{folder}' has no folder '{PROMPT_FOLDER}' with its prompts; {_AGAIN}")
         loaded = load_prompts(folder / PROMPT_FOLDER)
         prompts, about = loaded.prompts, loaded.info
         if about.digest != info.prompts_digest or about.backbone.fingerprint != info.backbone.fingerprint:
@@ -192,7 +196,7 @@ def _read_info(folder: Path) -> RecognizerInfo:
         raise PromptDamaged(f"'{path}': {first_problem(error)}; {_AGAIN}") from error
 
 
-def _load_head(head: CTCHead, folder: Path, info: RecognizerInfo) -> None:
+def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:
     path = folder / HEAD_FILE
     try:
         content = path.read_bytes()
@@ -207,12 +211,22 @@ def _load_head(head: CTCHead, folder: Path, info: RecognizerInfo) -> None:
         tensors = tensors_from_bytes(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise PromptDamaged(f"'{path}' is not a safetensors file; {_AGAIN}") from error
+    other = f"'{path}' has other tensors than {RECOGNIZER_FILE} says; {_AGAIN}"
+    if info.head.layers > len(tensors):
+        raise PromptMismatch(other)
+    try:
+        # Without numbers at first: a description may ask for any size.
+        with torch.device("meta"):
+            head = CTCHead(info.head, info.backbone.width, 1 + info.backbone.layers["encoder"], len(info.characters))
+    except (RuntimeError, KeyError) as error:
+        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}' asks for impossible sizes; {_AGAIN}") from error
     expected = {name: tensor.shape for name, tensor in head.state_dict().items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
-        raise PromptMismatch(f"'{path}' has other tensors than {RECOGNIZER_FILE} says; {_AGAIN}")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise PromptDamaged(f"'{path}' holds NaN or infinity; refused; {_AGAIN}")
-    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        raise PromptMismatch(other)
+    if not all(tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise PromptDamaged(f"'{path}' holds NaN, infinity or something else than numbers; refused; {_AGAIN}")
+    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    return head
 
 
 def _card(info: RecognizerInfo) -> str:

@@ -48,7 +48,8 @@ def keep_each(rows: PromptRows, sets: Sequence[Sequence[int]]) -> PromptRows:
     part = _part(rows, "encoder")
     most = max(len(indices) for indices in sets)
     # Rows behind a set's own are never seen; any vector may stand there.
-    index = torch.tensor([[*indices, *([0] * (most - len(indices)))] for indices in sets], device=vectors.device)
+    padded = [[*indices, *([0] * (most - len(indices)))] for indices in sets]
+    index = torch.tensor(padded, dtype=torch.long, device=vectors.device)
     counts = torch.tensor([len(indices) for indices in sets], device=vectors.device)
     return _replaced(rows, "encoder", StackRows(part.flowing, vectors[:, index], counts))
 
