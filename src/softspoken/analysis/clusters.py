@@ -47,7 +47,7 @@ def find_clusters(subject: Subject, options: ClusterOptions | None = None) -> Cl
     )
 
 
-def spaces_of(vectors: Vectors) -> list[tuple[str, Float[np.ndarray, "N D"]]]:
+def spaces_of(vectors: Vectors) -> list[tuple[str, Float[np.ndarray, "N _"]]]:
     """The points to be clustered, by name: 'input', or 'all layers', 'layer 1', 'layer 2', ..."""
     layers = vectors.detach().to("cpu").double().numpy()
     if layers.shape[0] == 1:
@@ -68,7 +68,7 @@ def cluster_points(name: str, points: Float[np.ndarray, "N D"], options: Cluster
         labels=_renumbered(labels[k]),
         points=tuple((float(x), float(y)) for x, y in places),
         perplexity=perplexity,
-        p_value=_p_value(points, silhouette[k], options),
+        p_value=_p_value(points, options),
         norms=tuple(float(norm) for norm in np.linalg.norm(points, axis=1)),
     )
 
@@ -94,20 +94,25 @@ def _best(
     return silhouette, labels
 
 
-def _p_value(points: Float[np.ndarray, "N D"], silhouette: float, options: ClusterOptions) -> float:
+def _p_value(points: Float[np.ndarray, "N D"], options: ClusterOptions) -> float:
     """Share of Gaussian clouds of the points' covariance whose best silhouette is at least as high (itself counted).
 
     The points' principal axes and spreads are kept; their scores are those of another Gaussian draw, which are evenly
     distributed over all orthonormal ones.
     """
     rng = np.random.default_rng(options.seed)
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[: len(points) - 1]
-    reached = 1
+    own, spread, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    size = min(len(points) - 1, spread.size)
+
+    def best(scores: Float[np.ndarray, "N _"]) -> float:
+        # One start for all, or the points would have better chances than the clouds.
+        return max(_best(scores * spread[:size], options, starts=1)[0].values())
+
+    observed, reached = best(own[:, :size]), 1
     for _ in range(options.clouds):
-        drawn = rng.standard_normal((len(points), spread.size))
+        drawn = rng.standard_normal((len(points), size))
         scores, _ = np.linalg.qr(drawn - drawn.mean(axis=0))
-        found, _ = _best(scores * spread, options, starts=1)
-        reached += max(found.values()) >= silhouette
+        reached += best(scores) >= observed
     return reached / (options.clouds + 1)
 
 

@@ -14,23 +14,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from softspoken.analysis.results import Counts, SubjectInfo
-from softspoken.analysis.subject import Item, Report, TestSet, Vectors
+from softspoken.analysis.subject import Item, Report, Subject, TestSet, Vectors
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.backbones.base import Backbone, Features
+from softspoken.backbones.characters import normalise_transcript
+from softspoken.backbones.whisper import FRAME_RATE_HZ, TRAILING_SILENCE_S
 from softspoken.data.utterances import TestUtterance
 from softspoken.decoding.ctc import greedy
 from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
-from softspoken.errors import AudioError, ConfigError, DataError
+from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
 from softspoken.evaluation.scores import score_utterance
 from softspoken.prompts.config import Frozen
 from softspoken.prompts.modules import PromptRows, StackRows
 from softspoken.prompts.recognizer import LoadedRecognizer
 from softspoken.prompts.variants import vectors_of, with_vectors
 
-_FRAME_RATE_HZ = 50
 _LONGEST_S = 28.0
 """Of the windows that longer utterances are cut into: as much as Whisper takes, less some room."""
+_SEARCH_S = 8.0
+"""They end at the quietest place in so much of their end."""
 
 
 class BatchOptions(Frozen):
@@ -42,7 +45,7 @@ class BatchOptions(Frozen):
     """Utterances in a batch at most."""
 
 
-class CTCSubject:
+class CTCSubject(Subject):
     """A recogniser and its frozen backbone; text is written greedily."""
 
     def __init__(
@@ -83,16 +86,16 @@ class CTCSubject:
 
     @property
     def vectors(self) -> Vectors:
-        return vectors_of(self.rows)
+        return vectors_of(self.rows).detach()
 
     def score(self, test_set: TestSet, variants: Sequence[Vectors | None], report: Report | None = None) -> Counts:
-        characters = self.recognizer.characters
         spoken = [item for item in test_set.items if _words(item, test_set.name)]
         if not spoken:
             raise DataError(f"the set '{test_set.name}' has no utterance with words; give one that has")
+        check_width(variants, self.backbone)
         texts = self.write(test_set, variants, report)
         scores = [
-            [score_utterance(characters.text(item.text), written[item.id], str) for item in spoken] for written in texts
+            [score_utterance(item.text, written[item.id], normalise_transcript) for item in spoken] for written in texts
         ]
         return Counts(
             sources=tuple(source_of(item) for item in spoken),
@@ -156,28 +159,31 @@ class CTCSubject:
 
     def _positions(self, features: Features, variants: Sequence[Vectors | None]) -> int:
         """Of a row with the longest prompts, about."""
-        hop = SAMPLE_RATE_HZ // _FRAME_RATE_HZ if features.values.shape[1] == 1 else 2
+        hop = SAMPLE_RATE_HZ // FRAME_RATE_HZ if features.values.shape[1] == 1 else 2
         return features.values.shape[2] // hop + max((one.shape[1] for one in variants if one is not None), default=0)
 
     def _fitting(self, parts: Sequence["_Part"], variants: int) -> int:
         """How many of the first parts (the shortest come first) make a batch."""
         size = 1
         while size < min(len(parts), self.batch.utterances):
-            positions = parts[size].samples * _FRAME_RATE_HZ // SAMPLE_RATE_HZ
+            positions = parts[size].samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ
             if positions * (size + 1) * variants > self.batch.frames:
                 break
             size += 1
         return size
 
     def _parts(self, test_set: TestSet) -> Iterator["_Part"]:
-        longest_s = min(_LONGEST_S, getattr(self.backbone, "max_frames", 10**9) / _FRAME_RATE_HZ)
+        limit = getattr(self.backbone, "max_frames", None)
+        longest_s = _LONGEST_S if limit is None else min(_LONGEST_S, limit / FRAME_RATE_HZ - TRAILING_SILENCE_S)
         for item in test_set.items:
             seconds = getattr(item, "duration_s", None)
             samples = round(seconds * SAMPLE_RATE_HZ) if seconds is not None else _load(item).size
             if samples <= longest_s * SAMPLE_RATE_HZ:
                 yield _Part(item, 0, samples, None)
                 continue
-            windows = quiet_windows(Reader(audio_blocks(_load(item))), WindowOptions(longest_s=max(longest_s, 1.0)))
+            windows = quiet_windows(
+                Reader(audio_blocks(_load(item))), WindowOptions(longest_s=max(longest_s, 1.0), search_s=_SEARCH_S)
+            )
             for number, window in enumerate(windows):
                 yield _Part(item, number, window.audio.size, window.audio)
 
@@ -204,6 +210,17 @@ def source_of(item: Item) -> str:
     if isinstance(item, TestUtterance):
         return item.source_id if item.source_id is not None else item.id
     return str(item.audio)
+
+
+def check_width(variants: Sequence[Vectors | None], backbone: Backbone) -> None:
+    """Raises PromptMismatch for vectors of another width than the backbone's."""
+    width = backbone.stacks["encoder"].width
+    for one in variants:
+        if one is not None and one.shape[-1] != width:
+            raise PromptMismatch(
+                f"prompt width {one.shape[-1]}, backbone '{backbone.name}' width {width}; load the backbone it was "
+                "trained on"
+            )
 
 
 def as_sets(rows: PromptRows, variants: Sequence[Vectors]) -> PromptRows:

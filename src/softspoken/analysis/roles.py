@@ -19,7 +19,7 @@ from softspoken.analysis.results import (
     RoleSplit,
     RolesResult,
 )
-from softspoken.errors import DataError
+from softspoken.errors import ConfigError, DataError
 
 PERMUTATIONS = 10_000
 
@@ -112,10 +112,10 @@ def agreement(
 def _adjusted_rand(first: Bool[np.ndarray, "P N"], second: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " P"]:
     """Of each of P splits against the second one."""
 
-    def pairs(count: np.ndarray | float) -> np.ndarray:
-        return np.asarray(count, dtype=np.float64) * (np.asarray(count, dtype=np.float64) - 1) / 2
+    def pairs(count: np.ndarray) -> np.ndarray:
+        return np.asarray(count * (count - 1.0) / 2)
 
-    size = second.size
+    size = np.array(second.size)
     both = (first & second).sum(axis=1)
     only, other = first.sum(axis=1) - both, second.sum() - both
     inside = pairs(both) + pairs(only) + pairs(other) + pairs(size - both - only - other)
@@ -147,6 +147,20 @@ def upper_sides(draws: Float[np.ndarray, "R N"]) -> Bool[np.ndarray, "R N"]:
     row = np.arange(len(draws))
     threshold = np.where(explained[row, cut] > 0, order[row, cut], order[:, -1])
     return np.asarray(draws > threshold[:, None])
+
+
+def given_split(content: str, count: int) -> RoleSplit:
+    """'1,2,5-9' as the content set of `count` prompts. Raises ConfigError for anything else."""
+    chosen = np.zeros(count, dtype=bool)
+    for part in filter(None, (piece.strip() for piece in content.split(","))):
+        first, _, last = part.partition("-")
+        if not (first.isdigit() and (not last or last.isdigit())):
+            raise ConfigError(f"'{part}' is not a number or a range of prompts; give for example 1,2,5-9")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers or numbers[0] < 1 or numbers[-1] > count:
+            raise ConfigError(f"no prompts {part}; there are {count}, numbered from 1")
+        chosen[[number - 1 for number in numbers]] = True
+    return _split(chosen, "given")
 
 
 def _split(content: Bool[np.ndarray, " N"], by: str) -> RoleSplit:

@@ -175,8 +175,7 @@ def with_changed(recognizer: LoadedRecognizer, vectors: Vectors, info: ShiftInfo
     if not bool(vectors.isfinite().all()):
         raise PromptError("the shifted prompts are not finite; check the noise recordings, or use scale 'unit'")
     changed = prompts.fold()
-    with torch.no_grad():
-        changed.stacks["encoder"].vectors.copy_(vectors)
+    changed.load_state_dict({**changed.state_dict(), "stacks.encoder.vectors": vectors})
     history = {
         "change": "noise shift",
         "paper": "arXiv 2309.09413, section 3.3",

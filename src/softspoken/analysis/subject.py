@@ -3,9 +3,9 @@
 Shapes: K variants, L layers, N prompt vectors, D width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +16,8 @@ from softspoken.data.utterances import TestUtterance
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import EvaluationItem
 
-Vectors = Float[Tensor, "L M D"]
+Vectors = Float[Tensor, "L _ D"]
+"""Prompt vectors of L layers; variants of different sizes stand in one list."""
 Report = Callable[[int, int], None]
 """Told how much is done, of how much."""
 Item = TestUtterance | EvaluationItem
@@ -37,23 +38,25 @@ class TestSet:
             raise DataError(f"the set '{self.name}' has no utterances; give at least one")
 
 
-class Subject(Protocol):
+class Subject(ABC):
     """A recogniser whose prompts are taken apart."""
 
     @property
-    def info(self) -> SubjectInfo: ...
+    @abstractmethod
+    def info(self) -> SubjectInfo:
+        """What it is."""
 
     @property
+    @abstractmethod
     def vectors(self) -> Vectors:
         """Its own prompt vectors. Raises ConfigError where it has none."""
-        ...
 
+    @abstractmethod
     def score(self, test_set: TestSet, variants: Sequence[Vectors | None], report: Report | None = None) -> Counts:
         """Word errors of every utterance with each of K sets of vectors in place of its own; None: without any.
 
         `report` counts utterances times variants. Raises DataError for items of another kind, or without words.
         """
-        ...
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from softspoken.analysis.ctc_subject import source_of
+from softspoken.analysis.ctc_subject import check_width, source_of
 from softspoken.analysis.results import Counts, SubjectInfo
-from softspoken.analysis.subject import Report, TestSet, Vectors
+from softspoken.analysis.subject import Report, Subject, TestSet, Vectors
 from softspoken.audio import load_audio
 from softspoken.backbones import Features, WhisperBackbone
 from softspoken.backbones.base import StackName
 from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
-from softspoken.decoding.conditioning import Target, activity, find_voice, listen
+from softspoken.decoding.conditioning import Target, activity, listen
 from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
 from softspoken.decoding.options import DecodingOptions, WindowOptions
+from softspoken.decoding.result import joined
 from softspoken.decoding.search import decode_batch
+from softspoken.decoding.segments import window_segments
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.scores import score_utterance
@@ -30,15 +32,18 @@ from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts
 from softspoken.prompts.modules import PromptRows, StackRows
-from softspoken.speakers import EnrolmentStore, SpeakerEmbedder
+from softspoken.speakers import Clip, EnrolmentLimits, SpeakerEmbedder
+from softspoken.speakers.enrolment import enrol
 
 _OPTIONS = DecodingOptions(start="any", temperatures=(0.0,))
 """One attempt: sampling after a failed one would make differences between variants a matter of luck."""
+_LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
+"""As the evaluation's transcriber has it."""
 _ROWS = 8
 """Variants decoded together."""
 
 
-class TargetSpeakerSubject:
+class TargetSpeakerSubject(Subject):
     """Prompts that follow a voice, in one stack. A deep prompt's number i is slot i of every layer."""
 
     def __init__(
@@ -48,6 +53,7 @@ class TargetSpeakerSubject:
         embedder: SpeakerEmbedder,
         stack: StackName = "encoder",
         name: str = "prompt",
+        options: DecodingOptions = _OPTIONS,
     ) -> None:
         """Raises PromptMismatch for another backbone, ConfigError for a stack without vectors or another task."""
         prompts.check(backbone)
@@ -61,6 +67,7 @@ class TargetSpeakerSubject:
         self.stack: StackName = stack
         self.about = prompts.info
         self._name = name
+        self._options = options
         self._prompts = prompts.prompts.fold().to(backbone.device).eval()
         self._normalize = TextNormalizer()
 
@@ -95,6 +102,7 @@ class TargetSpeakerSubject:
         spoken = [item for item in items if not item.silent and self._normalize(item.text)]
         if not spoken:
             raise DataError(f"the set '{test_set.name}' has no target with words; give one that has")
+        check_width(variants, self.backbone)
         scores = []
         for done, item in enumerate(spoken, start=1):
             texts = self._write(item, variants)
@@ -110,7 +118,7 @@ class TargetSpeakerSubject:
     def _write(self, item: EvaluationItem, variants: Sequence[Vectors | None]) -> list[str]:
         """What each variant writes for the item's voice."""
         try:
-            voice = find_voice(load_audio(item.enrolment), EnrolmentStore(), self.embedder)
+            voice = enrol(item.id, [Clip(load_audio(item.enrolment))], self.embedder, limits=_LENIENT)
             windows = list(quiet_windows(Reader(audio_blocks(load_audio(item.audio))), self._limits()))
         except (AudioError, EnrolmentError) as error:
             raise type(error)(f"item '{item.id}': {error}") from error
@@ -129,9 +137,9 @@ class TargetSpeakerSubject:
         config, frames = self.about.prompts, self.backbone.max_frames
         if config.placement == "shifted" and config.encoder is not None:
             frames -= config.encoder.length + 1
-        longest_s = MAX_WINDOW_S if self.about.window == "30s" else _OPTIONS.windows.longest_s
+        longest_s = MAX_WINDOW_S if self.about.window == "30s" else self._options.windows.longest_s
         longest_s = max(min(longest_s, MAX_WINDOW_S, frames / FRAME_RATE_HZ), 1.0)
-        return _OPTIONS.windows.model_copy(update={"longest_s": longest_s})
+        return self._options.windows.model_copy(update={"longest_s": longest_s})
 
     @torch.no_grad()
     def _decode(
@@ -142,7 +150,7 @@ class TargetSpeakerSubject:
         features = self.backbone.features([window.audio], 30.0 if self.about.window == "30s" else None)
         speaker = torch.from_numpy(vector).to(self.backbone.device) if config.speaker is not None else None
         own = self._prompts(speaker)
-        options = _OPTIONS.model_copy(update={"timestamps": _OPTIONS.timestamps and self.about.timestamps})
+        options = self._options.model_copy(update={"timestamps": self._options.timestamps and self.about.timestamps})
         groups: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(variants):
             groups[0 if one is None else one.shape[1]].append(index)
@@ -164,9 +172,9 @@ class TargetSpeakerSubject:
                         window_s=[window.duration_s] * count,
                         seeds=[0] * count,
                     )
-                found |= {
-                    index: "" if one.silent else one.text.strip() for index, one in zip(chosen, decoded, strict=True)
-                }
+                for index, written in zip(chosen, decoded, strict=True):
+                    segments = window_segments(written, self.backbone.tokens, offset_s=0.0, window_s=window.duration_s)
+                    found[index] = joined([segment.text for segment in segments], options.language)
         return found
 
     def _with(self, own: PromptRows, variants: Sequence[Vectors | None]) -> PromptRows:

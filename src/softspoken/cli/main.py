@@ -31,7 +31,21 @@ def _main(
 
 
 def _register() -> None:
-    from softspoken.cli import backbone, data, demo, evaluate, noise, prompt, speaker, teach, train, transcribe
+    from softspoken.cli import (
+        analyse,
+        analyse_report,
+        backbone,
+        data,
+        demo,
+        evaluate,
+        noise,
+        prompt,
+        speaker,
+        study,
+        teach,
+        train,
+        transcribe,
+    )
 
     app.command("demo")(demo.demo)
     app.command("transcribe")(transcribe.transcribe)
@@ -42,6 +56,9 @@ def _register() -> None:
     prompt.app.command("search")(train.search_rate)
     app.add_typer(prompt.app)
     app.add_typer(noise.app)
+    analyse.app.command("report")(analyse_report.report)
+    analyse.app.command("study")(study.study)
+    app.add_typer(analyse.app)
     app.add_typer(backbone.app)
     data.app.command("teach")(teach.teach)
     app.add_typer(data.app)
