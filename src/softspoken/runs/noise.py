@@ -108,7 +108,7 @@ def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characte
 def begin_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
     """Set the prompt vectors of each layer to frames of speech as they enter it, spread evenly over the audio."""
     found = backbone.encode_layers(backbone.features(audio))
-    vectors = prompts.stacks["encoder"].vectors
+    vectors = prompts.get_parameter("stacks.encoder.vectors")
     valid = valid_positions(found.lengths, found.states[0].shape[1])
     for layer in range(vectors.shape[0]):
         frames = found.states[layer][valid]
