@@ -35,7 +35,7 @@ def noisy(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
 ) -> None:
-    """Write a noisy test set: kinds of noise by levels by utterances, files named [id]_[Type]_[SNR]db.wav."""
+    """Write a noisy test set: kinds of noise by levels by utterances, files named ID_Type_SNRdb.wav."""
     from dataclasses import replace
 
     from rich.console import Console
