@@ -61,6 +61,11 @@ def new_set(folder: Path, count: int, longest_s: float) -> TestSet:
     return TestSet("bursts", tuple(items))
 
 
+def ratios_of(seconds: dict[str, list[float]]) -> list[float]:
+    """How many times as long the separate way takes, round by round."""
+    return [apart / batch for apart, batch in zip(seconds["separate"], seconds["one batch"], strict=True)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few utterances, one round")
@@ -93,18 +98,28 @@ def main() -> None:
         small = TestSet("warm", test_set.items[:1])
         assert subject.score(small, variants).errors == tuple(subject.score(small, [one]).errors[0] for one in variants)
         seconds: dict[str, list[float]] = {way: [] for way in ways}
+        # Of the processors: what it takes where other programs run, too.
+        processor_s: dict[str, list[float]] = {way: [] for way in ways}
         for number in range(rounds):
             order = list(ways) if number % 2 == 0 else list(ways)[::-1]
             for way in order:
-                begin = time.perf_counter()
+                begin, busy = time.perf_counter(), time.process_time()
                 ways[way]()
                 seconds[way].append(time.perf_counter() - begin)
-                print(f"round {number + 1}, {way}: {seconds[way][-1]:.1f} s", file=sys.stderr)
-    ratios = [apart / batch for apart, batch in zip(seconds["separate"], seconds["one batch"], strict=True)]
-    print(f"{'way':<12}{'median s':>10}{'lowest':>10}{'highest':>10}")
-    for way, values in seconds.items():
-        print(f"{way:<12}{statistics.median(values):>10.2f}{min(values):>10.2f}{max(values):>10.2f}")
-    print(f"separate takes {statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f})")
+                processor_s[way].append(time.process_time() - busy)
+                print(
+                    f"round {number + 1}, {way}: {seconds[way][-1]:.1f} s, {processor_s[way][-1]:.1f} s of processors",
+                    file=sys.stderr,
+                )
+    print(f"{'way':<24}{'median s':>10}{'lowest':>10}{'highest':>10}")
+    for what, measured in (("", seconds), (", processors", processor_s)):
+        for way, values in measured.items():
+            print(f"{way + what:<24}{statistics.median(values):>10.2f}{min(values):>10.2f}{max(values):>10.2f}")
+    ratios, busy_ratios = ratios_of(seconds), ratios_of(processor_s)
+    print(
+        f"separate takes {statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f}), and "
+        f"{statistics.median(busy_ratios):.2f} times the processors ({min(busy_ratios):.2f} to {max(busy_ratios):.2f})"
+    )
     row = {
         "benchmark": "leave_one_out",
         "backbone": given.backbone,
@@ -115,6 +130,8 @@ def main() -> None:
         "head": {"projection": given.projection, "hidden": given.hidden},
         "rounds": rounds,
         "seconds": {way: [round(value, 3) for value in values] for way, values in seconds.items()},
+        "processor_seconds": {way: [round(value, 3) for value in values] for way, values in processor_s.items()},
+        "processor_ratio_median": round(statistics.median(busy_ratios), 3),
         "ratio_median": round(statistics.median(ratios), 3),
         "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
