@@ -26,11 +26,10 @@ from softspoken.analysis.results import (
 from softspoken.analysis.tables import BySet
 
 Verdict = Literal["agrees", "partly", "differs", "unclear"]
-VERDICTS: dict[Verdict, str] = {
+VERDICTS = {
     "agrees": "agrees with the paper",
     "partly": "agrees with the paper in part",
     "differs": "differs from the paper",
-    "unclear": "no difference shown",
 }
 Direction = Literal["up", "down", "same"]
 _ONE_SIDED = 0.025
@@ -42,6 +41,15 @@ class Finding:
 
     verdict: Verdict | None
     sentences: tuple[str, ...]
+    unclear: str = "no difference shown"
+    """The verdict's words where it is unclear."""
+
+    @property
+    def words(self) -> str | None:
+        """The verdict in words."""
+        if self.verdict is None:
+            return None
+        return self.unclear if self.verdict == "unclear" else VERDICTS[self.verdict]
 
 
 def judge(claims: Iterable[tuple[Estimate, Direction]]) -> Verdict:
@@ -78,7 +86,7 @@ def about(subject: str, differences: BySet, plural: bool = False, measure: str =
     if down:
         parts.append(f"lower{ending} {measure if not up else 'it'} on {_and(down)}")
     if not parts:
-        return f"{subject}: no difference shown on {_and(unclear)}."
+        return f"{subject.rstrip(',')}: no difference shown on {_and(unclear)}."
     tail = f"; no difference shown on {_and(unclear)}" if unclear else ""
     return f"{subject} {', and '.join(parts)}{tail}."
 
@@ -124,7 +132,9 @@ def on_removal(result: RemovalResult) -> Finding:
     sentences = [about("Removing all prompts while recognising", _differences(result.none))]
     if result.none_against_frozen is not None:
         against = result.none_against_frozen
-        sentences.append(about("Against the frozen baseline, the head trained with prompts, used without,", against))
+        sentences.append(
+            about("Used without prompts, the head trained with them, against the frozen baseline,", against)
+        )
         claims += [(one, "down") for one in against.values()]
     return Finding(judge(claims), tuple(sentences))
 
@@ -155,15 +165,14 @@ def on_shift(result: ShiftResult) -> Finding:
     """Table 4."""
     claims: list[tuple[Estimate, Direction]] = []
     sentences = []
+    for row, made in zip(result.shifted, result.shifts, strict=True):
+        how = shift_words(made.representation, made.scale)
+        sentences.append(about(f"Shifting the noise prompts ({how})", _differences(row)))
+        if made.scale == "paper":
+            claims += [(one, "down") for one in _differences(row).values()]
     if result.frozen is not None:
         gains = negated(_differences(result.frozen))
-        sentences.append(about("In the new noise, against the frozen baseline, the prompted model", gains))
-    for row, made in zip(result.shifted, result.shifts, strict=True):
-        sentences.append(
-            about(f"Shifting the noise prompts ({shift_words(made.representation, made.scale)})", _differences(row))
-        )
-        if made.scale == "paper" and made.representation == "output":
-            claims += [(one, "down") for one in _differences(row).values()]
+        sentences.append(about("In the new noise, the prompted model as it is, against the frozen baseline,", gains))
     return Finding(judge(claims) if claims else None, tuple(sentences))
 
 
@@ -190,12 +199,12 @@ def on_curve(result: LeaveOneOutResult) -> Finding:
                 f"{points_interval(widest)})."
             )
             continue
-        seen = []
-        if worse:
-            seen.append(f"words are lost without prompt{'s' if len(worse) > 1 else ''} {_and([*map(str, worse)])}")
-        if better:
-            seen.append(f"won without {_and([*map(str, better)])}")
-        sentences.append(f"On {name}, {', '.join(seen)} (intervals that leave out zero).")
+        ways = [
+            f"{way} without {_and([*map(str, found_here)])}"
+            for way, found_here in (("lost", worse), ("won", better))
+            if found_here
+        ]
+        sentences.append(f"On {name}, words are {' and '.join(ways)} (prompts whose interval leaves out zero).")
     if result.full.wer:
         sentences.append(
             f"By chance alone, up to {by_chance} of {count} prompts may seem to cost words on a set, and as many to "
@@ -225,7 +234,7 @@ def on_clusters(result: ClusterResult) -> Finding:
             f"Shapeless clouds of the same spread reach it as well (p = {plain(space.p_value, 3)}): no clusters are "
             "shown."
         )
-        return Finding("unclear", tuple(sentences))
+        return Finding("unclear", tuple(sentences), "no clusters shown")
     sentences.append(f"Shapeless clouds of the same spread hardly reach it (p = {plain(space.p_value, 3)}).")
     return Finding("agrees" if space.k in (2, 3) else "differs", tuple(sentences))
 
@@ -252,9 +261,8 @@ def on_roles(result: RolesResult) -> Finding:
     share = f"{percent(found.share, 0)} % of the prompts have the same role in both"
     if found.p_value <= 0.05:
         return Finding("agrees", (first, f"The clusters of the vectors name the same groups: {numbers}; {share}."))
-    return Finding(
-        "unclear", (first, f"The clusters of the vectors agree with it no more than chance would: {numbers}; {share}.")
-    )
+    second = f"The clusters of the vectors agree with it no more than chance would: {numbers}; {share}."
+    return Finding("unclear", (first, second), "no agreement shown")
 
 
 def _row(result: ProbeResult, name: str) -> ProbeRow | None:
