@@ -39,8 +39,18 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["analysis"] = LEAVES | {"backbones", "speakers", "data", "prompts", "engines", "decoding", "evaluation"}
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
-# Where a training run is put together: the data, the loop, and the development figures that the loop is handed.
-ALLOWED["runs"] = LEAVES | {"backbones", "speakers", "data", "prompts", "decoding", "evaluation", "training"}
+# Where a run is put together: data, loop, the development figures that the loop is handed; and for a study of prompts,
+# the analyses of what was trained.
+ALLOWED["runs"] = LEAVES | {
+    "backbones",
+    "speakers",
+    "data",
+    "prompts",
+    "decoding",
+    "evaluation",
+    "training",
+    "analysis",
+}
 EVERYTHING = set(ALLOWED)
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -47,7 +47,7 @@ def noisy(
 
     categories = None if category is None else () if "all" in category else tuple(category)
     levels = None if snr_db is None else _numbers("--snr-db", snr_db)
-    given = {"per_condition": per_condition, "snr_db": levels, "categories": categories, "seed": seed}
+    given: dict[str, Any] = {"per_condition": per_condition, "snr_db": levels, "categories": categories, "seed": seed}
     spec = replace(NoisyTestSpec(draw=draw), **{name: value for name, value in given.items() if value is not None})
     speech = read_test_manifest(speech_manifest, split, corpus if corpus is not None else ())
     bank = read_noise(noise, noise_split)
