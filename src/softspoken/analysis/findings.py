@@ -1,18 +1,10 @@
-"""What is seen in a result, in plain sentences that follow from the numbers and their intervals alone.
-
-A difference counts as seen where its 95 % interval leaves out zero; otherwise "no difference is shown", whichever way
-it points. The verdict says whether what is seen is what the paper (arXiv 2309.09413) saw.
-"""
+"""What is seen in each table and figure, in sentences; see `sentences` for what counts as seen."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from softspoken.analysis.numbers import percent, plain, points, points_interval
 from softspoken.analysis.results import (
     ClusterResult,
-    Condition,
     Estimate,
     LeaveOneOutResult,
     ProbeResult,
@@ -23,90 +15,10 @@ from softspoken.analysis.results import (
     ShiftResult,
     SubsetsResult,
 )
-from softspoken.analysis.tables import BySet
+from softspoken.analysis.sentences import Direction, Finding, about, differences_of, judge, listed, negated
 
-Verdict = Literal["agrees", "partly", "differs", "unclear"]
-VERDICTS = {
-    "agrees": "agrees with the paper",
-    "partly": "agrees with the paper in part",
-    "differs": "differs from the paper",
-}
-Direction = Literal["up", "down", "same"]
 _ONE_SIDED = 0.025
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Sentences about one table or figure; no verdict where the paper has nothing to compare with."""
-
-    verdict: Verdict | None
-    sentences: tuple[str, ...]
-    unclear: str = "no difference shown"
-    """The verdict's words where it is unclear."""
-
-    @property
-    def words(self) -> str | None:
-        """The verdict in words."""
-        if self.verdict is None:
-            return None
-        return self.unclear if self.verdict == "unclear" else VERDICTS[self.verdict]
-
-
-def judge(claims: Iterable[tuple[Estimate, Direction]]) -> Verdict:
-    """Differences against the way they went in the paper ('same': it calls them unchanged)."""
-    seen = [_one(difference, direction) for difference, direction in claims]
-    if seen and all(entry == "agrees" for entry in seen):
-        return "agrees"
-    if "agrees" in seen:
-        return "partly"
-    return "differs" if "differs" in seen else "unclear"
-
-
-def _one(difference: Estimate, direction: Direction) -> Verdict:
-    if direction == "same":
-        return "differs" if difference.certain else "agrees"
-    if not difference.certain:
-        return "unclear"
-    return "agrees" if (difference.value > 0) == (direction == "up") else "differs"
-
-
-def about(subject: str, differences: BySet, plural: bool = False, measure: str = "the word error rate") -> str:
-    """One sentence on differences by set: '... raises the word error rate on clean by 1.20 points (...); ...'."""
-    up = [_amount(name, one) for name, one in differences.items() if one.certain and one.value > 0]
-    down = [_amount(name, one) for name, one in differences.items() if one.certain and one.value < 0]
-    unclear = [
-        f"{name} ({points(one.value)} points, {points_interval(one)})"
-        for name, one in differences.items()
-        if not one.certain
-    ]
-    ending = "" if plural else "s"
-    parts = []
-    if up:
-        parts.append(f"raise{ending} {measure} on {_and(up)}")
-    if down:
-        parts.append(f"lower{ending} {measure if not up else 'it'} on {_and(down)}")
-    if not parts:
-        return f"{subject.rstrip(',')}: no difference shown on {_and(unclear)}."
-    tail = f"; no difference shown on {_and(unclear)}" if unclear else ""
-    return f"{subject} {', and '.join(parts)}{tail}."
-
-
-def _amount(name: str, one: Estimate) -> str:
-    low, high = sorted((abs(one.low), abs(one.high)))
-    return f"{name} by {percent(abs(one.value))} points ({percent(low)} to {percent(high)})"
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def negated(differences: BySet) -> BySet:
-    """The same differences the other way round."""
-    return {name: Estimate(value=-one.value, low=-one.high, high=-one.low) for name, one in differences.items()}
-
-
-def _differences(condition: Condition | None) -> BySet:
-    return {} if condition is None or condition.difference is None else condition.difference
+"""How often an interval leaves out zero above it where there is nothing."""
 
 
 def on_replacement(result: ReplacementResult) -> Finding:
@@ -114,22 +26,22 @@ def on_replacement(result: ReplacementResult) -> Finding:
     claims: list[tuple[Estimate, Direction]] = []
     sentences = []
     if result.frozen is not None:
-        gains = negated(_differences(result.frozen))
+        gains = negated(differences_of(result.frozen))
         sentences.append(about("Against the frozen baseline, the prompted model", gains))
         claims += [(one, "down") for one in gains.values()]
     for row in result.random:
         what = "Standard normal vectors" if row.name == "random" else "Random vectors as long as the learned ones"
         seeds = f"{len(row.seeds)} draw{'s' if len(row.seeds) > 1 else ''}"
-        sentences.append(about(f"{what} in place of the prompts ({seeds})", _differences(row), plural=True))
+        sentences.append(about(f"{what} in place of the prompts ({seeds})", differences_of(row), plural=True))
         if row.name == "random":
-            claims += [(one, "up") for one in _differences(row).values()]
+            claims += [(one, "up") for one in differences_of(row).values()]
     return Finding(judge(claims), tuple(sentences))
 
 
 def on_removal(result: RemovalResult) -> Finding:
     """Table 3."""
-    claims: list[tuple[Estimate, Direction]] = [(one, "up") for one in _differences(result.none).values()]
-    sentences = [about("Removing all prompts while recognising", _differences(result.none))]
+    claims: list[tuple[Estimate, Direction]] = [(one, "up") for one in differences_of(result.none).values()]
+    sentences = [about("Removing all prompts while recognising", differences_of(result.none))]
     if result.none_against_frozen is not None:
         against = result.none_against_frozen
         sentences.append(
@@ -149,13 +61,13 @@ def on_subsets(result: SubsetsResult) -> Finding:
         if name in rows and rows[name].prompts:
             count = len(rows[name].prompts)
             what = f"Keeping only the {count} {name} prompt{'s' if count > 1 else ''}"
-            sentences.append(about(what, _differences(rows[name])))
-            claims += [(one, direction) for one in _differences(rows[name]).values()]
+            sentences.append(about(what, differences_of(rows[name])))
+            claims += [(one, direction) for one in differences_of(rows[name]).values()]
     sentences.append(
         "In the paper the content set alone is as good as all prompts, and the noise set alone is a little worse."
     )
     verdict = judge(claims)
-    if verdict == "partly" and not any(one.certain for one, _ in claims):
+    if not any(one.certain for one, _ in claims):
         # "As good as before" alone shows nothing: an experiment that is too small finds it as well.
         verdict = "unclear"
     return Finding(verdict, tuple(sentences))
@@ -167,11 +79,11 @@ def on_shift(result: ShiftResult) -> Finding:
     sentences = []
     for row, made in zip(result.shifted, result.shifts, strict=True):
         how = shift_words(made.representation, made.scale)
-        sentences.append(about(f"Shifting the noise prompts ({how})", _differences(row)))
+        sentences.append(about(f"Shifting the noise prompts ({how})", differences_of(row)))
         if made.scale == "paper":
-            claims += [(one, "down") for one in _differences(row).values()]
+            claims += [(one, "down") for one in differences_of(row).values()]
     if result.frozen is not None:
-        gains = negated(_differences(result.frozen))
+        gains = negated(differences_of(result.frozen))
         sentences.append(about("In the new noise, the prompted model as it is, against the frozen baseline,", gains))
     return Finding(judge(claims) if claims else None, tuple(sentences))
 
@@ -200,7 +112,7 @@ def on_curve(result: LeaveOneOutResult) -> Finding:
             )
             continue
         ways = [
-            f"{way} without {_and([*map(str, found_here)])}"
+            f"{way} without {listed([*map(str, found_here)])}"
             for way, found_here in (("lost", worse), ("won", better))
             if found_here
         ]
@@ -228,7 +140,7 @@ def on_clusters(result: ClusterResult) -> Finding:
     space = result.whole
     sizes = [str(space.labels.count(label)) for label in sorted(set(space.labels))]
     best = f"K-means has its highest silhouette ({plain(space.silhouette[space.k], 3)}) at {space.k} clusters"
-    sentences = [f"{best}, of {_and(sizes)} prompts."]
+    sentences = [f"{best}, of {listed(sizes)} prompts."]
     if space.p_value > 0.05:
         sentences.append(
             f"Shapeless clouds of the same spread reach it as well (p = {plain(space.p_value, 3)}): no clusters are "

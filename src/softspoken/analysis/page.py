@@ -3,16 +3,17 @@ reader. Drawings are SVG with a small script for pointing and sorting; without t
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from softspoken.analysis.findings import Finding
 from softspoken.analysis.page_sections import Section, sections
 from softspoken.analysis.page_tables import csv_link, csv_text, data_table
 from softspoken.analysis.report import Report
 from softspoken.analysis.results import Row
+from softspoken.analysis.sentences import Finding
 from softspoken.analysis.tables import SetInfo
 from softspoken.errors import ConfigError
 
@@ -58,7 +59,8 @@ def _write(path: Path, content: str) -> None:
     except OSError as error:
         raise ConfigError(f"cannot write '{path}' ({error.strerror}); give another place") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def render_page(report: Report, heading: Heading) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 from softspoken.analysis import plots
 from softspoken.analysis.numbers import percent, plain
-from softspoken.analysis.page_tables import confusion_table, roles_table
+from softspoken.analysis.page_tables import confusion_table, data_table, roles_table
 from softspoken.analysis.report_plan import RolesBy
 from softspoken.analysis.results import (
     ClusterResult,
@@ -15,6 +15,7 @@ from softspoken.analysis.results import (
     RoleSplit,
     RolesResult,
     Row,
+    ShiftResult,
 )
 
 _PROBE_LABELS = {
@@ -132,3 +133,19 @@ def roles_lists(result: RolesResult, used: RolesBy) -> str:
 def numbers(prompts: Sequence[int]) -> str:
     """'1, 2, 5', or 'none'."""
     return ", ".join(map(str, prompts)) if prompts else "none"
+
+
+def shift_facts(result: ShiftResult) -> str:
+    """How the prompts of table 4 were made."""
+    lines = "".join(
+        f"<li>{escape(row.name)}: prompt{'s' if len(made.noise_prompts) > 1 else ''} "
+        f"{numbers(made.noise_prompts)} multiplied by v of {len(made.files)} "
+        f"recordings ({sum(one.duration_s for one in made.files):.0f} s); root mean square of v "
+        f"{', '.join(plain(value, 3) for value in made.v_rms)}, mean {', '.join(plain(v, 3) for v in made.v_mean)}; "
+        f"the vectors became {plain(made.norm_ratio)} times as long.</li>"
+        for row, made in zip(result.shifted, result.shifts, strict=True)
+    )
+    files: list[Row] = [
+        {"recording": one.name, "seconds": one.duration_s, "SHA-256": one.sha256} for one in result.shifts[0].files
+    ]
+    return f'<ul class="note">{lines}</ul><details><summary>The noise recordings</summary>{data_table(files)}</details>'

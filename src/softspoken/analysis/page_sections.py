@@ -6,19 +6,18 @@ from html import escape
 from typing import Any
 
 from softspoken.analysis import findings, paper
-from softspoken.analysis.findings import Finding
-from softspoken.analysis.numbers import percent, plain
+from softspoken.analysis.numbers import percent
 from softspoken.analysis.page_figures import (
     cluster_figure,
     cluster_rows,
     curve_figure,
-    numbers,
     probe_facts,
     probe_figure,
     probe_rows,
     roles_lists,
+    shift_facts,
 )
-from softspoken.analysis.page_tables import LEGEND, condition_table, data_table, paper_table
+from softspoken.analysis.page_tables import LEGEND, against_table, condition_table, data_table, paper_table
 from softspoken.analysis.paper import PaperTable
 from softspoken.analysis.report import Report
 from softspoken.analysis.results import (
@@ -35,6 +34,8 @@ from softspoken.analysis.results import (
     ShiftResult,
     SubsetsResult,
 )
+from softspoken.analysis.sentences import Finding
+from softspoken.analysis.tables import estimate_columns, even
 
 _NAMES = {
     "frozen": "frozen baseline, no prompts",
@@ -177,7 +178,19 @@ def _table_2(report: Report, section: Section, result: SubsetsResult) -> Section
 
 def _table_3(report: Report, section: Section, result: RemovalResult) -> Section:
     rows = [result.frozen, result.full, result.none]
-    return _tabled(report, section, result, rows, paper.TABLE_3, findings.on_removal(result), _frozen_hint(report))
+    against = {"full": result.full_against_frozen, "none": result.none_against_frozen}
+    known = {name: found for name, found in against.items() if found is not None}
+    more = _frozen_hint(report)
+    if known:
+        caption = "Difference to the frozen baseline, whose head was trained without prompts (points of WER)"
+        more += against_table(caption, [(_NAMES[name], found) for name, found in known.items()])
+    made = _tabled(report, section, result, rows, paper.TABLE_3, findings.on_removal(result), more)
+    extra: list[Row] = [
+        {"condition": f"{name} less frozen", "set": key, **estimate_columns("difference", one)}
+        for name, found in known.items()
+        for key, one in found.items()
+    ]
+    return replace(made, rows=tuple(even([*made.rows, *extra])))
 
 
 def _table_4(report: Report, section: Section, result: ShiftResult) -> Section:
@@ -192,23 +205,8 @@ def _table_4(report: Report, section: Section, result: ShiftResult) -> Section:
         [result.frozen, result.full, *shifted],
         paper.TABLE_4,
         findings.on_shift(result),
-        _frozen_hint(report) + _shift_facts(result),
+        _frozen_hint(report) + shift_facts(result),
     )
-
-
-def _shift_facts(result: ShiftResult) -> str:
-    lines = "".join(
-        f"<li>{escape(row.name)}: prompt{'s' if len(made.noise_prompts) > 1 else ''} "
-        f"{numbers(made.noise_prompts)} multiplied by v of {len(made.files)} "
-        f"recordings ({sum(one.duration_s for one in made.files):.0f} s); root mean square of v "
-        f"{', '.join(plain(value, 3) for value in made.v_rms)}, mean {', '.join(plain(v, 3) for v in made.v_mean)}; "
-        f"the vectors became {plain(made.norm_ratio)} times as long.</li>"
-        for row, made in zip(result.shifted, result.shifts, strict=True)
-    )
-    files: list[Row] = [
-        {"recording": one.name, "seconds": one.duration_s, "SHA-256": one.sha256} for one in result.shifts[0].files
-    ]
-    return f'<ul class="note">{lines}</ul><details><summary>The noise recordings</summary>{data_table(files)}</details>'
 
 
 _SECTIONS: tuple[tuple[Section, Callable[[Report, Section, Any], Section]], ...] = (

@@ -9,6 +9,7 @@ from html import escape
 from softspoken.analysis.numbers import interval, percent, points, points_interval
 from softspoken.analysis.paper import PaperTable
 from softspoken.analysis.results import Cell, Condition, Estimate, RolesResult, Row
+from softspoken.analysis.tables import BySet
 
 LEGEND = (
     '<p class="legend">In brackets: 95 % intervals. Second lines: paired difference to all prompts, in points; '
@@ -56,6 +57,21 @@ def difference(found: Estimate) -> str:
     kind, sign = ("same", "◦") if not found.certain else ("worse", "▲") if found.value > 0 else ("better", "▼")
     return (
         f'<span class="{kind}">{sign} {points(found.value)} <span class="ci">[{points_interval(found)}]</span></span>'
+    )
+
+
+def against_table(caption: str, rows: Sequence[tuple[str, BySet]]) -> str:
+    """Paired differences alone, in points: to another row than `condition_table` has."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0][1])
+    body = "".join(
+        f'<tr><th scope="row">{escape(label)}</th>'
+        + "".join(f"<td>{difference(one)}</td>" for one in found.values())
+        + "</tr>"
+        for label, found in rows
+    )
+    return (
+        f'<div class="scroll"><table class="wer against"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}'
+        f"</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

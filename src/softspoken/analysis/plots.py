@@ -6,7 +6,7 @@ import numpy as np
 
 from softspoken.analysis.numbers import interval, percent, plain, points, points_interval
 from softspoken.analysis.results import ClusterSpace, LeaveOneOutResult, LeftOut, ProbeResult, ProbeRow, RoleSplit
-from softspoken.analysis.svg import Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
+from softspoken.analysis.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
 
 WIDTH = 900
 """Of a full drawing; also its largest size on the page in pixels."""
@@ -40,7 +40,7 @@ def probe_boxes(probe: ProbeResult, rows: Sequence[tuple[str, ProbeRow]]) -> str
     return drawing(WIDTH, bottom + 52, f"Box plot of accuracies over {probe.fold_count} folds. {means}.", parts)
 
 
-def _box(row: ProbeRow, y: float, scale: Scale) -> str:
+def _box(row: ProbeRow, y: Real, scale: Scale) -> str:
     """Quartiles and median, whiskers to the furthest fold within 1.5 box lengths, every fold as a dot."""
     folds = np.array(row.folds)
     first, median, third = (float(value) for value in np.percentile(folds, [25, 50, 75]))
@@ -68,7 +68,7 @@ def _box(row: ProbeRow, y: float, scale: Scale) -> str:
     return mark(tip, parts)
 
 
-def _mean(label: str, row: ProbeRow, y: float, scale: Scale) -> str:
+def _mean(label: str, row: ProbeRow, y: Real, scale: Scale) -> str:
     tip = f"{label}: mean {percent(row.accuracy.value, 1)} %, 95 % interval {interval(row.accuracy, 1)}"
     return mark(
         tip,
@@ -107,7 +107,7 @@ def cluster_words(space: ClusterSpace) -> str:
     return ("; ".join(words) + ".").capitalize()
 
 
-def _map(space: ClusterSpace, x: float, y: float, size: float) -> list[str]:
+def _map(space: ClusterSpace, x: Real, y: Real, size: Real) -> list[str]:
     places = np.array(space.points)
     centre = (places.max(axis=0) + places.min(axis=0)) / 2
     reach = max(float(np.abs(places - centre).max()), 1e-9) * 1.12
@@ -133,7 +133,7 @@ def _map(space: ClusterSpace, x: float, y: float, size: float) -> list[str]:
     return parts
 
 
-def _silhouettes(space: ClusterSpace, x: float, y: float, width: float, height: float) -> list[str]:
+def _silhouettes(space: ClusterSpace, x: Real, y: Real, width: Real, height: Real) -> list[str]:
     values = space.silhouette
     low = min(0.0, *values.values())
     high = max(0.01, *values.values()) * 1.15
@@ -190,9 +190,9 @@ def left_out_curves(result: LeaveOneOutResult, split: RoleSplit | None) -> str:
 def _column(
     entry: LeftOut,
     name: str,
-    full: float,
+    full: Real,
     scale: Scale,
-    place: tuple[float, float, float, float],
+    place: tuple[Real, Real, Real, Real],
     split: RoleSplit | None,
     effects: dict[int, float],
     count: int,
@@ -227,7 +227,7 @@ def _ends(entry: LeftOut, name: str) -> tuple[float, float]:
     return entry.difference[name].low, entry.difference[name].high
 
 
-def _x_axis(scale: Scale, top: float, bottom: float, label: str) -> str:
+def _x_axis(scale: Scale, top: Real, bottom: Real, label: str) -> str:
     marks = ticks(100 * scale.low, 100 * scale.high, 8)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     parts = [line(scale(value / 100), top, scale(value / 100), bottom, "grid") for value in marks]
@@ -236,7 +236,7 @@ def _x_axis(scale: Scale, top: float, bottom: float, label: str) -> str:
     return "".join(parts)
 
 
-def _y_axis(scale: Scale, left: float, right: float) -> str:
+def _y_axis(scale: Scale, left: Real, right: Real) -> str:
     marks = ticks(100 * scale.low, 100 * scale.high, 4)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     parts = [line(left, scale(value / 100), right, scale(value / 100), "grid") for value in marks]

@@ -113,6 +113,7 @@ def check_inputs(inputs: ReportInputs) -> None:
             f"'{inputs.subject.info.name}' is a frozen baseline (m = 0): there are no prompts to report on; give a "
             "recogniser with prompts, and this one with --frozen"
         )
+    _check_voice(inputs)
     check_sets(inputs.sets)
     if inputs.shift_sets:
         check_sets(inputs.shift_sets)
@@ -123,4 +124,20 @@ def check_inputs(inputs: ReportInputs) -> None:
         raise ConfigError(
             f"'{inputs.frozen.info.name}' has {inputs.frozen.info.prompts} prompts; --frozen takes a recogniser that "
             "was trained without any"
+        )
+
+
+def _check_voice(inputs: ReportInputs) -> None:
+    """Raises ConfigError for what says nothing of prompts that follow a voice."""
+    given = {
+        "--frozen": inputs.frozen is not None,
+        "--noise": inputs.noise is not None,
+        "--shift-noise": inputs.shift_noise is not None,
+        "--shift-data": bool(inputs.shift_sets),
+    }
+    wrong = [option for option, is_given in given.items() if is_given]
+    if inputs.subject.info.kind != "ctc" and wrong:
+        raise ConfigError(
+            f"'{inputs.subject.info.name}' follows a voice; {', '.join(wrong)} is for recognisers of speech in noise: "
+            "leave it out"
         )

@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -109,7 +110,8 @@ class StageCache:
         except OSError as error:
             self._note(f"'{path}' cannot be written ({error.strerror}); {stage} is not kept")
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def path(self, stage: str, inputs: Mapping[str, Any]) -> Path:
         """Where a stage with these inputs is kept."""

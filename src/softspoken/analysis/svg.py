@@ -8,23 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
+Real = int | float
+
 
 @dataclass(frozen=True)
 class Scale:
     """Values onto pixels. `stop` may lie before `start` (upwards)."""
 
-    low: float
-    high: float
-    start: float
-    stop: float
+    low: Real
+    high: Real
+    start: Real
+    stop: Real
 
-    def __call__(self, value: float) -> float:
+    def __call__(self, value: Real) -> float:
         span = self.high - self.low
         share = (value - self.low) / span if span else 0.5
         return round(self.start + share * (self.stop - self.start), 1)
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
+def ticks(low: Real, high: Real, about: int = 5) -> list[Real]:
     """Round numbers from low to high, about so many."""
     span = high - low
     if not (math.isfinite(span) and span > 0):
@@ -36,13 +38,13 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def tick_label(value: float, step: float) -> str:
+def tick_label(value: Real, step: Real) -> str:
     """As many digits as tell neighbours apart."""
     digits = next((digits for digits in range(4) if abs(round(step, digits) - step) < 1e-9), 4)
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def padded(values: Iterable[float], share: float = 0.06, least: float = 1e-3) -> tuple[float, float]:
+def padded(values: Iterable[Real], share: Real = 0.06, least: Real = 1e-3) -> tuple[Real, Real]:
     """Range of the values with some room around."""
     found = list(values)
     low, high = min(found), max(found)
@@ -59,17 +61,17 @@ def drawing(width: int, height: int, label: str, parts: Iterable[str], classes: 
     )
 
 
-def text(x: float, y: float, content: str, anchor: str = "start", classes: str = "") -> str:
+def text(x: Real, y: Real, content: str, anchor: str = "start", classes: str = "") -> str:
     """One line of text; `anchor` is start, middle or end."""
     kind = f' class="{classes}"' if classes else ""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{kind}>{escape(content)}</text>'
 
 
-def line(x1: float, y1: float, x2: float, y2: float, classes: str) -> str:
+def line(x1: Real, y1: Real, x2: Real, y2: Real, classes: str) -> str:
     return f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" class="{classes}"/>'
 
 
-def rect(x: float, y: float, width: float, height: float, classes: str) -> str:
+def rect(x: Real, y: Real, width: Real, height: Real, classes: str) -> str:
     return f'<rect x="{x:g}" y="{y:g}" width="{max(width, 0):g}" height="{max(height, 0):g}" class="{classes}"/>'
 
 
@@ -81,7 +83,7 @@ def mark(tip: str, parts: Iterable[str], prompt: int | None = None, classes: str
     return f'<g class="{kind}"{number} tabindex="0" role="img" aria-label="{escape(tip)}">{title}{"".join(parts)}</g>'
 
 
-def shape(kind: int, x: float, y: float, size: float, classes: str) -> str:
+def shape(kind: int, x: Real, y: Real, size: Real, classes: str) -> str:
     """Circle, square, triangle, diamond, ... : groups are told apart without colour as well."""
     if kind % 6 == 0:
         return f'<circle cx="{x:g}" cy="{y:g}" r="{size:g}" class="{classes}"/>'
