@@ -129,6 +129,8 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if values.get("task") == "noise-study":
+            raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken analyse study {path}'")
         return recipe_of({**values, **(overrides if overrides is not None else {})})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
