@@ -163,8 +163,8 @@ def on_roles(result: RolesResult) -> Finding:
         )
     )
     first = (
-        f"By what their absence costs on {result.clean}, {len(result.curve.content)} of {len(result.deltas)} prompts "
-        f"refine content.{sure}"
+        f"The leave-one-out curve on {result.clean} puts {len(result.curve.content)} of {len(result.deltas)} prompts "
+        f"into the content set.{sure}"
     )
     if result.agreement is None:
         return Finding(None, (first,))
