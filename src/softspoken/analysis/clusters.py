@@ -3,6 +3,9 @@
 Shapes: L layers, N prompt vectors, D width.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
@@ -40,11 +43,20 @@ def find_clusters(subject: Subject, options: ClusterOptions | None = None) -> Cl
     options = ClusterOptions() if options is None else options
     vectors = subject.vectors
     require_several(vectors.shape[1], "finding clusters", LEAST_PROMPTS)
-    return ClusterResult(
-        subject=subject.info,
-        seed=options.seed,
-        spaces=tuple(cluster_points(name, points, options) for name, points in spaces_of(vectors)),
-    )
+    with _one_thread():
+        spaces = tuple(cluster_points(name, points, options) for name, points in spaces_of(vectors))
+    return ClusterResult(subject=subject.info, seed=options.seed, spaces=spaces)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """For many small computations, which several threads only slow down."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        # It comes with scikit-learn, whose absence is reported by what needs it.
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def spaces_of(vectors: Vectors) -> list[tuple[str, Float[np.ndarray, "N _"]]]:

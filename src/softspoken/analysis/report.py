@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
@@ -111,17 +110,6 @@ def make_report(inputs: ReportInputs, cache: StageCache, progress: Progress | No
     return _Run(inputs, cache, Progress() if progress is None else progress).report()
 
 
-def _one_thread() -> AbstractContextManager[Any]:
-    """For many small computations, which several threads only slow down."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        # It comes with scikit-learn, whose absence is reported by what needs it.
-        return nullcontext()
-    limits: AbstractContextManager[Any] = threadpool_limits(1)
-    return limits
-
-
 class _Run:
     """One report while it is made."""
 
@@ -196,8 +184,7 @@ class _Run:
         return done.result
 
     def clusters(self, tell: Tell) -> ClusterResult:
-        with _one_thread():
-            return find_clusters(self.inputs.subject, self.options.clusters)
+        return find_clusters(self.inputs.subject, self.options.clusters)
 
     def leave_one_out(self, tell: Tell) -> LeaveOneOutResult:
         return leave_each_out(self.inputs.subject, self.inputs.sets, tell)

@@ -76,8 +76,6 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Also print all results as JSON, for programs.")] = False,
 ) -> None:
     """One page with every table and figure of the paper for this prompt; goes on where it was interrupted."""
-    from rich.console import Console
-
     from softspoken.analysis import report_inputs as read
     from softspoken.analysis.page import write_csv, write_page
     from softspoken.analysis.probe_data import paper_kinds
@@ -87,16 +85,7 @@ def report(
     from softspoken.analysis.stages import StageCache
     from softspoken.data.noise import read_noise
 
-    talk = Console(stderr=True)
-    notes: list[str] = []
-
-    def say(text: object) -> None:
-        talk.print(str(text), soft_wrap=True, highlight=False, markup=False)
-
-    def note(text: str) -> None:
-        notes.append(text)
-        say(text)
-
+    talk = Talk()
     _check_out(out)
     sets, sources = read.read_sets(data, split, transcripts, limit)
     shift_sets, shift_sources = read.read_sets(shift_data if shift_data is not None else [], split, transcripts, limit)
@@ -115,18 +104,35 @@ def report(
         shift_sets=tuple(shift_sets),
         options=ReportOptions(replacement=replacement, roles_by=roles),
     )
-    kept = StageCache(out.with_suffix(".cache") if cache is None else cache, note)
-    with bars(talk) as progress:
+    kept = StageCache(out.with_suffix(".cache") if cache is None else cache, talk.note)
+    with bars(talk.console) as progress:
         made = make_report(inputs, kept, progress)
     names = {f"{name} (new noise)" if name in sources else name: path for name, path in shift_sources.items()}
-    write_page(made, heading(loaded.facts, sources | names, notes), out)
+    write_page(made, heading(loaded.facts, sources | names, talk.notes), out)
     for path in write_csv(made, csv) if csv is not None else ():
-        say(path)
+        talk.say(path)
     if as_json:
-        say(out)
+        talk.say(out)
         typer.echo(made.model_dump_json(indent=2))
     else:
         typer.echo(out)
+
+
+class Talk:
+    """What is said on stderr while a page is made, and what of it the page has to tell, too."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+        self.notes: list[str] = []
+
+    def say(self, text: object) -> None:
+        self.console.print(str(text), soft_wrap=True, highlight=False, markup=False)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self.say(text)
 
 
 def _check_out(out: Path) -> None:

@@ -13,31 +13,20 @@ def study(
     ] = Path("runs/noise"),
 ) -> None:
     """Train what is missing, write the test sets, analyse the prompts, write one page and its tables as CSV."""
-    from rich.console import Console
-
     from softspoken.analysis.page import write_csv, write_page
     from softspoken.analysis.report import make_report
     from softspoken.analysis.stages import StageCache
-    from softspoken.cli.analyse_report import bars, heading
+    from softspoken.cli.analyse_report import Talk, bars, heading
     from softspoken.runs.study import prepare_study
     from softspoken.runs.study_config import read_study
 
-    talk = Console(stderr=True)
-    notes: list[str] = []
-
-    def say(text: object) -> None:
-        talk.print(str(text), soft_wrap=True, highlight=False, markup=False)
-
-    def note(text: str) -> None:
-        notes.append(text)
-        say(text)
-
+    talk = Talk()
     config = read_study(recipe)
-    prepared = prepare_study(config, out, say)
-    with bars(talk) as progress:
-        made = make_report(prepared.inputs, StageCache(out / "cache", note), progress)
+    prepared = prepare_study(config, out, talk.say)
+    with bars(talk.console) as progress:
+        made = make_report(prepared.inputs, StageCache(out / "cache", talk.note), progress)
     page = out / f"{recipe.stem}.html"
-    write_page(made, heading(prepared.facts, prepared.sources, notes), page)
+    write_page(made, heading(prepared.facts, prepared.sources, talk.notes), page)
     for path in write_csv(made, out / recipe.stem):
-        say(path)
+        talk.say(path)
     typer.echo(page)
