@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["BackboneRef", "LoadedPrompts", "PromptInfo", "find_prompts", "load_prompts", "save_prompts"]
 
 StoredType = Literal["float32", "float16"]
+Facts = TypeVar("Facts", bound=BaseModel)
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
 """Prompts that come with the package: one folder a backbone."""
@@ -216,6 +217,14 @@ def _read_info(folder: Path) -> PromptInfo:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {_AGAIN}")
+    return read_facts(path, PromptInfo, "prompt")
+
+
+def read_facts(path: Path, kind: type[Facts], what: str) -> Facts:
+    """The facts in a stored folder's JSON file, of this format's version; `what` names it in messages.
+
+    Raises PromptError for a newer format, PromptDamaged for anything else that is not such a file.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, OSError, RecursionError) as error:
@@ -223,12 +232,12 @@ def _read_info(folder: Path) -> PromptInfo:
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise PromptError(
-            f"'{folder}' has prompt format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
+            f"'{path.parent}' has {what} format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
         )
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise PromptDamaged(f"'{path}' says format_version {version!r}; expected {FORMAT_VERSION}; {_AGAIN}")
     try:
-        return PromptInfo.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise PromptDamaged(f"'{path}': {first_problem(error)}; {_AGAIN}") from error
 

@@ -20,7 +20,7 @@ from softspoken.backbones.base import Backbone
 from softspoken.backbones.characters import Characters
 from softspoken.backbones.heads import CTCHead, HeadConfig
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
-from softspoken.prompts.checkpoint import StoredType, first_problem, load_prompts, prompt_files
+from softspoken.prompts.checkpoint import StoredType, first_problem, load_prompts, prompt_files, read_facts
 from softspoken.prompts.config import Frozen
 from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.folder import CARD_FILE, HEAD_FILE, PROMPT_FOLDER, RECOGNIZER_FILE, write_folder
@@ -181,19 +181,7 @@ def _read_info(folder: Path) -> RecognizerInfo:
         raise PromptError(
             f"no recogniser in '{folder}' ({RECOGNIZER_FILE} is missing); give a folder that training wrote"
         )
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
-        raise PromptDamaged(f"'{path}' cannot be read as JSON; {_AGAIN}") from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise PromptError(
-            f"'{folder}' has format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
-        )
-    try:
-        return RecognizerInfo.model_validate(content)
-    except ValidationError as error:
-        raise PromptDamaged(f"'{path}': {first_problem(error)}; {_AGAIN}") from error
+    return read_facts(path, RecognizerInfo, "recogniser")
 
 
 def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:
