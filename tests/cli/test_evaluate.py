@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from softspoken.cli import evaluate as command
+from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
@@ -27,8 +28,9 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         answers = {"right": lambda item: item.text, "deaf": lambda item: "", "talks": lambda item: "good day"}
         answer = answers[name]
 
-        def transcribe(item: EvaluationItem) -> str:
-            return answer(item)
+        def transcribe(item: EvaluationItem) -> Transcript:
+            text = answer(item)
+            return Transcript((Segment(0.0, 1.0, text),) if text else ())
 
         return Method(name, transcribe)
 

@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 
 from softspoken.audio import write_audio
+from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import AudioError, DataError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, clean, compare, plain, prompted, run_method, write_items
 from softspoken.evaluation.text import TextNormalizer
 
 normalize = TextNormalizer()
+
+
+def written(text: str) -> Transcript:
+    return Transcript((Segment(0.25, 0.75, text),) if text else (), presence=0.5)
 
 
 @pytest.fixture
@@ -31,13 +36,13 @@ def items(tmp_path: Path) -> tuple[EvaluationItem, ...]:
 def test_each_method_hears_what_it_should(items: tuple[EvaluationItem, ...]) -> None:
     heard: list[tuple[int, ...]] = []
 
-    def one(audio: np.ndarray) -> str:
+    def one(audio: np.ndarray) -> Transcript:
         heard.append((len(audio),))
-        return "good day"
+        return written("good day")
 
-    def two(audio: np.ndarray, enrolment: np.ndarray) -> str:
+    def two(audio: np.ndarray, enrolment: np.ndarray) -> Transcript:
         heard.append((len(audio), len(enrolment)))
-        return ""
+        return written("")
 
     mixed = run_method(plain(one), items, normalize)
     alone = run_method(clean(one), items, normalize)
@@ -50,8 +55,8 @@ def test_each_method_hears_what_it_should(items: tuple[EvaluationItem, ...]) -> 
 
 
 def test_comparing_uses_the_items_that_both_answered(items: tuple[EvaluationItem, ...]) -> None:
-    right = run_method(clean(lambda audio: "good day"), items, normalize)
-    wrong = run_method(plain(lambda audio: ""), items, normalize)
+    right = run_method(clean(lambda audio: written("good day")), items, normalize)
+    wrong = run_method(plain(lambda audio: written("")), items, normalize)
     assert compare(wrong, right).wer == pytest.approx(0.5)
     assert compare(right, wrong).wer == pytest.approx(-0.5)
 
@@ -59,7 +64,7 @@ def test_comparing_uses_the_items_that_both_answered(items: tuple[EvaluationItem
 def test_rows_and_written_items_hold_what_tests_and_programs_need(
     items: tuple[EvaluationItem, ...], tmp_path: Path
 ) -> None:
-    result = run_method(plain(lambda audio: " Good day. "), items, normalize)
+    result = run_method(plain(lambda audio: written(" Good day. ")), items, normalize)
     row = result.as_dict()
     needed = "wer wer_low wer_high substitutions deletions insertions words rejection_rate seconds utterance_mean_wer"
     assert set(needed.split()) < set(row)
@@ -68,6 +73,7 @@ def test_rows_and_written_items_hold_what_tests_and_programs_need(
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["a", "b", "c"]
     assert lines[0]["hypothesis"] == "Good day."
+    assert (lines[0]["segments"], lines[0]["presence"]) == ([[0.25, 0.75, " Good day. "]], 0.5)
     assert not list(tmp_path.glob(".*.tmp"))
 
 
@@ -75,8 +81,8 @@ def test_a_method_without_items_and_an_unwritable_place_are_refused(
     items: tuple[EvaluationItem, ...], tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="applies to none"):
-        run_method(clean(lambda audio: ""), items[2:], normalize)
-    result = run_method(Method("x", lambda item: ""), items, normalize)
+        run_method(clean(lambda audio: written("")), items[2:], normalize)
+    result = run_method(Method("x", lambda item: written("")), items, normalize)
     with pytest.raises(DataError, match="cannot write"):
         write_items([result], tmp_path / "absent" / "out.jsonl")
 
@@ -84,4 +90,4 @@ def test_a_method_without_items_and_an_unwritable_place_are_refused(
 def test_an_item_that_cannot_be_used_is_named(items: tuple[EvaluationItem, ...]) -> None:
     items[1].audio.write_bytes(b"no audio")
     with pytest.raises(AudioError, match="item 'a'"):
-        run_method(plain(lambda audio: ""), items, normalize)
+        run_method(plain(lambda audio: written("")), items, normalize)

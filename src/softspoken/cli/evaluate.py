@@ -91,7 +91,7 @@ class _Systems:
         from softspoken.decoding import transcribe_plain
 
         backbone = load_backbone("tiny.en" if self.backbone is None else self.backbone)
-        return lambda audio: transcribe_plain(backbone, audio).text
+        return lambda audio: transcribe_plain(backbone, audio)
 
     def _prompted(self, name: str) -> "Method":
         from softspoken.decoding import TargetSpeakerTranscriber
@@ -100,7 +100,7 @@ class _Systems:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
         reference = self.backbone if name == "shipped" and self.backbone is not None else name
         transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
-        return runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment).text)
+        return runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
 
 
 def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":

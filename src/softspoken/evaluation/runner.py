@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import load_audio
+from softspoken.decoding.result import Transcript
 from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.cascade import CascadeOptions, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
@@ -28,10 +29,11 @@ from softspoken.evaluation.text import TextNormalizer
 from softspoken.speakers import SpeakerEmbedder
 
 Waveform = Float[np.ndarray, " N"]
-Transcribe = Callable[[Waveform], str]
+Transcribe = Callable[[Waveform], Transcript]
 """Plain transcription of audio at 16 kHz."""
-TranscribeTarget = Callable[[Waveform, Waveform], str]
+TranscribeTarget = Callable[[Waveform, Waveform], Transcript]
 """What one talker says: of a recording and an enrolment clip, both at 16 kHz."""
+NOTHING = Transcript(())
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Method:
     """A system under test."""
 
     name: str
-    transcribe: Callable[[EvaluationItem], str]
+    transcribe: Callable[[EvaluationItem], Transcript]
     applies: Callable[[EvaluationItem], bool] = lambda item: True
     """Items it has an answer for; others are left out of its scores."""
 
@@ -50,9 +52,14 @@ class ItemResult:
 
     id: str
     reference: str
-    hypothesis: str
+    transcript: Transcript
     score: UtteranceScore
     seconds: float
+
+    @property
+    def hypothesis(self) -> str:
+        """The words, on one line."""
+        return self.transcript.text.strip()
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,9 @@ def plain(transcribe: Transcribe) -> Method:
 
     Its answer is the same for every voice, so a recording is transcribed (and its time counted) once.
     """
-    known: dict[Path, str] = {}
+    known: dict[Path, Transcript] = {}
 
-    def on_recording(item: EvaluationItem) -> str:
+    def on_recording(item: EvaluationItem) -> Transcript:
         if item.audio not in known:
             known[item.audio] = transcribe(load_audio(item.audio))
         return known[item.audio]
@@ -103,7 +110,7 @@ def plain(transcribe: Transcribe) -> Method:
 def clean(transcribe: Transcribe) -> Method:
     """`clean`: plain Whisper on the target alone, the floor. Items without "clean" (all silent ones) are left out."""
 
-    def on_clean(item: EvaluationItem) -> str:
+    def on_clean(item: EvaluationItem) -> Transcript:
         if item.clean is None:
             raise DataError(f"item '{item.id}' has no 'clean' recording; add it to the manifest or leave 'clean' out")
         return transcribe(load_audio(item.clean))
@@ -117,9 +124,9 @@ def cascade(
     """`cascade`: find the target's stretches by speaker embeddings, then plain Whisper on them."""
     chosen = CascadeOptions() if options is None else options
 
-    def on_stretches(item: EvaluationItem) -> str:
+    def on_stretches(item: EvaluationItem) -> Transcript:
         left = target_audio(load_audio(item.audio), load_audio(item.enrolment), embedder, chosen)
-        return "" if left is None else transcribe(left)
+        return NOTHING if left is None else transcribe(left)
 
     return Method(name, on_stretches)
 
@@ -145,17 +152,17 @@ def run_method(
     results = []
     for item in progress(chosen):
         start = time.perf_counter()
-        hypothesis = _transcribed(method, item)
+        transcript = _transcribed(method, item)
         seconds = time.perf_counter() - start
-        scored = score_utterance(item.text, hypothesis, normalize)
-        results.append(ItemResult(item.id, item.text, hypothesis, scored, seconds))
+        scored = score_utterance(item.text, transcript.text.strip(), normalize)
+        results.append(ItemResult(item.id, item.text, transcript, scored, seconds))
     score = summarize([result.score for result in results])
     return MethodResult(method.name, tuple(results), score, sum(result.seconds for result in results))
 
 
-def _transcribed(method: Method, item: EvaluationItem) -> str:
+def _transcribed(method: Method, item: EvaluationItem) -> Transcript:
     try:
-        return method.transcribe(item).strip()
+        return method.transcribe(item)
     except (AudioError, EnrolmentError) as error:
         # Which of a thousand items it was, is what the reader needs.
         raise type(error)(f"item '{item.id}': {error}") from error
@@ -179,6 +186,8 @@ def write_items(results: Sequence[MethodResult], path: str | Path) -> None:
                 "id": item.id,
                 "reference": item.reference,
                 "hypothesis": item.hypothesis,
+                "segments": [[part.start_s, part.end_s, part.text] for part in item.transcript.segments],
+                "presence": item.transcript.presence,
             }
             row |= {**asdict(item.score), "seconds": round(item.seconds, 4)}
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
