@@ -10,6 +10,7 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
+from softspoken.runs.methods import Systems
 
 app = typer.Typer()
 app.command()(command.evaluate)
@@ -34,7 +35,7 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
         return Method(name, transcribe)
 
-    monkeypatch.setattr(command._Systems, "method", method)
+    monkeypatch.setattr(Systems, "method", method)
     return path
 
 

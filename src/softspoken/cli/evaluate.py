@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from softspoken.evaluation.manifest import EvaluationItem
-    from softspoken.evaluation.runner import Method, MethodResult, Transcribe
+    from softspoken.evaluation.runner import MethodResult
 
 
 def evaluate(
@@ -45,11 +44,12 @@ def evaluate(
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
     from softspoken.evaluation.text import TextNormalizer
+    from softspoken.runs.methods import Systems
 
     talk = Console(stderr=True)
     items = read_evaluation_manifest(manifest)[:limit]
     normalize = TextNormalizer()
-    systems = _Systems(backbone)
+    systems = Systems(backbone)
     # All are loaded before the first one runs: a missing prompt shows at once, not after an hour.
     methods = [systems.method(name) for name in dict.fromkeys(method or ["shipped"])]
     results = [run_method(each, items, normalize, _progress(each.name, talk)) for each in methods]
@@ -61,46 +61,6 @@ def evaluate(
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
         return
     _print_table(Console(), results)
-
-
-class _Systems:
-    """Builds methods by name; what several of them need is loaded once."""
-
-    def __init__(self, backbone: str | None) -> None:
-        self.backbone = backbone
-
-    def method(self, name: str) -> "Method":
-        """Raises SoftspokenError when something it needs cannot be had."""
-        from softspoken.evaluation import runner
-        from softspoken.evaluation.cascade import cascade_named
-
-        if name == "none":
-            return runner.plain(self._plain)
-        if name == "clean":
-            return runner.clean(self._plain)
-        options = cascade_named(name)
-        if options is not None:
-            from softspoken.speakers import load_embedder
-
-            return runner.cascade(load_embedder("ge2e"), self._plain, options, name)
-        return self._prompted(name)
-
-    @cached_property
-    def _plain(self) -> "Transcribe":
-        from softspoken.backbones import load_backbone
-        from softspoken.decoding import transcribe_plain
-
-        backbone = load_backbone("tiny.en" if self.backbone is None else self.backbone)
-        return lambda audio: transcribe_plain(backbone, audio)
-
-    def _prompted(self, name: str) -> "Method":
-        from softspoken.decoding import TargetSpeakerTranscriber
-        from softspoken.evaluation import runner
-
-        # 'shipped' means the prompt in this package that was trained on the backbone asked for.
-        reference = self.backbone if name == "shipped" and self.backbone is not None else name
-        transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
-        return runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
 
 
 def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":
