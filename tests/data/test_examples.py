@@ -80,7 +80,7 @@ def test_the_enrolment_is_other_speech_of_the_talker(corpus: Corpus) -> None:
 def test_a_lone_piece_enrols_through_a_changed_crop(tmp_path) -> None:
     manifest = make_speech_folder(tmp_path, talkers=2, utterances=1)
     corpus = Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))
-    vector = dataset(corpus, MixingConfig()).enrol(corpus.pieces[0], np.random.default_rng(0))
+    vector = dataset(corpus, MixingConfig()).enrol(corpus.pieces[0], np.random.default_rng(0)).vector
     own, other = (PitchEmbedder().embed(corpus.audio(piece)) for piece in corpus.pieces)
     assert vector @ own > vector @ other
 

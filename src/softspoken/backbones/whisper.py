@@ -167,7 +167,7 @@ class WhisperBackbone(Backbone):
         """Logits of the token after each of `tokens`. With a `cache`, `tokens` are those not seen by it yet."""
         return self.logits(self.decode_states(tokens, encoded, cache))
 
-    def logits(self, states: Float[Tensor, "B U D"]) -> Float[Tensor, "B U V"]:
+    def logits(self, states: Float[Tensor, "*n D"]) -> Float[Tensor, "*n V"]:
         """Decoder states to scores over the vocabulary."""
         projected: Tensor = self._model.proj_out(states)
         return projected

@@ -1,6 +1,6 @@
 """Examples to tensors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -45,18 +45,18 @@ class Batch:
     """The token after each of `tokens`; IGNORED for forced tokens and padding."""
     texts: list[str]
     speakers: list[str]
+    clips: list[np.ndarray] | None = None
+    """An enrolment clip a row, where the examples have them."""
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(
-            self.audio,
-            self.clean,
-            self.voices.to(device),
-            self.scores.to(device),
-            self.tokens.to(device),
-            self.labels.to(device),
-            self.texts,
-            self.speakers,
-        )
+        names = ("voices", "scores", "tokens", "labels")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def voices_swapped(self) -> "Batch":
+        """The same with the voices of rows 2i and 2i+1, two targets of one mixture, exchanged."""
+        swap = torch.arange(self.voices.shape[0]) ^ 1
+        clips = [self.clips[index] for index in swap.tolist()] if self.clips is not None else None
+        return replace(self, voices=self.voices[swap], scores=self.scores[swap], clips=clips)
 
 
 def _transcript(example: Example, vocabulary: Vocabulary) -> list[int]:
@@ -82,6 +82,7 @@ def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int
     frames = max(example.scores.size for example in examples)
     padded = [F.pad(torch.from_numpy(e.scores).float(), (0, frames - e.scores.size), value=-1.0) for e in examples]
     pad = torch.nn.utils.rnn.pad_sequence
+    clips = [example.clip for example in examples if example.clip is not None]
     return Batch(
         audio=[example.audio for example in examples],
         clean=[example.clean for example in examples],
@@ -91,4 +92,5 @@ def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int
         labels=pad(labels, batch_first=True, padding_value=IGNORED),
         texts=[example.text for example in examples],
         speakers=[example.speaker for example in examples],
+        clips=clips if len(clips) == len(examples) else None,
     )

@@ -26,6 +26,14 @@ Embed = Callable[[Float[np.ndarray, "N"]], Float[np.ndarray, "S"]]
 
 
 @dataclass(frozen=True)
+class Voice:
+    """What is known of a target: a speaker embedding, and where it is asked for, a clip it was made of (16 kHz)."""
+
+    vector: Float[np.ndarray, "S"]
+    clip: Float[np.ndarray, "M"] | None
+
+
+@dataclass(frozen=True)
 class Example:
     """One target in one mixture."""
 
@@ -42,6 +50,8 @@ class Example:
     speaker: str
     timestamps: bool
     """Whether the transcript is to say when the target begins and ends."""
+    clip: Float[np.ndarray, "M"] | None = None
+    """Speech that the voice was learned from (16 kHz), for prompts that hear it themselves."""
 
 
 class MixtureDataset(Dataset[list[Example]]):
@@ -61,8 +71,12 @@ class MixtureDataset(Dataset[list[Example]]):
         seed: int,
         size: int,
         noises: list[tuple[str, float]] | None = None,
+        clips: bool = False,
     ) -> None:
-        """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others."""
+        """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others.
+
+        `clips`: examples carry a clip of the enrolment.
+        """
         corpus.require_talkers(2, "mixing")
         if not any(piece.original_id in texts for piece in corpus.pieces):
             raise DataError("no piece of speech has a text; give transcripts or let the backbone write them first")
@@ -70,6 +84,7 @@ class MixtureDataset(Dataset[list[Example]]):
         self.embed, self.scorer = embed, scorer
         self.seed, self.size = seed, size
         self.noises = noises if noises is not None else []
+        self.clips = clips
         self._vectors: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -78,14 +93,14 @@ class MixtureDataset(Dataset[list[Example]]):
     def __getitem__(self, index: int) -> list[Example]:
         rng = np.random.default_rng([self.seed, index])
         while True:
-            mixture = draw_mixture(self.corpus, self.noises, self.config, rng)
+            mixture = draw_mixture(self.corpus, self.noises, self.config.at(index / self.size), rng)
             if any(track.piece.original_id in self.texts for track in mixture.tracks):
                 return self.examples(mixture, rng)
 
     def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
         """All targets of one mixture."""
         audio, tracks = render(mixture, self.corpus)
-        targets: list[tuple[np.ndarray, np.ndarray, str, str]] = []
+        targets: list[tuple[np.ndarray, Voice, str, str]] = []
         for track, clean in zip(mixture.tracks, tracks, strict=True):
             if track.piece.original_id in self.texts:
                 voice = self.enrol(track.piece, rng)
@@ -98,20 +113,22 @@ class MixtureDataset(Dataset[list[Example]]):
             voice = self.enrol(pieces[rng.integers(len(pieces))], rng)
             targets.append((np.zeros_like(audio), voice, "", name))
         stamped = self.config.timestamp_probability
-        scores = self.scorer(audio, np.stack([voice for _, voice, _, _ in targets]))
+        scores = self.scorer(audio, np.stack([voice.vector for _, voice, _, _ in targets]))
         return [
-            Example(audio, clean, voice, row, text, name, rng.random() < stamped)
+            Example(audio, clean, voice.vector, row, text, name, rng.random() < stamped, voice.clip)
             for (clean, voice, text, name), row in zip(targets, scores, strict=True)
         ]
 
-    def enrol(self, target: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
+    def enrol(self, target: Piece, rng: np.random.Generator) -> "Voice":
         """A voice from other pieces of the talker; from a changed crop of the same one where there is no other."""
         others = [piece for piece in self.corpus.by_speaker[target.speaker] if piece.id != target.id]
         if not others:
-            return self._embed_crop(target, rng)
+            crop = self._changed_crop(target, rng)
+            return Voice(self.embed(crop), crop if self.clips else None)
         wanted_s = rng.uniform(*ENROLMENT_S)
         total, seconds = np.zeros(0), 0.0
-        for position in rng.permutation(len(others)):
+        order = rng.permutation(len(others))
+        for position in order:
             piece = others[position]
             if piece.id not in self._vectors:
                 self._vectors[piece.id] = self.embed(self.corpus.audio(piece))
@@ -120,14 +137,15 @@ class MixtureDataset(Dataset[list[Example]]):
             seconds += piece.duration_s
             if seconds >= wanted_s:
                 break
-        return (total / np.linalg.norm(total)).astype(np.float32)
+        clip = self.corpus.audio(others[order[0]]) if self.clips else None
+        return Voice((total / np.linalg.norm(total)).astype(np.float32), clip)
 
-    def _embed_crop(self, piece: Piece, rng: np.random.Generator) -> Float[np.ndarray, "S"]:
+    def _changed_crop(self, piece: Piece, rng: np.random.Generator) -> Float[np.ndarray, "M"]:
         audio = self.corpus.audio(piece)
         size = min(audio.size, max(round(0.6 * audio.size), 2 * SAMPLE_RATE_HZ))
         start = int(rng.integers(audio.size - size + 1))
         crop = scale_to(audio[start : start + size], 10 ** (rng.uniform(-35, -15) / 10))
-        return self.embed(crop + rng.normal(0, 1e-3, size).astype(np.float32))
+        return crop + rng.normal(0, 1e-3, size).astype(np.float32)
 
 
 def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:

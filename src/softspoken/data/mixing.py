@@ -33,6 +33,15 @@ class MixingConfig(BaseModel):
     """How often a target's transcript begins and ends with timestamps; else it has none."""
     silent_probability: float = 0.5
     """How often a mixture also has a target who is not in it, whose right transcript is empty."""
+    curriculum: float = Field(default=0.0, ge=0, le=1)
+    """Share of a run in which the overlaps grow from none to what `overlap` says; 0: they are so from the start."""
+
+    def at(self, done: float) -> "MixingConfig":
+        """How mixtures are drawn when the share `done` of the run is behind."""
+        if done >= self.curriculum:
+            return self
+        low, high = self.overlap
+        return self.model_copy(update={"overlap": (low * done / self.curriculum, high * done / self.curriculum)})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a set of soft prompts consists of. Frozen, validated, the only place where its defaults are written."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Depth = Literal["input", "deep"]
 Placement = Literal["shifted", "unshifted", "appended"]
@@ -23,6 +23,9 @@ class StackPrompt(Frozen):
     """Vectors a layer. The paper's gains flatten after 16."""
     depth: Depth = "deep"
     """`input`: in front of the first layer only. `deep`: overwritten before every layer."""
+    rank: int = Field(default=0, ge=0)
+    """Beyond the paper: the vectors are products of low-rank factors, `length x rank` a layer and `rank x width` for
+    all layers, so that long prompts cost little to train; 0: free vectors. Folded away afterwards, as the MLPs are."""
 
 
 class SpeakerPrompt(Frozen):
@@ -50,6 +53,12 @@ class FramePrompt(Frozen):
 
     keyed: int = Field(default=0, ge=0)
     """Vectors in each layer's bank; 0: none."""
+    refined: bool = False
+    """Whether each layer's bank corrects the activity that the next layers use (a read-out from Whisper's own layers):
+    windows of speaker embeddings are a second long, frames 20 ms. Trained by `ObjectiveConfig.activity`, too."""
+    mute_db: float = Field(default=0.0, ge=0)
+    """How much quieter the encoder hears a frame in which the target surely does not speak: the cascade's strength
+    joined to the prompt's. 0: not at all."""
     slope: float = 25.0
     """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment."""
     threshold: float = 0.68
@@ -57,6 +66,22 @@ class FramePrompt(Frozen):
     """Length of the windows that are compared with the enrolment."""
     hop_s: float = Field(default=0.48, gt=0)
     """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
+
+
+class EnrolmentPrompt(Frozen):
+    """The enrolment clip itself as context, with no outside embedder. Beyond the paper; the idea of SQ-Whisper.
+
+    The frozen encoder hears the clip alone; the states that enter each of its layers become rows in front of the
+    mixture's frames before the same layer. They depend on the clip alone, so they are made once a voice.
+    """
+
+    form: Literal["frames", "queries"] = "frames"
+    """`frames`: the clip's states themselves, averaged over `stride` frames. `queries`: pooled by attention of trained
+    queries, `queries` a layer."""
+    clip_s: float = Field(default=4.0, gt=0, le=30)
+    """Seconds of the clip; a shorter one is repeated."""
+    stride: int = Field(default=4, ge=1)
+    queries: int = Field(default=8, ge=1)
 
 
 class PromptConfig(Frozen):
@@ -72,15 +97,41 @@ class PromptConfig(Frozen):
     """Residual MLPs while training, folded away afterwards (section 2.2.3)."""
     speaker: SpeakerPrompt | None = SpeakerPrompt()
     frames: FramePrompt | None = None
+    enrolment: EnrolmentPrompt | None = None
+
+    @field_validator("encoder", "decoder", "speaker", "frames", "enrolment", mode="before")
+    @classmethod
+    def _left_out(cls, value: Any) -> Any:
+        # TOML has no null.
+        return None if value == "none" else value
+
+    def folded(self) -> "PromptConfig":
+        """The configuration of the deployed prompts: plain vectors, neither MLPs nor factors."""
+        plain = {
+            name: part.model_copy(update={"rank": 0})
+            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
+            if part is not None
+        }
+        return self.model_copy(update={"reparameterisation": "none", **plain})
+
+    @property
+    def follows_voice(self) -> bool:
+        """Whether it needs to be told whose words are wanted."""
+        return any((self.speaker, self.frames, self.enrolment))
 
     @model_validator(mode="after")
     def _possible(self) -> "PromptConfig":
-        if self.encoder is None and self.decoder is None and self.frames is None and self.speaker is None:
-            raise ValueError("no prompts at all: give 'encoder', 'decoder', 'speaker' or 'frames'")
-        if self.placement == "appended" and (
-            self.encoder is None or self.speaker is not None or self.frames is not None
-        ):
+        if not any((self.encoder, self.decoder, self.frames, self.speaker, self.enrolment)):
+            raise ValueError("no prompts at all: give 'encoder', 'decoder', 'speaker', 'frames' or 'enrolment'")
+        if self.placement == "appended" and (self.encoder is None or any((self.speaker, self.frames, self.enrolment))):
             raise ValueError("placement 'appended' is for encoder prompts that follow no voice; use 'unshifted'")
+        if self.enrolment is not None:
+            if self.encoder is not None and self.encoder.depth == "input":
+                raise ValueError("'enrolment' has rows before every layer; give the encoder depth 'deep', or none")
+            if self.placement != "unshifted":
+                raise ValueError("'enrolment' takes no positions from the audio; use placement 'unshifted'")
+        if self.frames is not None and self.frames.refined and not self.frames.keyed:
+            raise ValueError("'frames.refined' is read out of the keyed bank; set 'frames.keyed', too")
         if self.frames is not None and self.frames.keyed and self.speaker is None:
             raise ValueError("'frames.keyed' is chosen by the voice; give 'speaker' too")
         if self.speaker is not None and self.speaker.into == "frames":

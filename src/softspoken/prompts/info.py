@@ -77,9 +77,8 @@ class PromptInfo(Frozen):
     @cached_property
     def deployed_parameters(self) -> int:
         """Numbers of the folded prompts, the speaker projection included."""
-        folded = self.prompts.model_copy(update={"reparameterisation": "none"})
         with torch.device("meta"):
-            return SoftPrompts(folded, self.backbone.width, self.backbone.layers).parameter_count
+            return SoftPrompts(self.prompts.folded(), self.backbone.width, self.backbone.layers).parameter_count
 
     @property
     def share_percent(self) -> float | None:

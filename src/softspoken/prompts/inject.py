@@ -23,8 +23,9 @@ from torch.nn import functional as F
 from softspoken.backbones.base import Backbone, StackName
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts.config import Placement
+from softspoken.prompts.frames import FrameRows
 from softspoken.prompts.layout import Layout
-from softspoken.prompts.modules import FrameRows, PromptRows, SoftPrompts, StackRows
+from softspoken.prompts.modules import PromptRows, SoftPrompts, StackRows
 
 _CLAIMING = threading.Lock()
 _CLAIMED: set[int] = set()
@@ -37,7 +38,8 @@ def inject(
     prompts: SoftPrompts | PromptRows,
     speaker: Float[Tensor, "B S"] | None = None,
     activity: Float[Tensor, "B T"] | None = None,
-) -> Iterator[None]:
+    clips: Float[Tensor, "L B F D"] | None = None,
+) -> Iterator[list[Float[Tensor, "B T"]]]:
     """Inside this context, `backbone.encode` and `backbone.decode` run with `prompts`; after it, without a trace.
 
     Args:
@@ -45,12 +47,17 @@ def inject(
         speaker: one embedding a row of the batch, where the prompts follow a voice.
         activity: how likely the target speaks in each encoder frame (20 ms), 0 to 1, for frame prompts. Missing frames
             at the end count as 0.
+        clips: `clip_states` of the enrolments, for prompts that hear these.
+
+    Yields:
+        The activity as each layer saw it in the encoder's last run, for frame prompts; else it stays empty.
 
     Raises:
         PromptMismatch: the prompts do not fit this backbone, or a voice or activity they need is missing.
         ConfigError: the same stack already runs under a prompt, of an outer context or of another thread.
     """
-    rows = prompts(speaker) if isinstance(prompts, SoftPrompts) else prompts
+    rows = prompts(speaker, clips) if isinstance(prompts, SoftPrompts) else prompts
+    seen: list[Tensor] = []
     _check(backbone, rows, activity)
     with ExitStack() as hooks:
         _claim(backbone, rows, hooks)
@@ -59,10 +66,10 @@ def inject(
             _hook_encoder(backbone, rows.encoder, rows.placement, hooks)
         if rows.frames is not None:
             assert activity is not None
-            _hook_frames(backbone, rows.frames, activity, slots, hooks)
+            _hook_frames(backbone, rows.frames, activity, slots, seen, hooks)
         if rows.decoder is not None:
             _hook_decoder(backbone, rows.decoder, hooks)
-        yield
+        yield seen
 
 
 def _claim(backbone: Backbone, rows: PromptRows, hooks: ExitStack) -> None:
@@ -149,6 +156,12 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
 
         return hook
 
+    def unhear(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        end = first + part.unheard
+        return torch.cat([output[:, :first], torch.zeros_like(output[:, first:end]), output[:, end:]], dim=1)
+
+    if part.unheard:
+        _hook(hooks, stack.norm.register_forward_hook(unhear))
     if placement == "shifted":
         if backbone.inputs_per_frame is None:
             raise PromptMismatch(
@@ -166,20 +179,48 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
 
 
 def _hook_frames(
-    backbone: Backbone, part: FrameRows, activity: Float[Tensor, "B T"], slots: int, hooks: ExitStack
+    backbone: Backbone,
+    part: FrameRows,
+    activity: Float[Tensor, "B T"],
+    slots: int,
+    seen: list[Float[Tensor, "B T"]],
+    hooks: ExitStack,
 ) -> None:
     def add(layer: int) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             hidden, *rest = args
             frames = hidden[:, slots:]
-            weight = F.pad(activity, (0, max(frames.shape[1] - activity.shape[1], 0)))[:, : frames.shape[1]]
-            frames = frames + part.at(layer, frames, weight.to(frames.dtype))
-            return torch.cat([hidden[:, :slots], frames], dim=1), *rest
+            if layer == 0:
+                seen.clear()
+            before = seen[-1] if seen else _fitted(activity, frames.shape[1])
+            added, after = part.at(layer, frames, before.to(frames.dtype))
+            seen.append(after)
+            return torch.cat([hidden[:, :slots], frames + added], dim=1), *rest
 
         return hook
 
+    def mute(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        mel, *rest = args
+        assert backbone.inputs_per_frame is not None
+        each = _fitted(activity, -(-mel.shape[-1] // backbone.inputs_per_frame))
+        each = each.repeat_interleave(backbone.inputs_per_frame, dim=1)[:, None, : mel.shape[-1]].to(mel.dtype)
+        # Whisper's scale: a quarter of log10 of the power, with 80 dB between the loudest and the floor.
+        floor = mel.amax(dim=(1, 2), keepdim=True) - 80 / 40
+        return torch.maximum(mel - (1 - each) * part.mute_db / 40, floor), *rest
+
+    if part.mute_db:
+        if backbone.inputs_per_frame is None:
+            raise PromptMismatch(
+                f"'mute_db' is for Whisper's log-mel, backbone '{backbone.name}' hears waveforms; leave it out"
+            )
+        _hook(hooks, backbone.frontend.register_forward_pre_hook(mute))
     for index, layer in enumerate(backbone.stacks["encoder"].layers):
         _hook(hooks, layer.register_forward_pre_hook(add(index)))
+
+
+def _fitted(activity: Float[Tensor, "B T"], frames: int) -> Float[Tensor, "B F"]:
+    """As many frames as asked for: 0 behind the end."""
+    return F.pad(activity, (0, max(frames - activity.shape[1], 0)))[:, :frames]
 
 
 def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None:

@@ -4,16 +4,17 @@ Shapes: B batch, L layers, N prompt vectors, D width, S speaker dimensions, R ra
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from softspoken.backbones.base import StackName
 from softspoken.errors import ConfigError, PromptMismatch
-from softspoken.prompts.config import FramePrompt, Placement, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.config import Placement, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.enrolment import EnrolmentPrompts
+from softspoken.prompts.frames import FramePrompts, FrameRows
 
 
 @dataclass(frozen=True)
@@ -27,40 +28,12 @@ class StackRows:
     counts: Int[Tensor, "P"] | None = None
     """How many of each set's N vectors are used; None: all. So sets of different lengths run as rows of one batch."""
 
+    unheard: int = 0
+    """How many of the first of `rows` the decoder sees nothing of: an enrolment clip, whose words nobody wants."""
+
     @property
     def slots(self) -> int:
         return self.flowing.shape[1] + self.rows.shape[2]
-
-
-@dataclass(frozen=True)
-class FrameRows:
-    """What is added to the encoder's audio frames before each layer. P is 1 for one prompt on all rows, else B."""
-
-    rest: Float[Tensor, "L P D"]
-    active: Float[Tensor, "L P D"]
-    keys: Float[Tensor, "L P D R"] | None = None
-    values: Float[Tensor, "L P R D"] | None = None
-    gate: Float[Tensor, "L B R"] | None = None
-    """1 + the voice's projection: which of the R keys this voice listens to."""
-    bias: Float[Tensor, "L P R"] | None = None
-    by_activity: Float[Tensor, "L P R"] | None = None
-
-    def at(self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """The vectors to add to `frames` before `layer`."""
-        weight = activity[:, :, None]
-        added = self.rest[layer][:, None] + weight * (self.active[layer] - self.rest[layer])[:, None]
-        if self.keys is None or self.values is None or self.gate is None:
-            return added
-        assert self.bias is not None
-        assert self.by_activity is not None
-        matched = F.layer_norm(frames, frames.shape[-1:]) @ self.keys[layer]
-        matched = matched * self.gate[layer][:, None] + self.bias[layer][:, None]
-        return added + F.gelu(matched + weight * self.by_activity[layer][:, None]) @ self.values[layer]
-
-
-def activity_of(scores: Float[Tensor, "B T"], config: FramePrompt) -> Float[Tensor, "B T"]:
-    """How likely the target speaks in each frame, of its cosine to the voice: sigmoid(slope * (score - threshold))."""
-    return torch.sigmoid(config.slope * (scores - config.threshold))
 
 
 @dataclass(frozen=True)
@@ -93,18 +66,24 @@ class StackPrompts(nn.Module):
     def __init__(self, config: StackPrompt, layers: int, width: int, reparameterisation: str) -> None:
         super().__init__()
         depth = layers if config.depth == "deep" else 1
-        self.vectors = nn.Parameter(torch.empty(depth, config.length, width))
-        nn.init.normal_(self.vectors, std=0.02)
+        if config.rank:
+            # Their product begins as the free vectors do: with deviation 0.02.
+            self.factors = nn.Parameter(torch.randn(depth, config.length, config.rank) * 0.02)
+            self.basis = nn.Parameter(torch.randn(config.rank, width) * config.rank**-0.5)
+        else:
+            self.vectors = nn.Parameter(torch.empty(depth, config.length, width))
+            nn.init.normal_(self.vectors, std=0.02)
         count = {"none": 0, "shared": 1, "separate": depth}[reparameterisation]
         self.mlps = nn.ModuleList([ResidualMLP(width) for _ in range(count)])
 
     def forward(self) -> Float[Tensor, "L N D"]:
+        vectors: Tensor = self.factors @ self.basis if hasattr(self, "factors") else self.vectors
         if not self.mlps:
-            return self.vectors
+            return vectors
         if len(self.mlps) == 1:
-            shared: Tensor = self.mlps[0](self.vectors)
+            shared: Tensor = self.mlps[0](vectors)
             return shared
-        return torch.stack([mlp(layer) for mlp, layer in zip(self.mlps, self.vectors, strict=True)])
+        return torch.stack([mlp(layer) for mlp, layer in zip(self.mlps, vectors, strict=True)])
 
 
 class LayeredVoice(nn.Module):
@@ -118,38 +97,6 @@ class LayeredVoice(nn.Module):
 
     def forward(self, speaker: Float[Tensor, "B S"]) -> Float[Tensor, "L B V D"]:
         return torch.einsum("br,lvrd->lbvd", self.down(speaker), self.up)
-
-
-class FramePrompts(nn.Module):
-    """The vectors of `FramePrompt`. The bank starts at zero: at first it changes nothing."""
-
-    def __init__(self, config: FramePrompt, speaker_dimension: int, layers: int, width: int) -> None:
-        super().__init__()
-        self.active = nn.Parameter(torch.zeros(layers, width))
-        self.rest = nn.Parameter(torch.zeros(layers, width))
-        self.rank = config.keyed
-        if self.rank:
-            self.keys = nn.Parameter(torch.randn(layers, width, self.rank) * width**-0.5)
-            self.values = nn.Parameter(torch.zeros(layers, self.rank, width))
-            self.voice = nn.Parameter(torch.randn(layers, speaker_dimension, self.rank) * speaker_dimension**-0.5)
-            self.bias = nn.Parameter(torch.zeros(layers, self.rank))
-            self.by_activity = nn.Parameter(torch.zeros(layers, self.rank))
-
-    def forward(self, speaker: Float[Tensor, "B S"] | None) -> FrameRows:
-        rest, active = self.rest[:, None], self.active[:, None]
-        if not self.rank:
-            return FrameRows(rest, active)
-        assert speaker is not None
-        gate = 1.0 + torch.einsum("bs,lsr->lbr", speaker, self.voice)
-        return FrameRows(
-            rest,
-            active,
-            keys=self.keys[:, None],
-            values=self.values[:, None],
-            gate=gate,
-            bias=self.bias[:, None],
-            by_activity=self.by_activity[:, None],
-        )
 
 
 class SoftPrompts(nn.Module):
@@ -180,6 +127,9 @@ class SoftPrompts(nn.Module):
         self.frames = (
             FramePrompts(config.frames, dimension, self.layers["encoder"], width) if config.frames is not None else None
         )
+        self.enrolment = (
+            EnrolmentPrompts(config.enrolment, self.layers["encoder"], width) if config.enrolment is not None else None
+        )
         # Embeddings are centred and scaled by statistics of the training voices before anything sees them.
         self.register_buffer("speaker_mean", torch.zeros(dimension))
         self.register_buffer("speaker_scale", torch.ones(dimension))
@@ -188,8 +138,19 @@ class SoftPrompts(nn.Module):
         """Centre and scale embeddings with the stored statistics (none by default, as in the paper)."""
         return (speaker - self.speaker_mean) * self.speaker_scale
 
-    def forward(self, speaker: Float[Tensor, "B S"] | None = None) -> PromptRows:
-        """The rows for these voices. Raises PromptMismatch when a voice is missing or has another dimension."""
+    def forward(
+        self, speaker: Float[Tensor, "B S"] | None = None, clips: Float[Tensor, "L B F D"] | None = None
+    ) -> PromptRows:
+        """The rows for these voices: their embeddings, and for `enrolment` prompts their `clip_states`.
+
+        Raises PromptMismatch when a voice is missing or has another dimension.
+        """
+        if (clips is None) != (self.enrolment is None):
+            raise PromptMismatch(
+                "this prompt hears the enrolment clip itself; give the clip, not only its embedding"
+                if clips is None
+                else "this prompt does not hear enrolment clips; leave them out"
+            )
         if self.config.speaker is not None:
             expected = self.config.speaker.dimension
             if speaker is None:
@@ -203,14 +164,14 @@ class SoftPrompts(nn.Module):
         elif speaker is not None:
             raise PromptMismatch("this prompt follows no voice; leave the speaker out, or use a target-speaker prompt")
         return PromptRows(
-            encoder=self._rows("encoder", speaker),
-            decoder=self._rows("decoder", speaker),
+            encoder=self._rows("encoder", speaker, clips),
+            decoder=self._rows("decoder", speaker, None),
             frames=self.frames(speaker) if self.frames is not None else None,
             placement=self.config.placement,
         )
 
-    def _rows(self, name: StackName, speaker: Float[Tensor, "B S"] | None) -> StackRows | None:
-        if name not in self.stacks and name not in self.projections:
+    def _rows(self, name: StackName, speaker: Tensor | None, clips: Tensor | None) -> StackRows | None:
+        if name not in self.stacks and name not in self.projections and clips is None:
             return None
         reference = self.speaker_mean
         if name in self.projections:
@@ -219,18 +180,18 @@ class SoftPrompts(nn.Module):
             flowing = reference.new_zeros(1, 0, self.width)
         rows = self.stacks[name]()[:, None] if name in self.stacks else reference.new_zeros(1, 1, 0, self.width)
         if name in self.layered:
-            voice = self.layered[name](speaker)
-            rows = rows.expand(voice.shape[0], voice.shape[1], -1, -1)
-            rows = torch.cat([voice, rows], dim=2)
-        return StackRows(flowing, rows)
+            rows = _in_front(self.layered[name](speaker), rows)
+        if clips is None or self.enrolment is None:
+            return StackRows(flowing, rows)
+        heard = self.enrolment(clips)
+        return StackRows(flowing, _in_front(heard, rows), unheard=heard.shape[2])
 
     @torch.no_grad()
     def fold(self) -> "SoftPrompts":
         """The same prompts without reparameterisation: what is deployed. Outputs are equal (to rounding)."""
-        folded = SoftPrompts(self.config.model_copy(update={"reparameterisation": "none"}), self.width, self.layers).to(
-            self.speaker_mean.device
-        )
-        state = {key: value for key, value in self.state_dict().items() if ".mlps." not in key}
+        folded = SoftPrompts(self.config.folded(), self.width, self.layers).to(self.speaker_mean.device)
+        trained_only = (".mlps.", ".factors", ".basis")
+        state = {key: value for key, value in self.state_dict().items() if not any(x in key for x in trained_only)}
         for name, stack in self.stacks.items():
             state[f"stacks.{name}.vectors"] = stack()
         folded.load_state_dict(state)
@@ -242,14 +203,20 @@ class SoftPrompts(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+def _in_front(first: Float[Tensor, "L B M D"], rows: Float[Tensor, "K P N D"]) -> Float[Tensor, "L B _ D"]:
+    """Rows of each voice in front of rows for all."""
+    return torch.cat([first, rows.expand(first.shape[0], first.shape[1], -1, -1)], dim=2)
+
+
 def stack_rows(sets: list[PromptRows]) -> PromptRows:
     """Several sets of equal shapes as one batch: row b of the result is set b. Raises ConfigError on other shapes."""
 
     def joined(parts: list[object], axis: int) -> object:
         first = parts[0]
-        if any(type(part) is not type(first) for part in parts) or (isinstance(first, str) and len(set(parts)) > 1):
+        plain = not isinstance(first, Tensor) and not is_dataclass(first)
+        if any(type(part) is not type(first) for part in parts) or (plain and len(set(parts)) > 1):
             raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
-        if first is None or isinstance(first, str):
+        if plain:
             return first
         if isinstance(first, Tensor):
             tensors = [part for part in parts if isinstance(part, Tensor)]

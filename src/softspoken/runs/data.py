@@ -31,6 +31,7 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
         config.seed,
         size,
         read_noises(config.data.noise),
+        clips=config.prompts.enrolment is not None,
     )
 
 
@@ -39,12 +40,26 @@ def development_batches(
 ) -> list[Batch]:
     """Two-talker mixtures of the talkers set aside, overlap at least half: pairs of targets, the same in every run."""
     fixed = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0)}
-    never = {"silent_probability": 0.0, "noise_probability": 0.0, "timestamp_probability": 0.0}
+    never: dict[str, float] = {
+        "curriculum": 0.0,
+        "silent_probability": 0.0,
+        "noise_probability": 0.0,
+        "timestamp_probability": 0.0,
+    }
     mixing = config.mixing.model_copy(update=fixed | never)
     corpus = load_corpus(config.data, development=True)
     texts = _texts(config, corpus) if config.data.texts is None else texts
     scorer = scorer_for(embedder, _frames(config))
-    dataset = MixtureDataset(corpus, texts, embedder.embed, scorer, mixing, DEVELOPMENT_SEED, 10**6)
+    dataset = MixtureDataset(
+        corpus,
+        texts,
+        embedder.embed,
+        scorer,
+        mixing,
+        DEVELOPMENT_SEED,
+        10**6,
+        clips=config.prompts.enrolment is not None,
+    )
     pairs = (group for group in (dataset[index] for index in range(10**6)) if len(group) == 2)
     chosen = [next(pairs) for _ in range(DEVELOPMENT_MIXTURES)]
     return [

@@ -21,14 +21,13 @@ from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, SoftPrompts, inject, save_prompts
-from softspoken.prompts.modules import activity_of
 from softspoken.runs.data import development_batches, training_data
 from softspoken.runs.progress import progress_bar
 from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
 from softspoken.training.state import Progress, load_state
-from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
+from softspoken.training.target_speaker import TargetSpeakerObjective, conditioning, voice_contrast
 
 PROMPT_FOLDER = "prompt"
 CARD_KEYS = (
@@ -141,7 +140,8 @@ def development_wer(backbone: WhisperBackbone, prompts: SoftPrompts, batches: li
     scores = []
     for batch in batches:
         batch = batch.to(backbone.device)
-        with inject(backbone, prompts, **conditioning(prompts, batch)):
+        given = conditioning(backbone, prompts.config, batch)
+        with inject(backbone, prompts(*given.of_prompts), activity=given.activity):
             encoded = backbone.encode(backbone.features(batch.audio))
             found = decode_batch(backbone, encoded, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
         scores += [
@@ -149,15 +149,6 @@ def development_wer(backbone: WhisperBackbone, prompts: SoftPrompts, batches: li
         ]
     wer = summarize(scores, resamples=1).wer
     return wer if wer is not None else float("nan")
-
-
-def conditioning(prompts: SoftPrompts, batch: Batch) -> dict[str, Any]:
-    """What `inject` needs besides the prompts, from a batch."""
-    frames = prompts.config.frames
-    return {
-        "speaker": batch.voices if prompts.config.speaker is not None else None,
-        "activity": activity_of(batch.scores, frames) if frames is not None else None,
-    }
 
 
 def training_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:

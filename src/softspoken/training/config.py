@@ -27,6 +27,10 @@ class ObjectiveConfig(Frozen):
     """On the target's words (target-speaker paper, section 2.2)."""
     states: float = Field(default=0.0, ge=0)
     """Distance of the encoder's states to the teacher's, a frame: says far more of voices than words do."""
+    layers: float = Field(default=0.0, ge=0)
+    """The same between the encoder's layers, the mean over these: a nearer goal for the first prompts."""
+    activity: float = Field(default=0.0, ge=0)
+    """Binary cross-entropy of the activity that `refined` frame prompts work out, against the clean target's."""
     tokens: float = Field(default=0.0, ge=0)
     """Kullback-Leibler divergence to the teacher's token distribution."""
     teacher_window: Literal["audio", "30s"] = "audio"

@@ -10,9 +10,9 @@ from softspoken.backbones.base import valid_positions
 IGNORED = -100
 
 
-def cross_entropy(logits: Float[Tensor, "B U V"], labels: Int[Tensor, "B U"]) -> Float[Tensor, ""]:
-    """Mean over the positions whose label is not IGNORED."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
+def cross_entropy(logits: Float[Tensor, "K V"], labels: Int[Tensor, "K"]) -> Float[Tensor, ""]:
+    """Mean over K predicted tokens."""
+    return F.cross_entropy(logits.float(), labels)
 
 
 def state_distance(
@@ -25,14 +25,19 @@ def state_distance(
     return (student - teacher).pow(2).mean() / spread.clamp(min=1e-6)
 
 
-def token_divergence(
-    student: Float[Tensor, "B U V"], teacher: Float[Tensor, "B U V"], labels: Int[Tensor, "B U"]
-) -> Float[Tensor, ""]:
-    """KL(teacher || student), mean over the positions whose label is not IGNORED."""
-    wanted = labels != IGNORED
-    log_student = F.log_softmax(student[wanted].float(), dim=-1)
-    log_teacher = F.log_softmax(teacher[wanted].float(), dim=-1)
+def token_divergence(student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"]) -> Float[Tensor, ""]:
+    """KL(teacher || student), mean over K predicted tokens."""
+    log_student = F.log_softmax(student.float(), dim=-1)
+    log_teacher = F.log_softmax(teacher.float(), dim=-1)
     return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
+
+
+def activity_error(
+    found: Float[Tensor, "B T"], true: Float[Tensor, "B T"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of how likely the target speaks, mean over the valid frames."""
+    valid = valid_positions(lengths, found.shape[1])
+    return F.binary_cross_entropy(found[valid].float().clamp(1e-4, 1 - 1e-4), true[valid].float())
 
 
 def ctc(

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from softspoken.backbones import Encoded, WhisperBackbone
-from softspoken.data.batches import Batch
+from softspoken.backbones import WhisperBackbone
+from softspoken.backbones.base import EncodedLayers
+from softspoken.data.batches import IGNORED, Batch
+from softspoken.data.levels import speech_frames
+from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, inject
-from softspoken.prompts.modules import activity_of
+from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.frames import activity_of
 from softspoken.training.config import ObjectiveConfig
-from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
+from softspoken.training.objectives import activity_error, cross_entropy, state_distance, token_divergence
 
 
 @dataclass(frozen=True)
@@ -23,35 +28,82 @@ class TargetSpeakerObjective:
 
     def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
-        backbone, config, weights = self.backbone, self.prompts, self.config
+        backbone, weights = self.backbone, self.config
+        given = conditioning(backbone, self.prompts, batch)
         features = backbone.features(batch.audio)
-        given = activity_of(batch.scores, config.frames) if config.frames is not None else None
-        rows = prompts(batch.voices if config.speaker is not None else None)
+        rows = prompts(*given.of_prompts)
         slots = rows.encoder.slots if rows.encoder is not None else 0
-        with inject(backbone, rows, activity=given):
-            encoded = backbone.encode(features)
-            logits = backbone.decode(batch.tokens, encoded)
-        parts = {"cross_entropy": cross_entropy(logits, batch.labels)}
-        if weights.states > 0 or weights.tokens > 0:
+        wanted = batch.labels != IGNORED
+        with inject(backbone, rows, activity=given.activity) as activities:
+            heard = backbone.encode_layers(features)
+            logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
+        parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted])}
+        lengths = heard.lengths - slots
+        if weights.activity > 0:
+            parts["activity"] = self._activity(activities, batch, lengths)
+        if weights.states > 0 or weights.layers > 0 or weights.tokens > 0:
+            student = [states[:, slots:] for states in heard.states]
             with torch.no_grad():
-                taught = self._teach(batch, encoded.states.shape[1] - slots)
+                taught = self._teach(batch, student[0].shape[1])
+            teacher = [states[:, : student[0].shape[1]] for states in taught.states]
             if weights.states > 0:
-                student = encoded.states[:, slots:]
-                parts["states"] = state_distance(student, taught.states[:, : student.shape[1]], encoded.lengths - slots)
+                parts["states"] = state_distance(student[-1], teacher[-1], lengths)
+            if weights.layers > 0:
+                between = [state_distance(*pair, lengths) for pair in zip(student[1:-1], teacher[1:-1], strict=True)]
+                parts["layers"] = torch.stack(between).mean()
             if weights.tokens > 0:
                 with torch.no_grad():
-                    wanted = backbone.decode(batch.tokens, taught)
-                parts["tokens"] = token_divergence(logits, wanted, batch.labels)
+                    expected = backbone.logits(backbone.decode_states(batch.tokens, taught.last)[wanted])
+                parts["tokens"] = token_divergence(logits, expected)
         total = sum(value * getattr(weights, name) for name, value in parts.items())
         assert isinstance(total, Tensor)
         return {"loss": total, **parts}
 
-    def _teach(self, batch: Batch, frames: int) -> Encoded:
+    def _teach(self, batch: Batch, frames: int) -> EncodedLayers:
         """The frozen model's states of the clean targets. Talkers of one mixture share nothing, so all are encoded."""
         window_s = 30.0 if self.config.teacher_window == "30s" else None
-        taught = self.backbone.encode(self.backbone.features(batch.clean, window_s))
-        assert taught.states.shape[1] >= frames
+        taught = self.backbone.encode_layers(self.backbone.features(batch.clean, window_s))
+        assert taught.states[-1].shape[1] >= frames
         return taught
+
+    def _activity(self, found: list[Tensor], batch: Batch, lengths: Tensor) -> Tensor:
+        """Mean over the layers of how wrong the activity is that each works with."""
+        if not found:
+            raise ConfigError(
+                "objective 'activity' is for frame prompts; set prompts.frames, with 'refined', or leave it out"
+            )
+        true = torch.zeros_like(found[0])
+        for row, clean in zip(true, batch.clean, strict=True):
+            speaks = torch.from_numpy(speech_frames(clean)).to(row)[: row.shape[0]]
+            row[: speaks.shape[0]] = speaks
+        return torch.stack([activity_error(each, true, lengths) for each in found]).mean()
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a batch tells the prompts of its voices, and nothing that they have no use for."""
+
+    speaker: Float[Tensor, "B S"] | None
+    activity: Float[Tensor, "B T"] | None
+    clips: Float[Tensor, "L B F D"] | None
+
+    @property
+    def of_prompts(self) -> tuple[Tensor | None, Tensor | None]:
+        """What `SoftPrompts` is called with."""
+        return self.speaker, self.clips
+
+
+def conditioning(backbone: WhisperBackbone, config: PromptConfig, batch: Batch) -> Conditioning:
+    """For the voices of a batch; not to be called under a prompt."""
+    clips = None
+    if config.enrolment is not None:
+        assert batch.clips is not None
+        clips = clip_states(backbone, batch.clips, config.enrolment)
+    return Conditioning(
+        speaker=batch.voices if config.speaker is not None else None,
+        activity=activity_of(batch.scores, config.frames) if config.frames is not None else None,
+        clips=clips,
+    )
 
 
 @torch.no_grad()
@@ -62,20 +114,9 @@ def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batche
     pairs: rows 2i and 2i+1 are two targets of one mixture.
     """
     sums = torch.zeros(2)
+    plain = TargetSpeakerObjective(objective.backbone, objective.prompts, ObjectiveConfig())
     for batch in batches:
-        swap = torch.arange(batch.voices.shape[0]) ^ 1
-        wrong = Batch(
-            batch.audio,
-            batch.clean,
-            batch.voices[swap],
-            batch.scores[swap],
-            batch.tokens,
-            batch.labels,
-            batch.texts,
-            batch.speakers,
-        )
-        plain = TargetSpeakerObjective(objective.backbone, objective.prompts, ObjectiveConfig())
-        for column, case in enumerate((batch, wrong)):
+        for column, case in enumerate((batch, batch.voices_swapped())):
             sums[column] += float(plain(prompts, case)["cross_entropy"])
     right, wrong_voice = (sums / len(batches)).tolist()
     return {"right_voice": right, "wrong_voice": wrong_voice, "gap": wrong_voice - right}
