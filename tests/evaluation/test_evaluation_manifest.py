@@ -43,6 +43,8 @@ def test_reads_items_relative_to_the_manifest(folder: Path) -> None:
         (GOOD | {"enrolment": ""}, '"enrolment" is'),
         (GOOD | {"clean": "gone.wav"}, '"clean"'),
         (GOOD | {"tags": "silent"}, '"tags"'),
+        (GOOD | {"words": [["hello", 0.5]]}, '"words" is not'),
+        (GOOD | {"words": [["hello", 0.5, 0.2]]}, "0 <= start"),
         (GOOD | {"id": "one"}, "twice"),
     ],
 )

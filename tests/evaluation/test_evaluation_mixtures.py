@@ -150,3 +150,41 @@ def test_long_recordings_are_cut_at_segments_and_enrol_each_other_only_when_ther
     # b has another recording: whole utterances, and the unverified one only enrols.
     assert [clip.utterance for clip in b.clips] == ["b1"]
     assert [span.utterance for span in b.enrolment_candidates(b.clips[0])] == ["b2"]
+
+
+def test_words_are_where_they_are_heard(tmp_path: Path) -> None:
+    speech = write_speech(tmp_path / "speech")
+    rows = rows_of(speech)
+    for row in rows:
+        # Each word one burst of the made-up speech, which begin every half second.
+        row["words"] = [[word.lower(), 0.5 * n, 0.5 * n + 0.4] for n, word in enumerate(row["text"].split())]
+        if row["id"] == "t0-0":
+            del row["words"][-1]
+    speech.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    built = build_mixtures(speech, tmp_path / "out", MixtureSpec(count=6, overlap=(0.3, 0.9), seed=3))
+    spoken = [row for row in rows_of(built) if row["tags"] == ["speaking"]]
+    moved = unknown = 0
+    for row in spoken:
+        place = next(s for s, name in zip(row["sources"], row["talkers"], strict=True) if name == row["target"])
+        # An alignment that is not word for word the text is not believed.
+        assert ("words" in row) == (place["utterance"] != "t0-0")
+        unknown += "words" not in row
+        frames = speech_frames(load_audio(built.parent / row["clean"]))
+        for word, start_s, end_s in row.get("words", []):
+            assert word in row["text"].lower()
+            assert frames[round(start_s * 50) : round(end_s * 50)].all()
+            assert not frames[round(end_s * 50) + 1 : round(end_s * 50) + 4].any()
+        moved += place["offset_s"] > 0
+    assert moved
+    assert 0 < unknown < len(spoken)
+    items = {item.id: item for item in read_evaluation_manifest(built)}
+    assert all(items[row["id"]].words == tuple(map(tuple, row.get("words", []))) for row in rows_of(built))
+
+
+def test_a_clip_cut_out_of_a_recording_keeps_its_own_words(tmp_path: Path) -> None:
+    segments = [{"start_s": 0.0, "end_s": 5.0, "text": "ONE TWO"}, {"start_s": 5.0, "end_s": 9.5, "text": "THREE"}]
+    row = {"id": "a", "path": "x.flac", "split": "test", "corpus": "c", "speaker": "a", "text": "ONE TWO THREE"}
+    words = [["one", 0.5, 1.0], ["two", 4.0, 5.1], ["three", 6.0, 7.0]]
+    (tmp_path / "m.jsonl").write_text(json.dumps(row | {"duration_s": 9.5, "segments": segments, "words": words}))
+    (talker,) = read_talkers(tmp_path / "m.jsonl", "test", (3.0, 12.0), 3.0)
+    assert [[word for word, _, _ in clip.words] for clip in talker.clips] == [["one", "two"], ["three"]]

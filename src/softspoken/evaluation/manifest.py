@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import DataError
+from softspoken.evaluation.speech import TimedWord
 
 _EXPECTED = 'expected {"audio": FILE, "enrolment": FILE, "text": WORDS}'
 
@@ -21,6 +22,8 @@ class EvaluationItem:
     clean: Path | None = None
     """The target alone, where it is known and speaks."""
     tags: tuple[str, ...] = ()
+    words: tuple[TimedWord, ...] = ()
+    """The target's words in seconds of `audio`; empty where their times are not known."""
 
     @property
     def silent(self) -> bool:
@@ -28,7 +31,8 @@ class EvaluationItem:
 
 
 def read_evaluation_manifest(path: str | Path) -> tuple[EvaluationItem, ...]:
-    """The items of a manifest: lines {"audio", "enrolment", "text"}, optional "id", "clean", "tags"; others ignored.
+    """The items of a manifest: lines {"audio", "enrolment", "text"}, optional "id", "clean", "tags", "words"; others
+    are ignored.
 
     Paths are relative to the manifest. An empty "text" says that the target is silent; a missing one is an error.
     Raises DataError, with the line's number, for a line that cannot be used, a file that does not exist, two items
@@ -76,7 +80,21 @@ def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
         text=row["text"],
         clean=_file(row, "clean", where, manifest) if row.get("clean") is not None else None,
         tags=tuple(tags),
+        words=_words(row, where),
     )
+
+
+def _words(row: dict[str, Any], where: str) -> tuple[TimedWord, ...]:
+    try:
+        words = tuple((str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words") or ())
+    except (TypeError, ValueError) as error:
+        raise DataError(f'{where}: "words" is not a list of [word, start_s, end_s] ({error})') from error
+    for word, start_s, end_s in words:
+        if not 0.0 <= start_s <= end_s:
+            raise DataError(
+                f'{where}: "words" has "{word}" from {start_s:g} to {end_s:g} s; expected 0 <= start <= end'
+            )
+    return words
 
 
 def _file(row: dict[str, Any], key: str, where: str, manifest: Path) -> Path:

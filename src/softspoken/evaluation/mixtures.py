@@ -82,8 +82,9 @@ def build_mixtures(speech_manifest: str | Path, out_dir: str | Path, spec: Mixtu
 
     `out_dir` gets `mixtures/`, `enrolments/`, `clean/` (each talker alone, as they stand in the mixture; 16 kHz FLAC)
     and `manifest.jsonl`, with beside `audio`, `enrolment`, `text` and `id`: `tags`, `snr_db`, `overlap`, `talkers`
-    (of the mixture), `target`, `interferer`, `sources` and, where the target speaks, `clean`. The same spec on the
-    same speech gives the same bytes. It appears whole or not at all.
+    (of the mixture), `target`, `interferer`, `sources` (with each one's place) and, where the target speaks, `clean`
+    and, where the times of the words are known, `words` ([[word, start_s, end_s]] in the mixture). The same spec on
+    the same speech gives the same bytes. It appears whole or not at all.
 
     Raises DataError when there are too few talkers, or `out_dir` holds something.
     """
@@ -128,13 +129,13 @@ class _Builder:
     def mixture(self, index: int) -> list[dict[str, Any]]:
         """Write mixture number `index` and return its items."""
         name = f"{index:04d}"
-        chosen, clips, tracks, overlap, snr_db = self._draw()
+        chosen, clips, tracks, offsets_s, overlap, snr_db = self._draw()
         write_audio(self.folder / f"mixtures/{name}.flac", tracks.sum(axis=0))
         shared = {
             "audio": f"mixtures/{name}.flac",
             "overlap": round(overlap, 4),
             "talkers": [talker.name for talker in chosen],
-            "sources": [_source(clip) for clip in clips],
+            "sources": [_source(clip, offset_s) for clip, offset_s in zip(clips, offsets_s, strict=True)],
         }
         items = []
         for number, (talker, clip, track) in enumerate(zip(chosen, clips, tracks, strict=True)):
@@ -142,23 +143,25 @@ class _Builder:
             write_audio(self.folder / clean, track)
             item = self._item(f"{name}-{number}", shared, talker, clip)
             items.append({**item, "snr_db": _against_others(snr_db, number), "clean": clean})
+            if clip.words:
+                items[-1]["words"] = _moved(clip, offsets_s[number])
         absent = [talker for talker in self.talkers if talker not in chosen]
         for number, talker in enumerate(self._least_used(absent, self.spec.silent_per_mixture, "absent")):
             self.used["absent", talker] += 1
             items.append(self._item(f"{name}-silent{number}", shared, talker, None))
         return items
 
-    def _draw(self) -> tuple[list[Talker], list[Span], Float[np.ndarray, "K N"], float, list[float]]:
-        """Talkers, their clips, one track each, the smallest overlap, levels of the first against each."""
+    def _draw(self) -> tuple[list[Talker], list[Span], Float[np.ndarray, "K N"], list[float], float, list[float]]:
+        """Talkers, their clips, one track each, the clips' places, the smallest overlap, levels of the first."""
         for _ in range(_ATTEMPTS):
             chosen = self._least_used(self.talkers, self.spec.talkers, "speaks")
             clips = [self._least_used(talker.clips, 1, "clip")[0] for talker in chosen]
-            tracks, overlap, snr_db = self._tracks([_read(clip) for clip in clips])
+            tracks, offsets_s, overlap, snr_db = self._tracks([_read(clip) for clip in clips])
             if overlap >= self.spec.overlap[0]:
                 for talker, clip in zip(chosen, clips, strict=True):
                     self.used["speaks", talker] += 1
                     self.used["clip", clip] += 1
-                return chosen, clips, tracks, overlap, snr_db
+                return chosen, clips, tracks, offsets_s, overlap, snr_db
         raise DataError(
             f"no two clips overlap by {self.spec.overlap[0]:g} in {_ATTEMPTS} attempts; ask for a smaller overlap"
         )
@@ -181,8 +184,10 @@ class _Builder:
         order = sorted(range(len(things)), key=lambda i: (self.used[role, things[i]], drawn[i]))
         return [things[i] for i in order[:count]]
 
-    def _tracks(self, clips: list[Float[np.ndarray, "_"]]) -> tuple[Float[np.ndarray, "K N"], float, list[float]]:
-        """Talkers at their places and levels, one a row, with the smallest overlap and levels against the first."""
+    def _tracks(
+        self, clips: list[Float[np.ndarray, "_"]]
+    ) -> tuple[Float[np.ndarray, "K N"], list[float], float, list[float]]:
+        """Talkers at their places and levels, one a row, the places, the smallest overlap, levels of the first."""
         starts, overlaps, snr_db = [0], [1.0], [0.0]
         first = speech_frames(clips[0])
         for clip in clips[1:]:
@@ -197,7 +202,8 @@ class _Builder:
             gain = np.sqrt(10 ** (-level_db / 10) / max(speech_power(clip), 1e-12))
             row[start - earliest : start - earliest + len(clip)] = clip * gain
         loudest = max(float(np.abs(tracks.sum(axis=0)).max()), float(np.abs(tracks).max()))
-        return tracks * np.float32(PEAK / loudest), min(overlaps), snr_db
+        offsets_s = [(start - earliest) / SAMPLE_RATE_HZ for start in starts]
+        return tracks * np.float32(PEAK / loudest), offsets_s, min(overlaps), snr_db
 
     def _lag(self, shares: Float[np.ndarray, " L"], other_frames: int) -> tuple[int, float]:
         low, high = self.spec.overlap
@@ -238,5 +244,11 @@ def _read(span: Span) -> Float[np.ndarray, " N"]:
     return audio[round(span.start_s * SAMPLE_RATE_HZ) : round(span.end_s * SAMPLE_RATE_HZ)]
 
 
-def _source(span: Span) -> dict[str, Any]:
-    return {"utterance": span.utterance, "start_s": span.start_s, "end_s": span.end_s}
+def _source(span: Span, offset_s: float) -> dict[str, Any]:
+    return {"utterance": span.utterance, "start_s": span.start_s, "end_s": span.end_s, "offset_s": offset_s}
+
+
+def _moved(span: Span, offset_s: float) -> list[list[Any]]:
+    """The words of a clip at the times at which they are in the mixture."""
+    by_s = offset_s - span.start_s
+    return [[word, round(max(start_s + by_s, 0.0), 3), round(end_s + by_s, 3)] for word, start_s, end_s in span.words]

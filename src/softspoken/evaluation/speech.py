@@ -11,6 +11,8 @@ from softspoken.errors import DataError
 
 Split = Literal["train", "development", "test"]
 """`development`: the training part's talkers who are put aside (`is_development_talker`); `train`: the others."""
+TimedWord = tuple[str, float, float]
+"""A word, the second at which it begins and the one at which it ends."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Span:
     start_s: float
     end_s: float
     text: str
+    words: tuple[TimedWord, ...] = ()
+    """Each word of `text` in seconds of the recording; empty where the times are not known."""
 
     @property
     def duration_s(self) -> float:
@@ -54,9 +58,10 @@ def read_talkers(
     """The talkers of a speech manifest (JSON lines) who can be both a target and enrolled, in order of their names.
 
     A line has `id`, `path` (relative to the manifest), `split`, `corpus`, `speaker`, `text`, `duration_s` and, where
-    known, `segments` ([{start_s, end_s, text}]) and `transcript_verified`. Speech whose words are not sure (that is
-    false, or `text` is null) is only enrolled with. A clip is a whole utterance of `clip_s` seconds (from, to); where
-    it is longer, or the talker's only one, its segments. `enrolment_s`: seconds of other speech a talker needs.
+    known, `segments` ([{start_s, end_s, text}]), `words` ([[word, start_s, end_s]]) and `transcript_verified`. Speech
+    whose words are not sure (that is false, or `text` is null) is only enrolled with. A clip is a whole utterance of
+    `clip_s` seconds (from, to); where it is longer, or the talker's only one, its segments. `enrolment_s`: seconds of
+    other speech a talker needs.
 
     Raises DataError for a missing manifest, a line that cannot be used, or no usable talker.
     """
@@ -69,9 +74,10 @@ def read_talkers(
             continue
         try:
             row = json.loads(line)
-            row["span"] = Span(
-                str(row["id"]), manifest.parent / row["path"], 0.0, float(row["duration_s"]), row["text"] or ""
-            )
+            row["timed"] = [
+                (str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words") or ()
+            ]
+            row["span"] = _span(row, manifest.parent / row["path"], 0.0, float(row["duration_s"]), row["text"] or "")
             name = f"{row['corpus']}:{row['speaker']}"
             chosen = _in_split(row, split)
         except (KeyError, TypeError, ValueError) as error:
@@ -98,6 +104,12 @@ def _in_split(row: dict[str, Any], split: Split) -> bool:
     return bool(row["split"] == "train" and held_back == (split == "development"))
 
 
+def _span(row: dict[str, Any], path: Path, start_s: float, end_s: float, text: str) -> Span:
+    inside = tuple(word for word in row["timed"] if start_s <= (word[1] + word[2]) / 2 < end_s)
+    # An alignment that is not word for word the text would put times on the wrong words.
+    return Span(str(row["id"]), path, start_s, end_s, text, inside if len(inside) == len(text.split()) else ())
+
+
 def _talker(name: str, rows: list[dict[str, Any]], clip_s: tuple[float, float]) -> Talker:
     shortest_s, longest_s = clip_s
     clips: list[Span] = []
@@ -105,7 +117,7 @@ def _talker(name: str, rows: list[dict[str, Any]], clip_s: tuple[float, float]) 
     for row in rows:
         whole: Span = row["span"]
         parts = [
-            Span(whole.utterance, whole.path, float(part["start_s"]), float(part["end_s"]), part["text"])
+            _span(row, whole.path, float(part["start_s"]), float(part["end_s"]), part["text"])
             for part in row.get("segments") or ()
         ]
         segments += parts
