@@ -4,7 +4,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ class Method:
     transcribe: Callable[[EvaluationItem], Transcript]
     applies: Callable[[EvaluationItem], bool] = lambda item: True
     """Items it has an answer for; others are left out of its scores."""
+    identity: Mapping[str, Any] | None = None
+    """All that its answers depend on besides the item, as plain JSON values; None: not known, so that no answer may be
+    kept for another day."""
 
 
 @dataclass(frozen=True)

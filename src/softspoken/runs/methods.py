@@ -1,15 +1,19 @@
 """Systems under test by the names that a command line gives them: plain Whisper, the cascade, stored prompts."""
 
+from dataclasses import asdict, replace
 from functools import cached_property
+from typing import Any
 
-from softspoken.backbones import load_backbone
-from softspoken.decoding import TargetSpeakerTranscriber, transcribe_plain
+from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.decoding import TargetSpeakerTranscriber, Transcript, transcribe_plain
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
 from softspoken.speakers import load_embedder
 
 DEFAULT_BACKBONE = "tiny.en"
 """Of methods without a prompt, which would name its own."""
+_DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold"}
+"""What a stored prompt's answers depend on."""
 
 
 class Systems:
@@ -25,21 +29,32 @@ class Systems:
         Raises SoftspokenError when something it needs cannot be had.
         """
         if name == "none":
-            return runner.plain(self._plain)
+            return replace(runner.plain(self._plain), identity=self._backbone_facts)
         if name == "clean":
-            return runner.clean(self._plain)
+            return replace(runner.clean(self._plain), identity=self._backbone_facts)
         options = cascade_named(name)
         if options is not None:
-            return runner.cascade(load_embedder("ge2e"), self._plain, options, name)
+            embedder = load_embedder("ge2e")
+            facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
+            return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
         return self._prompted(name)
 
     @cached_property
-    def _plain(self) -> runner.Transcribe:
-        backbone = load_backbone(DEFAULT_BACKBONE if self.backbone is None else self.backbone)
-        return lambda audio: transcribe_plain(backbone, audio)
+    def _backbone(self) -> WhisperBackbone:
+        return load_backbone(DEFAULT_BACKBONE if self.backbone is None else self.backbone)
+
+    @property
+    def _backbone_facts(self) -> dict[str, Any]:
+        return {"backbone": self._backbone.fingerprint}
+
+    def _plain(self, audio: runner.Waveform) -> Transcript:
+        return transcribe_plain(self._backbone, audio)
 
     def _prompted(self, name: str) -> runner.Method:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
         reference = self.backbone if name == "shipped" and self.backbone is not None else name
         transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
-        return runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
+        method = runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
+        # What the prompt is, not where it lies, nor what its card says of it.
+        facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
+        return replace(method, identity=facts | {"backbone": transcriber.backbone.fingerprint})
