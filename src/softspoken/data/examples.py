@@ -14,6 +14,7 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import scale_to
 from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
+from softspoken.data.pools import Pools
 from softspoken.errors import DataError
 
 FRAME_S = 0.02
@@ -72,10 +73,13 @@ class MixtureDataset(Dataset[list[Example]]):
         size: int,
         noises: list[tuple[str, float]] | None = None,
         clips: bool = False,
+        pool: int = 1,
+        batch: int = 1,
     ) -> None:
         """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others.
 
-        `clips`: examples carry a clip of the enrolment.
+        `clips`: examples carry a clip of the enrolment. `pool`: so many mixtures at a time are sorted by length and
+        dealt out in batches of `batch`, as in `Pools`.
         """
         corpus.require_talkers(2, "mixing")
         if not any(piece.original_id in texts for piece in corpus.pieces):
@@ -86,16 +90,21 @@ class MixtureDataset(Dataset[list[Example]]):
         self.noises = noises if noises is not None else []
         self.clips = clips
         self._vectors: dict[str, np.ndarray] = {}
+        self._pools = Pools(size, pool, batch, seed, lambda place: self._drawn(place)[0].duration_s)
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, index: int) -> list[Example]:
-        rng = np.random.default_rng([self.seed, index])
+        return self.examples(*self._drawn(self._pools.place(index)))
+
+    def _drawn(self, place: int) -> tuple[Mixture, np.random.Generator]:
+        """The mixture of that number, and the generator to go on with."""
+        rng = np.random.default_rng([self.seed, place])
         while True:
-            mixture = draw_mixture(self.corpus, self.noises, self.config.at(index / self.size), rng)
+            mixture = draw_mixture(self.corpus, self.noises, self.config.at(place / self.size), rng)
             if any(track.piece.original_id in self.texts for track in mixture.tracks):
-                return self.examples(mixture, rng)
+                return mixture, rng
 
     def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
         """All targets of one mixture."""

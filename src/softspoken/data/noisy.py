@@ -12,12 +12,13 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.corruption import Corruption, CorruptionConfig, apply_corruption, draw_corruption
 from softspoken.data.noise import NoiseBank
-from softspoken.errors import ConfigError, DataError
+from softspoken.data.pools import Pools
+from softspoken.errors import DataError
 
 Accept = Callable[[str, float], bool]
 """A normalised transcript and its seconds of audio: can they be trained on?"""
 
-_ORDER, _NOISE, _POOL = range(3)
+_ORDER, _NOISE = range(2)
 """Which generator of a seed: each has numbers of its own, so that a change in one draw leaves the others alone."""
 _PERMUTATIONS_KEPT = 2
 
@@ -79,8 +80,6 @@ class NoisyDataset(Dataset[NoisyUtterance]):
         Raises DataError when no piece is left, or the noise has nothing of the configured kinds; ConfigError for a
         pool or batch below 1.
         """
-        if pool < 1 or batch < 1:
-            raise ConfigError(f"a pool of {pool} utterances, dealt out in batches of {batch}; give 1 or more of both")
         self._texts: list[str] = []
         self.pieces: list[Piece] = []
         for piece in corpus.pieces:
@@ -98,10 +97,8 @@ class NoisyDataset(Dataset[NoisyUtterance]):
             noise.of(config.types, config.categories)
         self.corpus, self.noise, self.config, self.seed = corpus, noise, config, seed
         self.size = len(self.pieces) if size is None else size
-        # Whole batches: one that straddles two pools would hold long and short utterances.
-        self.pool, self.batch = max(pool // batch, 1) * batch if pool > 1 else 1, batch
+        self._pools = Pools(self.size, pool, batch, seed, lambda place: self.pieces[self._chosen(place)].duration_s)
         self._permutations: dict[int, np.ndarray] = {}
-        self._dealt: tuple[int, list[int]] = (-1, [])
 
     def __len__(self) -> int:
         return self.size
@@ -109,7 +106,7 @@ class NoisyDataset(Dataset[NoisyUtterance]):
     def __getitem__(self, index: int) -> NoisyUtterance:
         if not 0 <= index < self.size:
             raise IndexError(index)
-        place = self._place(index)
+        place = self._pools.place(index)
         chosen = self._chosen(place)
         piece, text = self.pieces[chosen], self._texts[chosen]
         audio = self.corpus.audio(piece)
@@ -123,7 +120,7 @@ class NoisyDataset(Dataset[NoisyUtterance]):
 
     def duration_s(self, index: int) -> float:
         """Length of item `index`, without loading it."""
-        return self.pieces[self._chosen(self._place(index))].duration_s
+        return self.pieces[self._chosen(self._pools.place(index))].duration_s
 
     def _chosen(self, place: int) -> int:
         """Which piece stands at this place of the endless row of permutations."""
@@ -134,22 +131,3 @@ class NoisyDataset(Dataset[NoisyUtterance]):
             rng = np.random.default_rng([self.seed, _ORDER, epoch])
             self._permutations[epoch] = rng.permutation(len(self.pieces))
         return int(self._permutations[epoch][position])
-
-    def _place(self, index: int) -> int:
-        """Where in that row the item is taken from: its own place, or one of its pool's."""
-        if self.pool == 1:
-            return index
-        number, position = divmod(index, self.pool)
-        if self._dealt[0] != number:
-            self._dealt = (number, self._deal(number))
-        return self._dealt[1][position]
-
-    def _deal(self, number: int) -> list[int]:
-        first = number * self.pool
-        places = list(range(first, min(first + self.pool, self.size)))
-        places.sort(key=lambda place: (self.pieces[self._chosen(place)].duration_s, place))
-        runs = [places[start : start + self.batch] for start in range(0, len(places), self.batch)]
-        # A last, shorter run stays last, so that the others begin where batches begin.
-        whole = [run for run in runs if len(run) == self.batch]
-        order = np.random.default_rng([self.seed, _POOL, number]).permutation(len(whole))
-        return [place for run in [*(whole[i] for i in order), *runs[len(whole) :]] for place in run]

@@ -32,6 +32,8 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
         size,
         read_noises(config.data.noise),
         clips=config.prompts.enrolment is not None,
+        pool=config.pool,
+        batch=config.mixtures_per_batch,
     )
 
 
@@ -59,6 +61,8 @@ def development_batches(
         DEVELOPMENT_SEED,
         10**6,
         clips=config.prompts.enrolment is not None,
+        pool=config.pool,
+        batch=config.mixtures_per_batch,
     )
     pairs = (group for group in (dataset[index] for index in range(10**6)) if len(group) == 2)
     chosen = [next(pairs) for _ in range(DEVELOPMENT_MIXTURES)]
