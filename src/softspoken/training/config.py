@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
@@ -14,6 +14,7 @@ from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
 from softspoken.prompts.config import PromptConfig, noise_prompts
+from softspoken.training.method_config import MethodConfig, PromptMethod
 
 
 class Frozen(BaseModel):
@@ -72,11 +73,22 @@ class TrainConfig(LoopConfig):
     task: Literal["target-speaker"] = "target-speaker"
     backbone: str = "tiny.en"
     embedder: str = "ge2e"
+    method: MethodConfig = PromptMethod()
     prompts: PromptConfig = PromptConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     mixing: MixingConfig = MixingConfig()
     data: DataConfig = DataConfig()
     mixtures_per_batch: int = Field(default=4, ge=1)
+    pool: int = Field(default=64, ge=1)
+    """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "TrainConfig":
+        if self.method.kind != "prompt" and self.prompts.enrolment is not None:
+            raise ValueError(
+                f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
+            )
+        return self
 
     @property
     def items_per_batch(self) -> int:

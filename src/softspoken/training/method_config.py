@@ -30,7 +30,7 @@ class LoraMethod(WeightMethod):
     In the decoder they are those of its self-attention and of its attention to the audio.
     """
 
-    kind: Literal["lora"]
+    kind: Literal["lora"] = "lora"
     rank: int = Field(default=4, ge=1)
     alpha: float = Field(default=8.0, gt=0)
     """The update is scaled by alpha / rank."""
@@ -41,14 +41,14 @@ class LoraMethod(WeightMethod):
 class AdapterMethod(WeightMethod):
     """A bottleneck behind each block's feed-forward, before the residual (Houlsby et al. 2019, section 2.1)."""
 
-    kind: Literal["adapters"]
+    kind: Literal["adapters"] = "adapters"
     width: int = Field(default=16, ge=1)
 
 
 class FullMethod(WeightMethod):
     """All weights, but for the encoder's sinusoidal positions, which are no weights. Kept in float32 while training."""
 
-    kind: Literal["full"]
+    kind: Literal["full"] = "full"
 
 
 MethodConfig = Annotated[PromptMethod | LoraMethod | AdapterMethod | FullMethod, Field(discriminator="kind")]

@@ -1,6 +1,6 @@
 """The step of target-speaker training: a batch of targets in mixtures to losses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from softspoken.prompts import PromptConfig, inject
 from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.frames import activity_of
 from softspoken.training.config import ObjectiveConfig
+from softspoken.training.methods import TunedWeights, attached
 from softspoken.training.objectives import activity_error, cross_entropy, state_distance, token_divergence
 
 
@@ -25,6 +26,8 @@ class TargetSpeakerObjective:
     backbone: WhisperBackbone
     prompts: PromptConfig
     config: ObjectiveConfig
+    tuned: TunedWeights | None = None
+    """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
 
     def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
@@ -34,7 +37,7 @@ class TargetSpeakerObjective:
         rows = prompts(*given.of_prompts)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         wanted = batch.labels != IGNORED
-        with inject(backbone, rows, activity=given.activity) as activities:
+        with attached(self.tuned), inject(backbone, rows, activity=given.activity) as activities:
             heard = backbone.encode_layers(features)
             logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
         parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted])}
@@ -114,7 +117,7 @@ def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batche
     pairs: rows 2i and 2i+1 are two targets of one mixture.
     """
     sums = torch.zeros(2)
-    plain = TargetSpeakerObjective(objective.backbone, objective.prompts, ObjectiveConfig())
+    plain = replace(objective, config=ObjectiveConfig())
     for batch in batches:
         for column, case in enumerate((batch, batch.voices_swapped())):
             sums[column] += float(plain(prompts, case)["cross_entropy"])
