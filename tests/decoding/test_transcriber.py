@@ -23,6 +23,7 @@ from softspoken.decoding.conditioning import activity, listen
 from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMismatch, SpeakerNotFound
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
+from softspoken.prompts.config import EnrolmentPrompt
 from softspoken.speakers import EnrolmentStore
 from softspoken.speakers.enrolment import enrol
 
@@ -272,3 +273,17 @@ def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]])
     audio = np.concatenate([load_audio(path) for path, _ in clips] * 2)
     text = " ".join(bare(text) for _, text in clips * 2)
     assert jiwer.wer(text, bare(transcribe_plain(backbone, audio).text)) < 0.25
+
+
+def test_a_prompt_that_hears_the_clip_needs_one(tmp_path: Path, store: EnrolmentStore) -> None:
+    hears = PromptConfig(
+        encoder=StackPrompt(length=2), decoder=None, speaker=None, enrolment=EnrolmentPrompt(clip_s=1.0)
+    )
+    hearing = TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "hears", hears), EMBEDDER, store)
+    recording = voice(2.0, LOW)
+    clips = [voice(4.0, LOW), voice(4.0, HIGH)]
+    one, two = hearing.transcribe_many(recording, clips, QUICK)
+    assert hearing.transcribe(recording, clips[0], QUICK).text == one.text
+    assert one.text != two.text
+    with pytest.raises(EnrolmentError, match="of 'ada' only the embedding is stored"):
+        hearing.transcribe(recording, "ada", QUICK)

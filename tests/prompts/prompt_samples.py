@@ -10,7 +10,8 @@ from torch import Tensor
 
 from softspoken.backbones import Encoded, Features, WhisperBackbone
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
-from softspoken.prompts.config import noise_prompts
+from softspoken.prompts.config import EnrolmentPrompt, noise_prompts
+from softspoken.prompts.enrolment import clip_states
 
 S = 8
 VOICE = SpeakerPrompt(dimension=S)
@@ -47,6 +48,16 @@ CONFIGS = {
     "frames, keyed, shifted": PromptConfig(
         encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4), placement="shifted"
     ),
+    "frames, refined, muted": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4, refined=True, mute_db=20)
+    ),
+    "low rank": PromptConfig(
+        encoder=StackPrompt(length=6, rank=2), decoder=StackPrompt(length=4, rank=2), speaker=VOICE
+    ),
+    "enrolment": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, enrolment=EnrolmentPrompt(clip_s=0.5)),
+    "enrolment alone, queries": PromptConfig(
+        encoder=None, decoder=None, speaker=None, enrolment=EnrolmentPrompt(form="queries", queries=3, clip_s=0.5)
+    ),
 }
 
 
@@ -78,6 +89,17 @@ def activities(config: PromptConfig, count: int, frames: int = 60) -> Tensor | N
     return torch.rand(count, frames, generator=torch.Generator().manual_seed(3))
 
 
+def clips(backbone: WhisperBackbone, config: PromptConfig, count: int, seed: int = 4) -> Tensor | None:
+    """What the frozen backbone hears in enrolment clips."""
+    if config.enrolment is None:
+        return None
+    return clip_states(backbone, [tone(0.7, seed + index) for index in range(count)], config.enrolment)
+
+
+def one_clip(states: Tensor | None, index: int) -> Tensor | None:
+    return None if states is None else states[:, index : index + 1]
+
+
 def heard(backbone: WhisperBackbone, *seconds: float) -> Features:
     return backbone.features([tone(length, seed) for seed, length in enumerate(seconds)])
 
@@ -93,9 +115,10 @@ def run(
     features: Features,
     voice: Tensor | None = None,
     activity: Tensor | None = None,
+    clip: Tensor | None = None,
 ) -> tuple[Encoded, Tensor]:
     """Encoder output and logits inside the prompts."""
-    with inject(backbone, prompts, speaker=voice, activity=activity):
+    with inject(backbone, prompts, speaker=voice, activity=activity, clips=clip):
         encoded = backbone.encode(features)
         return encoded, backbone.decode(some_tokens(backbone, features.values.shape[0]), encoded)
 

@@ -10,6 +10,7 @@ from prompt_samples import (
     PARTS,
     S,
     activities,
+    clips,
     heard,
     run,
     run_plain,
@@ -84,10 +85,10 @@ def test_two_backbones_run_under_their_own_prompts_at_once() -> None:
 
 def test_an_exception_inside_leaves_no_trace(backbone: WhisperBackbone, config: PromptConfig) -> None:
     features = heard(backbone, 0.5)
-    plain = run_plain(backbone, features)[1]
+    plain, clip = run_plain(backbone, features)[1], clips(backbone, config, 1)
     with (
         pytest.raises(ZeroDivisionError),
-        inject(backbone, trained(config), speaker=voices(config, 1), activity=activities(config, 1)),
+        inject(backbone, trained(config), speaker=voices(config, 1), activity=activities(config, 1), clips=clip),
     ):
         raise ZeroDivisionError
     assert torch.equal(run_plain(backbone, features)[1], plain)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.config import FramePrompt
-from softspoken.prompts.modules import activity_of
+from softspoken.prompts.frames import activity_of
 from softspoken.speakers import (
     Clip,
     Enrolment,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from softspoken.backbones import Features, WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
@@ -18,9 +19,10 @@ from softspoken.decoding.plain import language_of, transcribe_plain
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, EnrolmentError
 from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.prompts.enrolment import clip_states
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
 
 
@@ -150,12 +152,27 @@ class TargetSpeakerTranscriber:
         longest_s = MAX_WINDOW_S if self.info.window == "30s" else options.windows.longest_s
         limits = options.windows.model_copy(update={"longest_s": min(longest_s, self._room_s())})
         vectors = np.stack([voice.vector for voice in voices])
+        clips = self._clips(voices)
         windows = quiet_windows(reader, limits)
         number = 0
         while group := list(islice(windows, batch)):
             targets = [listen(self.embedder, window.audio, vectors, self.info.prompts.frames) for window in group]
-            yield from self._decode(group, targets, vectors, options, number)
+            yield from self._decode(group, targets, vectors, clips, options, number)
             number += len(group)
+
+    def _clips(self, voices: Sequence[Enrolment]) -> Float[torch.Tensor, "L K F D"] | None:
+        """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
+        config = self.info.prompts.enrolment
+        if config is None:
+            return None
+        for voice in voices:
+            if voice.clip is None:
+                raise EnrolmentError(
+                    f"this prompt hears the enrolment clip itself, of '{voice.name}' only the embedding is stored; "
+                    "give a clip of the voice instead of its name"
+                )
+        with self._turn:
+            return clip_states(self.backbone, [voice.clip for voice in voices if voice.clip is not None], config)
 
     def _room_s(self) -> float:
         """Seconds of audio that the encoder has positions for; shifted prompts take some of them."""
@@ -172,6 +189,7 @@ class TargetSpeakerTranscriber:
         windows: Sequence[Window],
         targets: Sequence[Target],
         vectors: np.ndarray,
+        clips: torch.Tensor | None,
         options: DecodingOptions,
         number: int,
     ) -> list[list[_Heard]]:
@@ -186,7 +204,7 @@ class TargetSpeakerTranscriber:
         results = [[_Heard((), score) for score in target.presence] for target in targets]
         if not pairs:
             return results
-        decoded = self._run(windows, targets, vectors, options, pairs, number)
+        decoded = self._run(windows, targets, vectors, clips, options, pairs, number)
         for (index, voice), found in zip(pairs, decoded, strict=True):
             window = windows[index]
             segments = window_segments(found, self.backbone.tokens, offset_s=window.start_s, window_s=window.duration_s)
@@ -198,6 +216,7 @@ class TargetSpeakerTranscriber:
         windows: Sequence[Window],
         targets: Sequence[Target],
         vectors: np.ndarray,
+        clips: torch.Tensor | None,
         options: DecodingOptions,
         pairs: Sequence[tuple[int, int]],
         number: int,
@@ -210,8 +229,11 @@ class TargetSpeakerTranscriber:
         if config.frames is not None:
             scores = [targets[index].scores[voice] for index, voice in pairs]
             active = activity(scores, config.frames, backbone.device)
-        prompted = inject(backbone, self._prompts, speaker if config.speaker is not None else None, active)
-        with self._turn, prompted:
+        prompts = self._prompts(
+            speaker if config.speaker is not None else None,
+            clips[:, [voice for _, voice in pairs]] if clips is not None else None,
+        )
+        with self._turn, inject(backbone, prompts, activity=active):
             encoded = backbone.encode(Features(features.values[rows], features.lengths[rows]))
             return decode_batch(
                 backbone,

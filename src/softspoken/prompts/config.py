@@ -25,7 +25,7 @@ class StackPrompt(Frozen):
     """`input`: in front of the first layer only. `deep`: overwritten before every layer."""
     rank: int = Field(default=0, ge=0)
     """Beyond the paper: the vectors are products of low-rank factors, `length x rank` a layer and `rank x width` for
-    all layers, so that long prompts cost little to train; 0: free vectors. Folded away afterwards, as the MLPs are."""
+    all layers, so that long prompts cost little; 0: free vectors."""
 
 
 class SpeakerPrompt(Frozen):
@@ -106,7 +106,9 @@ class PromptConfig(Frozen):
         return None if value == "none" else value
 
     def folded(self) -> "PromptConfig":
-        """The configuration of the deployed prompts: plain vectors, neither MLPs nor factors."""
+        """The configuration of the deployed prompts: no MLPs, and what went through one is plain vectors."""
+        if self.reparameterisation == "none":
+            return self
         plain = {
             name: part.model_copy(update={"rank": 0})
             for name, part in (("encoder", self.encoder), ("decoder", self.decoder))

@@ -190,10 +190,11 @@ class SoftPrompts(nn.Module):
     def fold(self) -> "SoftPrompts":
         """The same prompts without reparameterisation: what is deployed. Outputs are equal (to rounding)."""
         folded = SoftPrompts(self.config.folded(), self.width, self.layers).to(self.speaker_mean.device)
-        trained_only = (".mlps.", ".factors", ".basis")
-        state = {key: value for key, value in self.state_dict().items() if not any(x in key for x in trained_only)}
+        kept = folded.state_dict().keys()
+        state = {key: value for key, value in self.state_dict().items() if key in kept}
         for name, stack in self.stacks.items():
-            state[f"stacks.{name}.vectors"] = stack()
+            if stack.mlps:
+                state[f"stacks.{name}.vectors"] = stack()
         folded.load_state_dict(state)
         return folded
 

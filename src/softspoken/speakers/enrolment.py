@@ -4,7 +4,7 @@ import difflib
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 LONGEST_NAME = 64
 # Longer clips teach nothing more about a voice, and an hour by mistake should not take minutes.
 _LONGEST_CLIP_S = 120.0
+_LONGEST_KEPT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class Enrolment:
     created: str
     sources: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    clip: Float32[np.ndarray, " N"] | None = field(default=None, compare=False, repr=False)
+    """Up to half a minute of the voice (16 kHz), for prompts that hear it themselves. It is never stored: a voice out
+    of a store or an export has none."""
 
 
 def enrol(
@@ -95,15 +99,18 @@ def enrol(
     seconds: list[float] = []
     warnings: list[str] = []
     chosen = [as_clip(clip) for clip in clips]
+    heard = np.zeros(0, np.float32)
     for clip in chosen:
         audio = clip.samples()
+        heard = max(heard, audio, key=len)
         quality = check_enrolment(audio, clip.source, embedder, limits)
         vectors.append(embedder.embed(audio))
         seconds.append(quality.speech_s)
         warnings.extend(quality.warnings)
     vector = unit(np.average(np.stack(vectors), axis=0, weights=seconds))
     sources = tuple(clip.source for clip in chosen)
-    return Enrolment(name, embedder.name, vector, float(sum(seconds)), created, sources, tuple(warnings))
+    kept = heard[: round(_LONGEST_KEPT_S * SAMPLE_RATE_HZ)]
+    return Enrolment(name, embedder.name, vector, float(sum(seconds)), created, sources, tuple(warnings), kept)
 
 
 def checked_name(name: str) -> str:
