@@ -54,7 +54,7 @@ def train_prompt(
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})
-    folder = run_recipe(config, out, stop_after_s)
+    folder = run_recipe(config, out, stop_after_s, recipe.read_text(encoding="utf-8"))
     if folder is None:
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
     else:

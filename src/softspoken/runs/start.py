@@ -5,12 +5,25 @@ from pathlib import Path
 from typing import Literal
 
 from softspoken.errors import ConfigError
+from softspoken.runs.bookkeeping import begin_run, finish_run
 from softspoken.training.config import NoiseTrainConfig, Recipe
 from softspoken.training.loop import CONFIG
 
 
-def run_recipe(config: Recipe, out: Path, stop_after_s: float | None = None) -> Path | None:
-    """Train by `config` in `out`; the folder of the result, or None when it stopped early because the time was up."""
+def run_recipe(config: Recipe, out: Path, stop_after_s: float | None = None, recipe: str | None = None) -> Path | None:
+    """Train by `config` in `out`; the folder of the result, or None when it stopped early because the time was up.
+
+    `recipe`: the text that `config` was read from, for the run's folder. Raises ConfigError when `out` holds another
+    recipe's run.
+    """
+    begin_run(config, out, recipe)
+    found = _train(config, out, stop_after_s)
+    if found is not None:
+        finish_run(out, found, config.steps)
+    return found
+
+
+def _train(config: Recipe, out: Path, stop_after_s: float | None) -> Path | None:
     if isinstance(config, NoiseTrainConfig):
         from softspoken.runs.noise import run_noise_training
 

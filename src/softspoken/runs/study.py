@@ -13,7 +13,9 @@ from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.data.noisy_testset import NoisyTestSpec, write_noisy_testset
 from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import ConfigError
-from softspoken.runs.noise import RECOGNIZER_FOLDER, run_noise_training
+from softspoken.runs.bookkeeping import check_same_run, finished
+from softspoken.runs.noise import RECOGNIZER_FOLDER
+from softspoken.runs.start import run_recipe
 from softspoken.runs.study_config import NoiseSource, SetSource, StudyConfig
 from softspoken.training.config import NoiseTrainConfig, read_recipe
 
@@ -69,17 +71,11 @@ def _trained(recipe: Path, run: Path, tell: Tell) -> Path:
     config = read_recipe(recipe)
     if not isinstance(config, NoiseTrainConfig):
         raise ConfigError(f"recipe '{recipe}' trains {config.task}; a study of noise needs task = 'noise'")
-    done = run / RECOGNIZER_FOLDER
-    known = run / "recipe.json"
-    asked = config.model_dump_json(indent=2)
-    if known.is_file() and known.read_text(encoding="utf-8") != asked:
-        raise ConfigError(f"'{run}' was trained by another recipe than '{recipe}'; give another --out, or remove it")
-    if done.is_dir():
-        return done
+    check_same_run(config, run)
+    if finished(config, run):
+        return run / RECOGNIZER_FOLDER
     tell(f"training '{run.name}' by {recipe}")
-    run.mkdir(parents=True, exist_ok=True)
-    known.write_text(asked, encoding="utf-8")
-    found = run_noise_training(config, run)
+    found = run_recipe(config, run, recipe=recipe.read_text(encoding="utf-8"))
     assert found is not None
     return found
 
