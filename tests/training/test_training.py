@@ -221,3 +221,11 @@ def test_activity_rises_with_the_score() -> None:
     assert weights[0] < 1e-4
     assert weights[1] == pytest.approx(0.5)
     assert weights[2] > 0.99
+
+
+def test_a_stepped_schedule_falls_by_its_factor_and_stays_between() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_steps=2, schedule="stepped", decay_every=10, decay=0.1, steps=30)
+    rates = [learning_rate(step, config) for step in range(30)]
+    assert rates[1:10] == [1.0] * 9
+    assert rates[10:20] == pytest.approx([0.1] * 10)
+    assert rates[20:] == pytest.approx([0.01] * 10)

@@ -45,8 +45,13 @@ class LoopConfig(Frozen):
     accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)
+    schedule: Literal["cosine", "stepped"] = "cosine"
+    """`cosine`: down to `final_rate` of the peak at the last step. `stepped`: times `decay` every `decay_every` steps,
+    as the target-speaker paper's authors train (tenfold less every five epochs)."""
     final_rate: float = Field(default=0.05, ge=0, le=1)
     """Share of the learning rate left at the end of the cosine."""
+    decay_every: int = Field(default=1000, ge=1)
+    decay: float = Field(default=0.1, gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -78,6 +83,10 @@ class TrainConfig(LoopConfig):
     objective: ObjectiveConfig = ObjectiveConfig()
     mixing: MixingConfig = MixingConfig()
     data: DataConfig = DataConfig()
+    start: Path | None = None
+    """A run whose best state this one begins with; its prompts and method must be the same. None: new ones."""
+    window: Literal["audio", "30s"] = "audio"
+    """How long the windows are that the model hears: as the mixture, or 30 s as in the paper (section 3)."""
     mixtures_per_batch: int = Field(default=4, ge=1)
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
@@ -138,13 +147,14 @@ Recipe = TrainConfig | NoiseTrainConfig
 def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """The run that a TOML file describes; its `task` says which kind, `target-speaker` where there is none.
 
-    Relative data paths count from the working directory. Raises ConfigError in one line.
+    A recipe may begin with `extends = "other.toml"` and say only what differs from that one. Relative data paths count
+    from the working directory. Raises ConfigError in one line.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = _values(path)
         if values.get("task") == "noise-study":
             raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken analyse study {path}'")
         return recipe_of({**values, **(overrides if overrides is not None else {})})
@@ -154,6 +164,29 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"recipe '{path}': {where}: {first['msg']}") from error
+
+
+def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a recipe says, on top of what the one says that it `extends` (a path beside it), table by table."""
+    if path.resolve() in inside:
+        raise ConfigError(f"recipe '{path}' extends itself; name another one")
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    below = path.parent / str(base)
+    if not below.is_file():
+        raise ConfigError(f"recipe '{path}' extends '{base}', which is not beside it; correct the name")
+    return _merged(_values(below, (*inside, path.resolve())), values)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` wins; a table that says of which `kind` it is replaces the other as a whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping) and "kind" not in value
+        merged[key] = _merged(below[key], value) if both else value
+    return merged
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:

@@ -52,9 +52,11 @@ class TrainingStopped(Exception):
 
 
 def learning_rate(step: int, config: LoopConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_rate` of the peak."""
+    """Linear warm-up, then a cosine down to `final_rate` of the peak, or steps down."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "stepped":
+        return config.learning_rate * config.decay ** (step // config.decay_every)
     done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
     share = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     return config.learning_rate * share

@@ -28,12 +28,14 @@ class TargetSpeakerObjective:
     config: ObjectiveConfig
     tuned: TunedWeights | None = None
     """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
+    window_s: float | None = None
+    """Of what is heard; None: as long as the mixture."""
 
     def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
         backbone, weights = self.backbone, self.config
         given = conditioning(backbone, self.prompts, batch)
-        features = backbone.features(batch.audio)
+        features = backbone.features(batch.audio, self.window_s)
         rows = prompts(*given.of_prompts)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         wanted = batch.labels != IGNORED
@@ -64,7 +66,7 @@ class TargetSpeakerObjective:
 
     def _teach(self, batch: Batch, frames: int) -> EncodedLayers:
         """The frozen model's states of the clean targets. Talkers of one mixture share nothing, so all are encoded."""
-        window_s = 30.0 if self.config.teacher_window == "30s" else None
+        window_s = 30.0 if self.config.teacher_window == "30s" else self.window_s
         taught = self.backbone.encode_layers(self.backbone.features(batch.clean, window_s))
         assert taught.states[-1].shape[1] >= frames
         return taught

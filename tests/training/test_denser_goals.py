@@ -1,0 +1,80 @@
+"""Nearer goals than the target's words: states between layers, and who speaks in which frame."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from speech_folder import make_speech_folder
+from tiny import LAYERS, WIDTH, tiny_backbone
+from voices import PitchEmbedder
+
+from softspoken.data.batches import collate
+from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.mixing import MixingConfig
+from softspoken.errors import ConfigError
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.speakers import FrameScores
+from softspoken.training.config import ObjectiveConfig
+from softspoken.training.target_speaker import TargetSpeakerObjective
+
+EMBEDDER = PitchEmbedder()
+
+
+def mixtures(folder: Path, **mixing: object) -> MixtureDataset:
+    manifest = make_speech_folder(folder, seconds=1.2)
+    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
+
+    def scorer(audio, voices):
+        return FrameScores.measure(EMBEDDER, audio, (0.4,), 0.2).against(voices)
+
+    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
+    config = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0, **mixing)
+    return MixtureDataset(corpus, texts, EMBEDDER.embed, scorer, config, seed=1, size=200)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
+    return mixtures(tmp_path_factory.mktemp("speech"))
+
+
+def test_denser_goals_are_zero_where_the_target_is_heard_alone(data: MixtureDataset) -> None:
+    """Untrained prompts that change nothing, on a mixture of one talker: the learner hears what the teacher hears."""
+    backbone = tiny_backbone()
+    voice = SpeakerPrompt(dimension=EMBEDDER.dimension, into="frames")
+    still = PromptConfig(encoder=None, decoder=None, speaker=voice, frames=FramePrompt(keyed=2, refined=True))
+    prompts = SoftPrompts(still, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    batch = collate([data[0]], backbone.tokens, 20)
+    alone = replace(batch, audio=batch.clean)
+    weights = ObjectiveConfig(states=1.0, layers=1.0, activity=1.0)
+    objective = TargetSpeakerObjective(backbone, still, weights)
+    parts, mixed = objective(prompts, alone), objective(prompts, batch)
+    assert float(parts["states"]) == pytest.approx(0.0, abs=1e-6)
+    assert float(parts["layers"]) == pytest.approx(0.0, abs=1e-6)
+    assert float(mixed["layers"].detach()) > 1e-3
+    parts["activity"].backward()
+    assert prompts.frames is not None
+    assert prompts.frames.readout.grad is not None
+    assert prompts.frames.readout.grad.abs().sum() > 0
+
+
+def test_activity_cannot_be_taught_without_frame_prompts(data: MixtureDataset) -> None:
+    backbone = tiny_backbone()
+    plain = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=None)
+    objective = TargetSpeakerObjective(backbone, plain, ObjectiveConfig(activity=1.0))
+    prompts = SoftPrompts(plain, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    with pytest.raises(ConfigError, match="frame prompts"):
+        objective(prompts, collate([data[0]], backbone.tokens, 20))
+
+
+def test_a_curriculum_begins_without_overlap_and_ends_with_all_of_it(tmp_path: Path) -> None:
+    growing = mixtures(tmp_path, overlap=(1.0, 1.0), curriculum=0.5)
+
+    def overlap_s(index: int) -> float:
+        mixture, _ = growing._drawn(index)
+        first, second = sorted(mixture.tracks, key=lambda track: track.offset_s)
+        return first.offset_s + first.piece.duration_s - second.offset_s
+
+    assert overlap_s(0) == pytest.approx(0.0, abs=0.05)
+    assert 0.4 < overlap_s(50) < 0.8
+    assert all(overlap_s(index) > 1.1 for index in (100, 150, 199))
