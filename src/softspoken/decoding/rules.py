@@ -91,8 +91,13 @@ def repeats(history: Sequence[int], limit: int, longest: int = LONGEST_REPEAT) -
 class Rules:
     """The rules that one set of options asks for, joined."""
 
-    def __init__(self, tokens: WhisperTokens, options: DecodingOptions, device: torch.device) -> None:
-        """`options.start` 'auto' counts as 'speech': who knows of a target says 'any'."""
+    def __init__(
+        self, tokens: WhisperTokens, options: DecodingOptions, device: torch.device, *, insist: bool = False
+    ) -> None:
+        """`options.start` 'auto' counts as 'speech': who knows of a target says 'any'.
+
+        `insist`: there is text to write; it may begin as late as `options.start` lets it, but it may not be none.
+        """
         self.tokens = tokens
         self.timestamps = options.timestamps
         self.empty = options.start == "any"
@@ -105,8 +110,10 @@ class Rules:
         if not self.timestamps:
             never |= set(range(tokens.timestamp_begin, tokens.vocabulary_size))
         self.never = torch.tensor(sorted(never), device=device)
-        blank = [] if self.empty else [tokens.end_of_text, *tokens.encode(" ")]
+        blank = [] if self.empty and not insist else [tokens.end_of_text, *tokens.encode(" ")]
         self.never_first = torch.tensor(blank, dtype=torch.long, device=device)
+        # With timestamps the first text comes behind the first of them.
+        self.opening = 2 if insist and self.timestamps else 1
 
     def __call__(
         self, logits: Float[Tensor, "R V"], histories: Sequence[Sequence[int]], last_times: Sequence[int]
@@ -114,7 +121,7 @@ class Rules:
         """Scores of the next token after `histories`; `last_times`: each row's last timestamp within its window."""
         logits = suppress(logits, self.never)
         # All rows are at the same step.
-        if not histories[0]:
+        if len(histories[0]) < self.opening:
             logits = suppress(logits, self.never_first)
         if not self.timestamps:
             return logits

@@ -1,13 +1,14 @@
 """From encoder states to tokens: search, and the fallback to sampling for rows whose result cannot be right."""
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from softspoken.backbones import Encoded, WhisperBackbone
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S
+from softspoken.decoding.empty import empty_logprobs
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
 from softspoken.decoding.state import Prefill, prefill
@@ -16,6 +17,10 @@ from softspoken.errors import ConfigError
 
 SPARE_TOKENS = 16
 """Allowed on top of `tokens_per_s`, for windows of a second or two."""
+
+Speaks = Callable[[Sequence[float]], Sequence[bool | None]]
+"""From every row's log-probability of an empty transcript: whether anybody whose words are wanted speaks there. False:
+nothing is written; True: something is; None: search decides."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class DecodedWindow:
     """No attempt got out of a repetition; `tokens` hold its phrase once."""
     silent: bool
     """Taken as no speech: `tokens` are what was written nevertheless, and count as nothing."""
+    empty_logprob: float | None = None
+    """Log-probability that the decoder gives to an empty transcript (see `empty_logprobs`), whatever was written."""
 
 
 def compression_ratio(text: str) -> float:
@@ -49,6 +56,7 @@ def decode_batch(
     *,
     window_s: Sequence[float],
     seeds: Sequence[int] | None = None,
+    speaks: Speaks | None = None,
 ) -> list[DecodedWindow]:
     """Transcribe encoded windows, one result a row. A row's result does not depend on the others.
 
@@ -58,6 +66,7 @@ def decode_batch(
         encoded: states (B, T, D); prompt rows in front are the decoder's to see.
         window_s: seconds of audio in each row; no timestamp lies behind it.
         seeds: of the sampling, by row; None: 0, 1, 2, ... They are added to `options.seed`.
+        speaks: asked before anything is written; None: search decides in every row.
 
     Raises:
         ConfigError: a language the backbone does not have, or no room for a token.
@@ -68,23 +77,30 @@ def decode_batch(
         raise ConfigError(f"{len(window_s)} window lengths for {rows} encoded rows; give one a row")
     if rows == 0:
         return []
-    seeds = range(rows) if seeds is None else seeds
     start = backbone.tokens.start(options.language, options.timestamps)
     prefilled = prefill(backbone, encoded, start)
     limits = _limits(backbone, prefilled, options, window_s)
     rules = Rules(backbone.tokens, options, encoded.states.device)
+    empty = empty_logprobs(prefilled, rules, limits.last_times).tolist()
+    decided: Sequence[bool | None] = [None] * rows if speaks is None else speaks(empty)
+    search = _Search(prefilled, limits, range(rows) if seeds is None else seeds)
+    found = search.windows([row for row in range(rows) if decided[row] is None], rules, options)
+    if True in decided:
+        # Whoever is known to speak is not taken for silence by another measure.
+        sure = options.model_copy(update={"no_speech_threshold": None})
+        insisting = Rules(backbone.tokens, sure, encoded.states.device, insist=True)
+        found |= search.windows([row for row in range(rows) if decided[row] is True], insisting, sure)
     no_speech = prefilled.no_speech.tolist()
+    return [
+        replace(found[row], empty_logprob=empty[row]) if row in found else _nothing(empty[row], no_speech[row])
+        for row in range(rows)
+    ]
 
-    pending = list(range(rows))
-    tried: dict[int, list[DecodedWindow]] = {row: [] for row in pending}
-    for temperature in options.temperatures:
-        found = _attempt(prefilled, pending, rules, limits, options, temperature, seeds)
-        for row, hypothesis in found.items():
-            tried[row].append(_decoded(hypothesis, rules, no_speech[row], temperature, options))
-        pending = [row for row in pending if _failed(tried[row][-1], options)]
-        if not pending:
-            break
-    return [_best(tried[row], options) for row in range(rows)]
+
+def _nothing(empty_logprob: float, no_speech: float) -> DecodedWindow:
+    return DecodedWindow(
+        (), "", empty_logprob, no_speech, 0.0, 1.0, looped=False, silent=True, empty_logprob=empty_logprob
+    )
 
 
 def _limits(
@@ -104,20 +120,35 @@ def _limits(
     return Limits([min(most, room) for most in wanted], last)
 
 
-def _attempt(
-    prefilled: Prefill,
-    rows: Sequence[int],
-    rules: Rules,
-    limits: Limits,
-    options: DecodingOptions,
-    temperature: float,
-    seeds: Sequence[int],
-) -> dict[int, Hypothesis]:
-    if temperature == 0.0 and options.beam_size > 1:
-        return beam(prefilled, rows, rules, limits, options)
-    # Another temperature, other dice.
-    mixed = [(options.seed * 1_000_003 + seed) * 101 + round(100 * temperature) for seed in seeds]
-    return sample(prefilled, rows, rules, limits, temperature, mixed)
+@dataclass(frozen=True)
+class _Search:
+    """Attempts on the rows of a prefill, one temperature after the other."""
+
+    prefilled: Prefill
+    limits: Limits
+    seeds: Sequence[int]
+
+    def windows(self, rows: Sequence[int], rules: Rules, options: DecodingOptions) -> dict[int, DecodedWindow]:
+        """What is written for these rows."""
+        pending = list(rows)
+        no_speech = self.prefilled.no_speech.tolist()
+        tried: dict[int, list[DecodedWindow]] = {row: [] for row in pending}
+        for temperature in options.temperatures:
+            if not pending:
+                break
+            for row, hypothesis in self._attempt(pending, rules, options, temperature).items():
+                tried[row].append(_decoded(hypothesis, rules, no_speech[row], temperature, options))
+            pending = [row for row in pending if _failed(tried[row][-1], options)]
+        return {row: _best(tried[row], options) for row in rows}
+
+    def _attempt(
+        self, rows: Sequence[int], rules: Rules, options: DecodingOptions, temperature: float
+    ) -> dict[int, Hypothesis]:
+        if temperature == 0.0 and options.beam_size > 1:
+            return beam(self.prefilled, rows, rules, self.limits, options)
+        # Another temperature, other dice.
+        mixed = [(options.seed * 1_000_003 + seed) * 101 + round(100 * temperature) for seed in self.seeds]
+        return sample(self.prefilled, rows, rules, self.limits, temperature, mixed)
 
 
 def _decoded(
