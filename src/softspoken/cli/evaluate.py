@@ -38,11 +38,19 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Also how far times are from when the target speaks.")
+    ] = False,
+    natural: Annotated[
+        bool,
+        typer.Option("--natural", help="Also capitals, punctuation and numbers, against plain Whisper's on 'clean'."),
+    ] = False,
     """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent."""
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
+    from softspoken.cli import evaluate_detail
     from softspoken.evaluation.text import TextNormalizer
     from softspoken.runs.methods import Systems
 
@@ -57,10 +65,22 @@ def evaluate(
         write_items(results, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
     if as_json:
-        rows = _rows(results)
+    rows = _rows(results)
+    if timing:
+        for row, found in zip(rows, evaluate_detail.timing_rows(results, items, normalize), strict=True):
+            row["timing"] = found
+    if natural:
+        found_rows = evaluate_detail.natural_rows(results, items, normalize, systems.plain_text)
+        for row, found in zip(rows, found_rows, strict=True):
+            row["natural"] = found
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
         return
-    _print_table(Console(), results)
+    shown = Console()
+    _print_table(shown, rows)
+    if timing:
+        evaluate_detail.print_timing(shown, rows)
+    if natural:
+        evaluate_detail.print_natural(shown, rows)
 
 
 def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":
@@ -90,7 +110,7 @@ def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
     return rows
 
 
-def _print_table(console: "Console", results: "Sequence[MethodResult]") -> None:
+def _print_table(console: "Console", rows: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.table import Table
 
@@ -98,7 +118,7 @@ def _print_table(console: "Console", results: "Sequence[MethodResult]") -> None:
     for column in ("WER", "95 % interval", "sub/del/ins", "words", "silent kept", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     differences = []
-    for row in _rows(results):
+    for row in rows:
         interval = "-" if row["wer"] is None else f"{row['wer_low']:.1%} .. {row['wer_high']:.1%}"
         errors = "/".join(str(row[key]) for key in ("substitutions", "deletions", "insertions"))
         kept = _percent(row["rejection_rate"])

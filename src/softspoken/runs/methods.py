@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.decoding import TargetSpeakerTranscriber, Transcript, transcribe_plain
+from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
 from softspoken.speakers import load_embedder
@@ -37,7 +37,15 @@ class Systems:
             embedder = load_embedder("ge2e")
             facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
-        return self._prompted(name)
+        separation = separation_named(name)
+        if separation is not None:
+            return separated(load_embedder("ge2e"), self._plain, separation, name)
+        found = run_named(name)
+        return self._prompted(name) if found is None else self._of_run(name, *found)
+
+    def plain_text(self, audio: runner.Waveform) -> Transcript:
+        """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
+        return transcribe_plain(self._backbone, audio, DecodingOptions(timestamps=False))
 
     @cached_property
     def _backbone(self) -> WhisperBackbone:

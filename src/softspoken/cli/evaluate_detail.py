@@ -1,0 +1,128 @@
+"""`softspoken evaluate --timing --natural`: times and natural text beside the words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from softspoken.evaluation.manifest import EvaluationItem
+    from softspoken.evaluation.runner import MethodResult, Transcribe
+    from softspoken.evaluation.text import TextNormalizer
+
+Rows = list[dict[str, Any]]
+
+
+def timing_rows(
+    results: "Sequence[MethodResult]", items: "Sequence[EvaluationItem]", normalize: "TextNormalizer"
+) -> Rows:
+    """What `--timing` adds to each method's row."""
+    from softspoken.evaluation.timing import summarize_timing, time_item
+
+    by_id = {item.id: item for item in items}
+    rows = []
+    for result in results:
+        timings = [time_item(by_id[each.id], each.transcript, normalize) for each in result.items]
+        rows.append(summarize_timing([timing for timing in timings if timing is not None]).as_dict())
+    return rows
+
+
+def natural_rows(
+    results: "Sequence[MethodResult]",
+    items: "Sequence[EvaluationItem]",
+    normalize: "TextNormalizer",
+    transcribe: "Transcribe",
+) -> Rows:
+    """What `--natural` adds to each method's row. `transcribe`: plain Whisper, for the references."""
+    from softspoken.audio import load_audio
+    from softspoken.evaluation.natural import compare_natural, natural_reference, summarize_natural
+
+    by_id = {item.id: item for item in items}
+    heard: dict[Path, str] = {}
+
+    def teacher(item: "EvaluationItem") -> str:
+        assert item.clean is not None
+        if item.clean not in heard:
+            heard[item.clean] = transcribe(load_audio(item.clean)).text
+        return heard[item.clean]
+
+    rows = []
+    for result in results:
+        found = []
+        for each in result.items:
+            reference = natural_reference(by_id[each.id], teacher)
+            if reference is not None:
+                found.append(compare_natural(each.id, *reference, each.transcript.text, normalize))
+        rows.append(summarize_natural(found).as_dict())
+    return rows
+
+
+def print_timing(console: "Console", rows: Rows) -> None:
+    """One line a method: size of the errors, median and 90th percentile, with intervals."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1), title="error of times, s: median, 90th percentile")
+    for column in ("start", "end", "start of segments", "end of segments"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        timing = row["timing"]
+        cells = [_errors(timing[name]) for name in ("start", "end", "segment_start", "segment_end")]
+        table.add_row(row["method"], *cells)
+    console.print(table)
+    truth = rows[0]["timing"]["truth"]
+    console.print(
+        f"against the alignment of {truth['alignment']} targets and the level of {truth['energy']}; [95 % interval]; "
+        "segments: those whose first (last) word is right",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def print_natural(console: "Console", rows: Rows) -> None:
+    """One line a method: F1 of capitals and marks, share of numbers in digits."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1), title="natural text of the words that are right")
+    for column in ("capitals", "marks", ".", ",", "?", "in digits", "words"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        natural = row["natural"]
+        marks = [_share(natural["marks"][mark], "f1") for mark in (".", ",", "?")]
+        digits = natural["numbers"]
+        table.add_row(
+            row["method"],
+            _share(natural["capitals"], "f1", interval=True),
+            _share(natural["punctuation"], "f1", interval=True),
+            *marks,
+            "-" if digits["recall"] is None else f"{digits['both']}/{digits['reference']}",
+            str(natural["right"]),
+        )
+    console.print(table)
+    source = rows[0]["natural"]["reference"]
+    console.print(
+        f"F1 [95 % interval]; reference: plain Whisper on {source['whisper']} clean targets, without timestamps, and "
+        f"the manifest's text of {source['manifest']}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _errors(spread: dict[str, Any] | None) -> str:
+    if spread is None:
+        return "-"
+    return "\n".join(
+        f"{spread[f'{name}_s']:.2f} ({spread[f'{name}_low_s']:.2f}-{spread[f'{name}_high_s']:.2f})"
+        for name in ("median", "p90")
+    )
+
+
+def _share(measured: dict[str, Any], name: str, interval: bool = False) -> str:
+    if measured[name] is None:
+        return "-"
+    text = f"{measured[name]:.3f}"
+    return text + (f"\n({measured[f'{name}_low']:.2f}-{measured[f'{name}_high']:.2f})" if interval else "")
