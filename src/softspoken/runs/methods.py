@@ -37,11 +37,7 @@ class Systems:
             embedder = load_embedder("ge2e")
             facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
-        separation = separation_named(name)
-        if separation is not None:
-            return separated(load_embedder("ge2e"), self._plain, separation, name)
-        found = run_named(name)
-        return self._prompted(name) if found is None else self._of_run(name, *found)
+        return self._prompted(name)
 
     def plain_text(self, audio: runner.Waveform) -> Transcript:
         """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
