@@ -78,7 +78,7 @@ def run(folder: Path, data: MixtureDataset, backbone: WhisperBackbone, trained, 
     small = {"steps": 4, "mixtures_per_batch": 2, "warmup_steps": 1, "save_every": 2, "learning_rate": 0.01}
     config = TrainConfig(prompts=VOICE, method=method, objective=ObjectiveConfig(states=0.5), **{**small, **changes})
     together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
-    objective = TargetSpeakerObjective(backbone, VOICE, config.objective, weights_of(trained))
+    objective = TargetSpeakerObjective(backbone, VOICE, config.objective, tuned=weights_of(trained))
     rates = {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
     return train(config, trained, objective, data, together, folder, report=report, rates=rates)
 
@@ -179,7 +179,9 @@ def test_the_teacher_hears_with_the_frozen_weights(data: MixtureDataset, method:
     with torch.no_grad():
         for value in trained.parameters():
             value.add_(0.1 * torch.randn_like(value))
-    objective = TargetSpeakerObjective(backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), weights_of(trained))
+    objective = TargetSpeakerObjective(
+        backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), tuned=weights_of(trained)
+    )
     trained.eval()
     with torch.no_grad():
         found = objective(trained, batch)
@@ -199,7 +201,9 @@ def test_the_teacher_hears_with_the_frozen_weights(data: MixtureDataset, method:
 def test_gradients_flow_under_bfloat16_into_float32_weights(data: MixtureDataset, method: MethodConfig) -> None:
     backbone = tiny_backbone()
     trained = new(method, backbone)
-    objective = TargetSpeakerObjective(backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), weights_of(trained))
+    objective = TargetSpeakerObjective(
+        backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), tuned=weights_of(trained)
+    )
     with torch.autocast("cpu", torch.bfloat16):
         objective(trained, batch_of(data, backbone))["loss"].backward()
     assert {value.dtype for value in trained.parameters()} == {torch.float32}

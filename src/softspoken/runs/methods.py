@@ -2,12 +2,15 @@
 
 from dataclasses import asdict, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
+from softspoken.evaluation.separation import separated, separation_named
+from softspoken.runs.trained import StateName, digest_of, load_run, run_named, transcriber_of
 from softspoken.speakers import load_embedder
 
 DEFAULT_BACKBONE = "tiny.en"
@@ -24,7 +27,8 @@ class Systems:
         self.backbone = backbone
 
     def method(self, name: str) -> runner.Method:
-        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]' or by a prompt's reference.
+        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]',
+        'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last|@stored]' or by a prompt's reference.
 
         Raises SoftspokenError when something it needs cannot be had.
         """
@@ -37,7 +41,11 @@ class Systems:
             embedder = load_embedder("ge2e")
             facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
-        return self._prompted(name)
+        separation = separation_named(name)
+        if separation is not None:
+            return separated(load_embedder("ge2e"), self._plain, separation, name)
+        found = run_named(name)
+        return self._prompted(name) if found is None else self._of_run(name, *found)
 
     def plain_text(self, audio: runner.Waveform) -> Transcript:
         """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
@@ -58,7 +66,17 @@ class Systems:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
         reference = self.backbone if name == "shipped" and self.backbone is not None else name
         transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
-        method = runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
-        # What the prompt is, not where it lies, nor what its card says of it.
-        facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
-        return replace(method, identity=facts | {"backbone": transcriber.backbone.fingerprint})
+        return _following(name, transcriber, {})
+
+    def _of_run(self, name: str, run: Path, state: StateName) -> runner.Method:
+        loaded = load_run(run, state, None if self.backbone is None else load_backbone(self.backbone))
+        weights = {"weights": digest_of(loaded.trained), "method": loaded.config.method.model_dump(mode="json")}
+        return _following(name, transcriber_of(loaded), weights)
+
+
+def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[str, Any]) -> runner.Method:
+    """The method that transcribes the enrolled voice. `weights`: what its answers depend on beside the prompt."""
+    method = runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
+    # What the prompt is, not where it lies, nor what its card says of it.
+    facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
+    return replace(method, identity=facts | weights | {"backbone": transcriber.backbone.fingerprint})

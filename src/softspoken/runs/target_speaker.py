@@ -12,7 +12,6 @@ from accelerate import Accelerator
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.backbones.base import StackName
 from softspoken.data.batches import Batch, collate
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
@@ -20,12 +19,24 @@ from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
-from softspoken.prompts import PromptInfo, SoftPrompts, inject, save_prompts
+from softspoken.prompts import PromptInfo, inject, save_prompts
 from softspoken.runs.data import development_batches, training_data
+from softspoken.runs.facts import begin_facts, note_memory
 from softspoken.runs.progress import progress_bar
+from softspoken.runs.trained import (
+    WEIGHT_FILE,
+    load_run,
+    run_config,
+    state_file,
+    store_weights,
+    stored_facts,
+    untrained,
+)
 from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
-from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
+from softspoken.training.loop import TrainingStopped, train
+from softspoken.training.method_config import MethodConfig, PromptMethod
+from softspoken.training.methods import Trained, attached, prompts_of, weights_of
 from softspoken.training.state import Progress, load_state
 from softspoken.training.target_speaker import TargetSpeakerObjective, conditioning, voice_contrast
 
@@ -40,25 +51,31 @@ STATISTICS_PIECES = 400
 
 
 def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
-    """Train by `config` in `out` and write `out/prompt`; None when it stopped early because the time was up."""
+    """Train by `config` in `out` and write `out/prompt`, or `out/weights.safetensors` where weights are trained.
+
+    Returns what was written; None when it stopped early because the time was up.
+    """
     accelerator = Accelerator(mixed_precision=config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
     embedder = load_embedder(config.embedder)
     dataset = training_data(config, embedder)
-    prompts = new_prompts(config, backbone, dataset)
-    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective)
+    trained = new_trained(config, backbone, dataset)
+    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
     development = development_batches(config, embedder, backbone, dataset.texts)
 
-    def validate(module: SoftPrompts) -> dict[str, float]:
+    def validate(module: Trained) -> dict[str, float]:
+        module.eval()
         figures = voice_contrast(objective, module, development)
         wer = development_wer(backbone, module, development)
+        module.train()
         return {**figures, "wer": wer, "score": wer}
 
+    sizes = begin_facts(out, trained, backbone.parameter_count) if accelerator.is_main_process else {}
     with progress_bar(config, stop_after_s) as report:
         try:
             train(
                 config,
-                prompts,
+                trained,
                 objective,
                 dataset,
                 functools.partial(collate, vocabulary=backbone.tokens, max_tokens=backbone.max_tokens // 2),
@@ -66,12 +83,20 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
                 validate,
                 report,
                 accelerator,
+                rates_of(config.method),
             )
         except TrainingStopped:
             return None
+        finally:
+            if accelerator.is_main_process:
+                note_memory(out)
+    if config.method.kind == "prompt":
+        if accelerator.is_main_process:
+            export_run(out, out / PROMPT_FOLDER, "best", backbone=backbone)
+        return out / PROMPT_FOLDER
     if accelerator.is_main_process:
-        export_run(out, out / PROMPT_FOLDER, "best", backbone=backbone)
-    return out / PROMPT_FOLDER
+        store_weights(out, load_run(out, "best", backbone), sizes)
+    return out / WEIGHT_FILE
 
 
 def export_run(
@@ -83,20 +108,26 @@ def export_run(
     results: Sequence[Path] = (),
     backbone: WhisperBackbone | None = None,
 ) -> PromptInfo:
-    """Make a prompt folder out of a state of a run. Raises ConfigError when the run has none yet."""
-    path = run / (BEST if state == "best" else STATE)
-    if not path.is_file() or not (run / CONFIG).is_file():
-        raise ConfigError(f"no state '{state}' of a training run in '{run}'; train first, or wait for its first save")
-    config = TrainConfig.model_validate_json((run / CONFIG).read_text(encoding="utf-8"))
+    """Make a prompt folder out of a state of a run.
+
+    Raises ConfigError when the run has none yet, or trains more than prompts.
+    """
+    config = run_config(run)
+    path = state_file(run, state)
+    if config.method.kind != "prompt":
+        raise ConfigError(
+            f"the run in '{run}' trains weights of the backbone ('{config.method.kind}'), which are no prompt; "
+            f"'softspoken evaluate --method run:{run}' uses them"
+        )
     backbone = load_backbone(config.backbone) if backbone is None else backbone
-    prompts = SoftPrompts(config.prompts, backbone.stacks["encoder"].width, layers_of(backbone))
+    prompts = prompts_of(untrained(config, backbone))
     progress = load_state(path, prompts, None)
     return save_prompts(
         prompts,
         out,
         backbone=backbone,
         dtype="float16" if half else "float32",
-        embedder=config.embedder,
+        **stored_facts(config),
         silence_threshold=silence_threshold,
         training=training_facts(config, progress),
         results=[row for path in results for row in card_rows(path)],
@@ -113,15 +144,16 @@ def card_rows(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"no results in '{path}' ({error}); give what 'softspoken evaluate --json' prints") from error
 
 
-def layers_of(backbone: WhisperBackbone) -> dict[StackName, int]:
-    """How many layers each stack has."""
-    return {name: len(stack.layers) for name, stack in backbone.stacks.items()}
+def rates_of(method: MethodConfig) -> dict[str, float]:
+    """Factors on the learning rate of the parts of what is trained."""
+    return {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
 
 
-def new_prompts(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> SoftPrompts:
-    """Untrained prompts for a backbone; voices are centred and scaled by those of the training talkers."""
+def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
+    """What is to be trained; voices are centred and scaled by those of the training talkers."""
     torch.manual_seed(config.seed)
-    prompts = SoftPrompts(config.prompts, backbone.stacks["encoder"].width, layers_of(backbone))
+    trained = untrained(config, backbone)
+    prompts = prompts_of(trained)
     if config.prompts.speaker is not None:
         rng = np.random.default_rng(config.seed)
         pieces = dataset.corpus.pieces
@@ -129,19 +161,20 @@ def new_prompts(config: TrainConfig, backbone: WhisperBackbone, dataset: Mixture
         vectors = np.stack([dataset.embed(dataset.corpus.audio(pieces[i])) for i in chosen])
         prompts.speaker_mean.copy_(torch.from_numpy(vectors.mean(axis=0)))
         prompts.speaker_scale.fill_(float(1.0 / vectors.std(axis=0).mean()))
-    return prompts
+    return trained
 
 
 @torch.no_grad()
-def development_wer(backbone: WhisperBackbone, prompts: SoftPrompts, batches: list[Batch]) -> float:
+def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> float:
     """Word error rate of greedy search on the development mixtures."""
+    prompts, weights = prompts_of(trained), weights_of(trained)
     normalize = TextNormalizer()
     options = DecodingOptions(timestamps=False, temperatures=(0.0,), start="any")
     scores = []
     for batch in batches:
         batch = batch.to(backbone.device)
         given = conditioning(backbone, prompts.config, batch)
-        with inject(backbone, prompts(*given.of_prompts), activity=given.activity):
+        with attached(weights), inject(backbone, prompts(*given.of_prompts), activity=given.activity):
             encoded = backbone.encode(backbone.features(batch.audio))
             found = decode_batch(backbone, encoded, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
         scores += [
