@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
@@ -74,6 +75,20 @@ def test_a_run_stopped_in_time_goes_on(recipe: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, command).exit_code == 0
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4]
+
+
+def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(first)]).exit_code == 0
+    on = tmp_path / "on.toml"
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\nsteps = 1\nlearning_rate = 1e-9\n')
+    assert CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")]).exit_code == 0
+    before, after = (load_prompts(folder / "prompt").prompts.state_dict() for folder in (first, tmp_path / "on"))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
+    refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "other 'prompts'" in str(refused.exception)
 
 
 def test_a_state_is_exported_at_half_the_size(recipe: Path, tmp_path: Path) -> None:

@@ -150,9 +150,20 @@ def rates_of(method: MethodConfig) -> dict[str, float]:
 
 
 def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
-    """What is to be trained; voices are centred and scaled by those of the training talkers."""
+    """What is to be trained: as the run that it starts from left it, else new.
+
+    Voices are centred and scaled by those of the training talkers. Raises ConfigError for a start that trains something
+    else.
+    """
     torch.manual_seed(config.seed)
     trained = untrained(config, backbone)
+    if config.start is not None:
+        first = run_config(config.start)
+        for what in ("backbone", "embedder", "prompts", "method"):
+            if getattr(first, what) != getattr(config, what):
+                raise ConfigError(f"the run in '{config.start}' has other '{what}' than this one; start without it")
+        load_state(state_file(config.start, "best"), trained, None)
+        return trained
     prompts = prompts_of(trained)
     if config.prompts.speaker is not None:
         rng = np.random.default_rng(config.seed)
