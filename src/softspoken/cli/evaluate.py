@@ -26,8 +26,10 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), or a "
-            "prompt's folder or repository. 'cascade:0.64' sets the threshold. Repeat it to compare; the first is "
+            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), "
+            "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
+            "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
+            "repository. 'cascade:0.64' sets the threshold. Repeat it to compare; the first is "
             "what the others are compared with. Default: shipped."
         ),
     ] = None,
@@ -36,8 +38,6 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:
     timing: Annotated[
         bool, typer.Option("--timing", help="Also how far times are from when the target speaks.")
     ] = False,
@@ -45,12 +45,14 @@ def evaluate(
         bool,
         typer.Option("--natural", help="Also capitals, punctuation and numbers, against plain Whisper's on 'clean'."),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
     """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent."""
     from rich.console import Console
 
+    from softspoken.cli import evaluate_detail
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
-    from softspoken.cli import evaluate_detail
     from softspoken.evaluation.text import TextNormalizer
     from softspoken.runs.methods import Systems
 
@@ -64,7 +66,6 @@ def evaluate(
     if out is not None:
         write_items(results, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
-    if as_json:
     rows = _rows(results)
     if timing:
         for row, found in zip(rows, evaluate_detail.timing_rows(results, items, normalize), strict=True):
@@ -73,6 +74,7 @@ def evaluate(
         found_rows = evaluate_detail.natural_rows(results, items, normalize, systems.plain_text)
         for row, found in zip(rows, found_rows, strict=True):
             row["natural"] = found
+    if as_json:
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
         return
     shown = Console()
