@@ -1,7 +1,7 @@
 """What a transcription gives."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages written without spaces between words."""
@@ -25,6 +25,23 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class WindowEvidence:
+    """What speaks for the target in a window, before anything was written there."""
+
+    start_s: float
+    end_s: float
+    presence: float
+    empty_logprob: float | None = None
+    """Log-probability that the decoder gives to an empty transcript; None: it was not asked, nobody was present."""
+    avg_logprob: float | None = None
+    """Mean log-probability a token of what was written, the end included."""
+    features: dict[str, float] = field(default_factory=dict)
+    """By the names that a `SilenceModel` gives weights to; none where the decoder was not asked."""
+    speaking: float | None = None
+    """Probability that the target speaks here; None: the prompt is not calibrated."""
+
+
+@dataclass(frozen=True)
 class Transcript:
     """Everything one target said in a recording (or, without a prompt, everything heard). Empty: nothing."""
 
@@ -36,6 +53,10 @@ class Transcript:
     """How much the recording sounds like the target anywhere (see `presence`); None without a target."""
     speaker: str | None = None
     """The target's name, where it has one."""
+    speaking: float | None = None
+    """Probability that the target speaks anywhere: the highest of its windows; None: the prompt is not calibrated."""
+    windows: tuple[WindowEvidence, ...] = ()
+    """What each window of the recording says about that; none without a target."""
 
     @property
     def text(self) -> str:

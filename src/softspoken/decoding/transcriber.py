@@ -16,9 +16,10 @@ from softspoken.decoding.conditioning import Speaker, Target, activity, find_voi
 from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of, transcribe_plain
-from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.result import Segment, Transcript, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.silence import verdict, window_features
 from softspoken.errors import ConfigError, EnrolmentError
 from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
@@ -31,7 +32,7 @@ class _Heard:
     """What one voice said in one window."""
 
     segments: tuple[Segment, ...]
-    presence: float
+    evidence: WindowEvidence
 
 
 class TargetSpeakerTranscriber:
@@ -105,16 +106,11 @@ class TargetSpeakerTranscriber:
         if not voices:
             return []
         reader = Reader(audio_blocks(audio))
-        segments: list[list[Segment]] = [[] for _ in voices]
-        presence = [-1.0] * len(voices)
-        for heard in self._heard(reader, voices, options, options.windows.batch):
-            for index, one in enumerate(heard):
-                segments[index] += one.segments
-                presence[index] = max(presence[index], one.presence)
+        heard = list(self._heard(reader, voices, options, options.windows.batch))
         language, duration_s = language_of(self.backbone, options), round(reader.position_s, 3)
         return [
-            Transcript(tuple(found), language, duration_s, round(score, 4), voice.name)
-            for found, score, voice in zip(segments, presence, voices, strict=True)
+            _transcript([window[index] for window in heard], voice.name, language, duration_s)
+            for index, voice in enumerate(voices)
         ]
 
     def stream(
@@ -193,23 +189,40 @@ class TargetSpeakerTranscriber:
         options: DecodingOptions,
         number: int,
     ) -> list[list[_Heard]]:
-        """Rows of the batch are the pairs of a window and a voice that is present in it."""
-        threshold = self.info.silence_threshold
+        """Rows of the batch are the pairs of a window and a voice; without a silence model, one present in it."""
+        threshold = self.info.silence_threshold if self.info.silence is None else None
         pairs = [
             (index, voice)
             for index, target in enumerate(targets)
             for voice, score in enumerate(target.presence)
             if threshold is None or score >= threshold
         ]
-        results = [[_Heard((), score) for score in target.presence] for target in targets]
+        results = [
+            [_Heard((), WindowEvidence(window.start_s, _end_s(window), score)) for score in target.presence]
+            for window, target in zip(windows, targets, strict=True)
+        ]
         if not pairs:
             return results
         decoded = self._run(windows, targets, vectors, clips, options, pairs, number)
         for (index, voice), found in zip(pairs, decoded, strict=True):
             window = windows[index]
             segments = window_segments(found, self.backbone.tokens, offset_s=window.start_s, window_s=window.duration_s)
-            results[index][voice] = _Heard(tuple(segments), targets[index].presence[voice])
+            evidence = self._evidence(window, targets[index], voice, found)
+            results[index][voice] = _Heard(tuple(segments), evidence)
         return results
+
+    def _evidence(self, window: Window, target: Target, voice: int, found: DecodedWindow) -> WindowEvidence:
+        assert found.empty_logprob is not None
+        features = window_features(target.scores[voice], found.empty_logprob)
+        return WindowEvidence(
+            window.start_s,
+            _end_s(window),
+            target.presence[voice],
+            found.empty_logprob,
+            found.avg_logprob,
+            {name: round(value, 5) for name, value in features.items()},
+            None if self.info.silence is None else self.info.silence.probability(features),
+        )
 
     def _run(
         self,
@@ -229,6 +242,11 @@ class TargetSpeakerTranscriber:
         if config.frames is not None:
             scores = [targets[index].scores[voice] for index, voice in pairs]
             active = activity(scores, config.frames, backbone.device)
+
+        def speaks(empty: Sequence[float]) -> list[bool | None]:
+            scored = [targets[index].scores[voice] for index, voice in pairs]
+            return [verdict(self.info.silence, row, logprob) for row, logprob in zip(scored, empty, strict=True)]
+
         prompts = self._prompts(
             speaker if config.speaker is not None else None,
             clips[:, [voice for _, voice in pairs]] if clips is not None else None,
@@ -242,4 +260,24 @@ class TargetSpeakerTranscriber:
                 window_s=[windows[index].duration_s for index, _ in pairs],
                 # The seed is the window's place in the recording, whatever else is in the batch.
                 seeds=[number + index for index, _ in pairs],
+                speaks=speaks,
             )
+
+
+def _end_s(window: Window) -> float:
+    return round(window.start_s + window.duration_s, 3)
+
+
+def _transcript(heard: Sequence[_Heard], speaker: str, language: str, duration_s: float) -> Transcript:
+    """What one voice said in all windows. It speaks in the recording if it speaks in one of them."""
+    windows = tuple(one.evidence for one in heard)
+    probabilities = [window.speaking for window in windows if window.speaking is not None]
+    return Transcript(
+        tuple(segment for one in heard for segment in one.segments),
+        language,
+        duration_s,
+        round(max((window.presence for window in windows), default=-1.0), 4),
+        speaker,
+        max(probabilities, default=None),
+        windows,
+    )

@@ -1,14 +1,16 @@
 """What is known about stored prompts besides their tensors: the content of `prompt_config.json`."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from softspoken.backbones.base import Backbone, StackName
 from softspoken.prompts.config import Frozen, PromptConfig
 from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.silence import SilenceModel
 
 FORMAT_VERSION = 1
 """The newest layout of a prompt folder that this version reads; the one it writes."""
@@ -56,7 +58,9 @@ class PromptInfo(Frozen):
     timestamps: bool = True
     """Decode with timestamps."""
     silence_threshold: float | None = None
-    """Presence score under which the target counts as silent; None: never."""
+    """Presence score under which the target counts as silent; None: never. A `silence` model takes its place."""
+    silence: SilenceModel | None = None
+    """Calibrated probability that the target speaks in a window."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Facts for the model card: data, steps, hours, seed."""
     results: list[dict[str, str | int | float | None]] = Field(default_factory=list)
@@ -68,6 +72,14 @@ class PromptInfo(Frozen):
     """Numbers that were trained, reparameterisation included."""
     digest: Digest
     """SHA-256 of `prompts.safetensors`."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Prompts without a silence model stay readable for versions that know of none."""
+        content = handler(self)
+        if self.silence is None:
+            content.pop("silence", None)
+        return content
 
     def skeleton(self) -> SoftPrompts:
         """The prompts this describes, with shapes but without numbers (on torch's meta device)."""

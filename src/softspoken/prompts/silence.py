@@ -1,0 +1,61 @@
+"""Whether the target speaks at all: a few calibrated numbers that are stored beside a prompt."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from softspoken.prompts.config import Frozen
+
+SilenceFeature = Literal["empty", "presence", "spread"]
+"""What is known of a window before anything is written in it. `empty`: log-odds that the decoder gives to an empty
+transcript; `presence`: the highest mean over a second of the cosine to the voice; `spread`: the standard deviation
+of that cosine over the window, high where the voice comes and goes."""
+Decides = Literal["both", "silence"]
+"""What a score settles. `both`: whether anything is written, in either case; `silence`: only that nothing is, and
+above the threshold the decoder may still find nothing to write."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class SilenceModel(Frozen):
+    """Logistic regression on the features of a window, and from which probability on the target counts as speaking."""
+
+    weights: dict[SilenceFeature, Finite] = Field(min_length=1)
+    """Log-odds of speech for each unit of a feature."""
+    bias: Finite
+    threshold: Share
+    """A window whose probability is lower holds nothing of the target; 0: every window holds something."""
+    decides: Decides = "both"
+    timestamps: bool = True
+    """Mode of decoding that it was fitted in: an empty transcript is not equally likely with timestamps and without."""
+    false_rejection: Share | None = None
+    """Share of the speaking targets below the threshold, on the development items it was chosen on."""
+    rejection: Share | None = None
+    """The same of the silent ones."""
+    speaking: int | None = Field(default=None, ge=1)
+    """Development items whose target speaks."""
+    silent: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _usable(self) -> "SilenceModel":
+        if not any(self.weights.values()):
+            raise ValueError("weights are all 0; expected at least one feature that counts")
+        return self
+
+    def log_odds(self, features: Mapping[SilenceFeature, float]) -> float:
+        """Of speech."""
+        return self.bias + sum(weight * features[name] for name, weight in self.weights.items())
+
+    def probability(self, features: Mapping[SilenceFeature, float]) -> float:
+        """That the target speaks, where speaking and silent targets are equally frequent."""
+        odds = self.log_odds(features)
+        # No power of e overflows.
+        return 1.0 / (1.0 + math.exp(-odds)) if odds >= 0.0 else math.exp(odds) / (1.0 + math.exp(odds))
+
+    def speaks(self, probability: float) -> bool | None:
+        """What follows from a probability: False: write nothing; True: write something; None: the decoder decides."""
+        if probability < self.threshold:
+            return False
+        return True if self.decides == "both" else None
