@@ -223,7 +223,7 @@ def test_weights_may_learn_at_a_rate_of_their_own(tmp_path, data: MixtureDataset
         before = {name: value.clone() for name, value in trained.named_parameters()}
         run(tmp_path / str(rate), data, backbone, trained, method, steps=1)
         name = "weights.blocks.encoder/0.up.bias"
-        return float((trained.get_parameter(name) - before[name]).abs().max())
+        return (trained.get_parameter(name) - before[name]).abs().max().item()
 
     # The first step of Adam is the learning rate itself.
     assert moved(0.1) == pytest.approx(0.1 * moved(1.0), rel=0.05)
