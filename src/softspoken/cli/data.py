@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
-from softspoken.cli import data_mixtures, data_noise
+from softspoken.cli import data_corpora, data_mixtures, data_noise
 
 app = typer.Typer(
-    name="data", help="Data: manifests, test mixtures, noisy test sets, training texts, packing.", no_args_is_help=True
+    name="data",
+    help="Data: manifests of corpora, test mixtures, noisy test sets, training texts, packing, checks.",
+    no_args_is_help=True,
 )
 
 app.command("mixtures")(data_mixtures.mixtures)
 app.command("noisy")(data_noise.noisy)
-app.command("prepare")(data_noise.prepare)
+app.command("prepare")(data_corpora.prepare)
+app.command("check")(data_corpora.check)
 
 
 @app.command("pack")

@@ -1,4 +1,4 @@
-"""`softspoken data noisy` and `softspoken data prepare`: noisy test sets, and manifests of public corpora."""
+"""`softspoken data noisy`: noisy test sets."""
 
 import json
 from dataclasses import asdict
@@ -59,34 +59,6 @@ def noisy(
     count = len(written.read_text(encoding="utf-8").splitlines())
     typer.echo(f"{count} noisy utterances of split '{split}', seed {spec.seed}", err=True)
     typer.echo(json.dumps({"manifest": str(written), "utterances": count, **asdict(spec)}) if as_json else written)
-
-
-def prepare(
-    corpus: Annotated[
-        Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"],
-        typer.Argument(help="Which corpus; 'folder' for your own noise, in folders by category."),
-    ],
-    source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
-    out: Annotated[Path, typer.Option(help="The manifest to write (JSON lines).")],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan and wham, "
-            "categories or labels of the others; 'office' for the sounds of an office in esc50 and fsd50k."
-        ),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Put everything in this split, such as 'ood'. Default: the corpus's own.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
-) -> None:
-    """Write the manifest of a public corpus, or of a folder of noise, that is unpacked here."""
-    from softspoken.data.prepare import prepare_corpus
-
-    done = prepare_corpus(corpus, source, out, only if only is not None else (), split)
-    splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())
-    typer.echo(f"{done.recordings} recordings, {done.hours:.2f} h: {splits}", err=True)
-    typer.echo(json.dumps(asdict(done) | {"manifest": str(done.manifest)}) if as_json else done.manifest)
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

@@ -14,6 +14,9 @@ class DataConfig(BaseModel):
     """Speech manifests (JSON lines); see `softspoken.data.corpus.read_manifest`."""
     noise: tuple[Path, ...] = ()
     """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
+    mixtures: Path | None = None
+    """A corpus's own training mixtures (`softspoken data prepare librimix`), instead of such that are drawn from
+    `speech`; the talkers put aside for development are those of `speech` as ever."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
     piece_s: tuple[float, float] = (2.0, 9.0)

@@ -1,6 +1,7 @@
 """What readers of corpora share: finding the folder, asking lhotse, and saying what is missing."""
 
-from collections.abc import Callable, Iterator, Sequence
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,19 @@ def require_file(path: Path, corpus: str) -> None:
     """Raise DataError when a file that the corpus's own list names is not there."""
     if not path.is_file():
         raise DataError(f"{corpus} is not complete: no '{path}'; unpack it again, all of its parts")
+
+
+def csv_lines(file: Path, fields: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """The lines of a CSV file by column. Raises DataError if one of `fields` is no column of it."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.DictReader(opened)
+        missing = [field for field in fields if field not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"'{file}' has no column '{missing[0]}'; unpack it again")
+        for line in reader:
+            if any(not line[field] for field in fields):
+                raise DataError(f"'{file}':{reader.line_num}: '{', '.join(fields)}' are not all there; unpack it again")
+            yield line
 
 
 def split_by_name(identity: str) -> str:

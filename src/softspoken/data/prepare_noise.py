@@ -1,12 +1,11 @@
 """Corpora of noise as they are unpacked, to rows of a noise manifest."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from softspoken.audio import duration_s
-from softspoken.data.layout import chosen, lhotse_reading, require_file, root_of, split_by_name
+from softspoken.data.layout import chosen, csv_lines, lhotse_reading, require_file, root_of, split_by_name
 from softspoken.data.noise import read_noise, type_of
 from softspoken.errors import DataError
 
@@ -110,7 +109,7 @@ def esc50(source: Path, only: Sequence[str]) -> list[Row]:
     root = root_of(
         source, inner, lambda folder: (folder / "meta" / "esc50.csv").is_file(), "meta/esc50.csv (of ESC-50)"
     )
-    lines = list(_lines(root / "meta" / "esc50.csv", ("filename", "fold", "category")))
+    lines = list(csv_lines(root / "meta" / "esc50.csv", ("filename", "fold", "category")))
     there = sorted({line["category"] for line in lines})
     office = [name for name in there if type_of(ESC50_CATEGORIES.get(name, name)) == "ood-office"]
     wanted = chosen([n for name in only for n in (office if name == "office" else [name])], there, "category", root)
@@ -139,7 +138,7 @@ def fsd50k(source: Path, only: Sequence[str]) -> list[Row]:
     clips = [
         (name, line, line["labels"].split(","))
         for name in lists
-        for line in _lines(root / truth / f"{name}.csv", ("fname", "labels"))
+        for line in csv_lines(root / truth / f"{name}.csv", ("fname", "labels"))
     ]
     there = sorted({label for _, _, labels in clips for label in labels})
     office = [label for label in FSD50K_OFFICE if label in there]
@@ -185,16 +184,3 @@ def folder(source: Path, only: Sequence[str]) -> list[Row]:
         for clip in bank.clips
         if clip.category in wanted
     ]
-
-
-def _lines(file: Path, fields: Sequence[str]) -> Iterator[Mapping[str, str]]:
-    """The lines of a CSV file by column. Raises DataError if one of `fields` is no column of it."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        reader = csv.DictReader(opened)
-        missing = [field for field in fields if field not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"'{file}' has no column '{missing[0]}'; unpack it again")
-        for line in reader:
-            if any(not line[field] for field in fields):
-                raise DataError(f"'{file}':{reader.line_num}: '{', '.join(fields)}' are not all there; unpack it again")
-            yield line

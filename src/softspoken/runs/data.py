@@ -8,6 +8,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
 from softspoken.data.examples import MixtureDataset, Scorer, read_texts
+from softspoken.data.fixed_mixtures import FixedMixtures
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 from softspoken.training.config import TrainConfig
@@ -15,23 +16,31 @@ from softspoken.training.config import TrainConfig
 DEVELOPMENT_MIXTURES = 32
 DEVELOPMENT_BATCH = 4
 DEVELOPMENT_SEED = 99
+LOSSES_WITH_CLEAN = ("states", "layers", "activity", "tokens")
+"""Of the objective: those that hear the target alone."""
 
 
 def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset:
-    """Mixtures of the training talkers."""
+    """Mixtures of the training talkers: drawn, or a corpus's own where the recipe names them."""
     corpus = load_corpus(config.data)
     texts = _texts(config, corpus)
+    scorer, clips = scorer_for(embedder, _frames(config)), config.prompts.enrolment is not None
     size = config.steps * config.accumulation * config.mixtures_per_batch
+    shared = (corpus, texts, embedder.embed, scorer, config.mixing, config.seed, size)
+    if config.data.mixtures is not None:
+        return FixedMixtures(
+            config.data.mixtures,
+            *shared,
+            put_aside=frozenset(load_corpus(config.data, development=True).speakers),
+            need_clean=any(getattr(config.objective, name) > 0 for name in LOSSES_WITH_CLEAN),
+            clips=clips,
+            pool=config.pool,
+            batch=config.mixtures_per_batch,
+        )
     return MixtureDataset(
-        corpus,
-        texts,
-        embedder.embed,
-        scorer_for(embedder, _frames(config)),
-        config.mixing,
-        config.seed,
-        size,
+        *shared,
         read_noises(config.data.noise),
-        clips=config.prompts.enrolment is not None,
+        clips=clips,
         pool=config.pool,
         batch=config.mixtures_per_batch,
     )
