@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli import silence
+
 if TYPE_CHECKING:
     from softspoken.prompts.checkpoint import LoadedPrompts
     from softspoken.prompts.info import PromptInfo
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="prompt", help="Soft prompts: train, export, look inside, verify, import, publish.", no_args_is_help=True
 )
+
+app.command("calibrate")(silence.calibrate)
+app.command("silence")(silence.silence)
+app.command("hallucinations")(silence.hallucinations)
 
 Reference = Annotated[
     str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")
@@ -143,35 +149,6 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
     lines["windows"] = "padded to 30 s" if described["window"] == "30s" else "as long as the audio"
     threshold = described["silence_threshold"]
     lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
+    lines["silence model"] = silence.described(described.get("silence"))
     lines |= {f"training: {key}": str(value) for key, value in described["training"].items()}
     return lines
-
-
-@app.command("calibrate")
-def calibrate(
-    folder: Folder,
-    manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST.jsonl", help="Development items, as for 'evaluate'; some silent.")
-    ],
-    false_rejection: Annotated[
-        float, typer.Option(min=0.0, max=0.5, help="Share of speaking targets that may be taken for silent.")
-    ] = 0.01,
-) -> None:
-    """Find from which presence on a target counts as speaking; 'prompt export --silence-threshold' stores it."""
-    from softspoken.evaluation import presence
-    from softspoken.evaluation.manifest import read_evaluation_manifest
-    from softspoken.prompts import FramePrompt, load_prompts
-    from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
-
-    loaded = load_prompts(folder)
-    items = read_evaluation_manifest(manifest)
-    frames = FramePrompt() if loaded.info.prompts.frames is None else loaded.info.prompts.frames
-    embedder = load_embedder(DEFAULT_EMBEDDER if loaded.info.embedder is None else loaded.info.embedder)
-    scores = presence.presence_scores(items, embedder, frames.window_s, frames.hop_s)
-    found = presence.calibrate(scores, [item.silent for item in items], false_rejection)
-    typer.echo(f"{found.threshold:.4f}")
-    typer.echo(
-        f"below it: {found.false_rejection:.1%} of {found.speaking} speaking and {found.rejection:.1%} of "
-        f"{found.silent} silent targets",
-        err=True,
-    )

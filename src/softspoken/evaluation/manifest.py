@@ -24,6 +24,8 @@ class EvaluationItem:
     tags: tuple[str, ...] = ()
     words: tuple[TimedWord, ...] = ()
     """The target's words in seconds of `audio`; empty where their times are not known."""
+    target: str | None = None
+    """Who the enrolled voice is, where it is known: items of one talker are not independent."""
 
     @property
     def silent(self) -> bool:
@@ -31,8 +33,8 @@ class EvaluationItem:
 
 
 def read_evaluation_manifest(path: str | Path) -> tuple[EvaluationItem, ...]:
-    """The items of a manifest: lines {"audio", "enrolment", "text"}, optional "id", "clean", "tags", "words"; others
-    are ignored.
+    """The items of a manifest: lines {"audio", "enrolment", "text"}, optional "id", "clean", "tags", "words",
+    "target"; others are ignored.
 
     Paths are relative to the manifest. An empty "text" says that the target is silent; a missing one is an error.
     Raises DataError, with the line's number, for a line that cannot be used, a file that does not exist, two items
@@ -81,6 +83,7 @@ def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
         clean=_file(row, "clean", where, manifest) if row.get("clean") is not None else None,
         tags=tuple(tags),
         words=_words(row, where),
+        target=str(row["target"]) if row.get("target") is not None else None,
     )
 
 

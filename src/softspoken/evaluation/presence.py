@@ -1,15 +1,10 @@
-"""From which presence score on a target counts as speaking: chosen on development mixtures, stored with the prompt."""
+"""From which score on a target counts as speaking: chosen on development items."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from softspoken.audio import load_audio
-from softspoken.decoding import presence
 from softspoken.errors import DataError
-from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.speakers import FrameScores, SpeakerEmbedder
 
 
 @dataclass(frozen=True)
@@ -23,18 +18,6 @@ class Calibration:
     """Share of silent targets below it."""
     speaking: int
     silent: int
-
-
-def presence_scores(
-    items: Iterable[EvaluationItem], embedder: SpeakerEmbedder, window_s: float, hop_s: float
-) -> list[float]:
-    """Presence of each item's target in its recording (of one window), as transcription with these windows has it."""
-    scores = []
-    for item in items:
-        voice = embedder.embed(load_audio(item.enrolment))
-        measured = FrameScores.measure(embedder, load_audio(item.audio), (window_s,), hop_s)
-        scores.append(presence(measured.against(voice[None])[0]))
-    return scores
 
 
 def calibrate(scores: list[float], silent: list[bool], false_rejection: float) -> Calibration:
