@@ -40,6 +40,7 @@ def _register() -> None:
         evaluate,
         noise,
         prompt,
+        prompt_evaluate,
         speaker,
         study,
         teach,
@@ -54,6 +55,7 @@ def _register() -> None:
     prompt.app.command("train")(train.train_prompt)
     prompt.app.command("export")(train.export_prompt)
     prompt.app.command("search")(train.search_rate)
+    prompt.app.command("evaluate")(prompt_evaluate.evaluate_prompt)
     app.add_typer(prompt.app)
     app.add_typer(noise.app)
     analyse.app.command("report")(analyse_report.report)

@@ -1,0 +1,137 @@
+"""`softspoken prompt evaluate`: one prompt on a manifest, or on a grid of talkers, overlap and level: a heat map."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softspoken.cli.data_mixtures import Noise, NoiseLevel, Reverberation, Whose, noise_of, numbers_of, surroundings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from softspoken.evaluation.grid import GridSpec
+    from softspoken.runs.grid import Report
+
+
+def evaluate_prompt(
+    reference: Annotated[
+        str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, a hub id owner/name, or run:FOLDER.")
+    ],
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST.jsonl",
+            help="Items to evaluate on, as for 'softspoken evaluate'; with --grid speech of single talkers to mix.",
+        ),
+    ],
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Mix and measure talkers x overlap x level; heat map, tables and JSON.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --grid its folder (a grid that was stopped goes on there), else a file of transcripts."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Beside the prompt: none, clean, cascade, run:..., as for 'softspoken evaluate'; repeatable."
+        ),
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own.")] = None,
+    talkers: Annotated[str | None, typer.Option(help="Of the grid. Default: 2,3.")] = None,
+    overlap: Annotated[str | None, typer.Option(help="Of the grid. Default: 0,0.25,0.5,0.75,1.")] = None,
+    snr_db: Annotated[
+        str | None, typer.Option(help="Of the grid: the target against all others. Default: -5,0,5,10.")
+    ] = None,
+    mixtures: Annotated[int | None, typer.Option(min=1, help="In each cell of the grid. Default: 12.")] = None,
+    noise: Noise = None,
+    noise_snr_db: NoiseLevel = None,
+    rt60_s: Reverberation = None,
+    seed: Annotated[int | None, typer.Option(help="Of the grid's mixtures. Default: 0.")] = None,
+    split: Whose = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Without --grid: only the first so many items.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Score a prompt: on a manifest, or with --grid on every number of talkers, overlap and level asked for."""
+    from softspoken.errors import ConfigError
+
+    options: dict[str, Any] = {"--talkers": talkers, "--overlap": overlap, "--snr-db": snr_db, "--mixtures": mixtures}
+    options |= {"--noise": noise, "--noise-snr-db": noise_snr_db, "--rt60-s": rt60_s, "--seed": seed, "--split": split}
+    names = list(dict.fromkeys([reference, *(method or [])]))
+    if not grid:
+        given = [name for name, value in options.items() if value is not None]
+        if given:
+            raise ConfigError(f"{given[0]} is for a grid; add --grid, or leave it out")
+        from softspoken.cli.evaluate import evaluate
+
+        evaluate(manifest=manifest, method=names, backbone=backbone, out=out, limit=limit, as_json=as_json)
+        return
+    if out is None or limit is not None:
+        raise ConfigError("--grid writes a folder and measures all of it; give --out FOLDER, and no --limit")
+    spec = _grid_of(options)
+    _run(spec, manifest, out, names, backbone, noise, as_json)
+
+
+def _grid_of(options: dict[str, Any]) -> "GridSpec":
+    from dataclasses import replace
+
+    from softspoken.errors import ConfigError
+    from softspoken.evaluation.grid import GridSpec
+
+    given: dict[str, Any] = {name: options[f"--{name}"] for name in ("mixtures", "seed", "split")}
+    for name in ("talkers", "overlap", "snr-db"):
+        text = options[f"--{name}"]
+        given[name.replace("-", "_")] = None if text is None else numbers_of(f"--{name}", text)
+    if given["talkers"] is not None:
+        if any(number != int(number) for number in given["talkers"]):
+            raise ConfigError(f"--talkers is '{options['--talkers']}'; give whole numbers: 2,3")
+        given["talkers"] = tuple(map(int, given["talkers"]))
+    given |= surroundings_of(options["--noise-snr-db"], options["--rt60-s"])
+    return replace(GridSpec(), **{name: value for name, value in given.items() if value is not None})
+
+
+def _run(
+    spec: "GridSpec", speech: Path, out: Path, names: list[str], backbone: str | None, noise: Path | None, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from softspoken.runs.grid import measure_grid
+    from softspoken.runs.grid_report import grid_json, totals_table, write_grid
+    from softspoken.runs.methods import Systems
+
+    talk = Console(stderr=True)
+    systems = Systems(backbone)
+    # All are loaded before the first cell is made: a missing prompt shows at once.
+    methods = [systems.method(name) for name in names]
+    bank = noise_of(noise, spec.split)
+    with _progress(talk) as report:
+        result = measure_grid(spec, speech, out, methods, bank, report, lambda line: talk.print(line, highlight=False))
+    paths = write_grid(result, out)
+    kept = sum(one.kept for one in result.measured)
+    talk.print(f"{len(result.measured)} cells, {kept} of them measured before", highlight=False)
+    if as_json:
+        typer.echo(json.dumps(grid_json(result), indent=2, ensure_ascii=False))
+        return
+    typer.echo(totals_table(result))
+    talk.print(f"Heat map: {paths[2]}; tables: {paths[1]}; all numbers: {paths[0]}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _progress(talk: "Console") -> "Iterator[Report]":
+    """A bar on a terminal's stderr, a line a cell elsewhere: a grid takes hours."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not talk.is_terminal:
+        yield lambda what, done, total: talk.print(f"{done}/{total} {what}", soft_wrap=True, highlight=False)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task("grid", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
