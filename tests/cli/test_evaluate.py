@@ -95,7 +95,9 @@ def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pyte
     # 'good day' for both: one item right, without its capital and its mark.
     assert (talks["natural"]["right"], talks["natural"]["punctuation"]["recall"]) == (2, 0.0)
     shown = run(*asked)
-    assert "error of times" in shown
     assert "natural text" in shown
-    assert max(map(len, shown.splitlines()[:6])) <= 80
+    tables = [line for line in shown[shown.index("error of times") :].splitlines() if line.startswith("  ")]
+    assert max(map(len, tables)) <= 80
+    assert sum(line.split()[:1] == ["talks"] for line in tables) == 2
+    assert "…" not in "".join(tables)
     assert "timing" not in json.loads(run(manifest, "--method", "right", "--json"))

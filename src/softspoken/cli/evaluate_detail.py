@@ -59,25 +59,24 @@ def natural_rows(
 
 
 def print_timing(console: "Console", rows: Rows) -> None:
-    """One line a method: size of the errors, median and 90th percentile, with intervals."""
+    """Two lines a method: size of the errors, median and 90th percentile, with intervals."""
     from rich import box
     from rich.table import Table
 
-    table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1), title="error of times, s: median, 90th percentile")
-    for column in ("start", "end", "start of segments", "end of segments"):
-        table.add_column(column, justify="right")
+    table = Table("method", "", box=box.SIMPLE_HEAD, padding=(0, 1), title="error of times, s")
+    for column in ("start: median", "90 %", "end: median", "90 %"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         timing = row["timing"]
-        cells = [_errors(timing[name]) for name in ("start", "end", "segment_start", "segment_end")]
-        table.add_row(row["method"], *cells)
+        for name, prefix in ((row["method"], ""), ("", "segment_")):
+            cells = [_error(timing[f"{prefix}{edge}"], what) for edge in ("start", "end") for what in ("median", "p90")]
+            table.add_row(name, "segments" if prefix else "utterance", *cells)
     console.print(table)
     truth = rows[0]["timing"]["truth"]
-    console.print(
-        f"against the alignment of {truth['alignment']} targets and the level of {truth['energy']}; [95 % interval]; "
-        "segments: those whose first (last) word is right",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+    _note(
+        console,
+        f"against the alignment of {truth['alignment']} targets and the level of {truth['energy']}, 95 % intervals "
+        "below; segments: those whose first (last) word is right",
     )
 
 
@@ -88,7 +87,7 @@ def print_natural(console: "Console", rows: Rows) -> None:
 
     table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1), title="natural text of the words that are right")
     for column in ("capitals", "marks", ".", ",", "?", "in digits", "words"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         natural = row["natural"]
         marks = [_share(natural["marks"][mark], "f1") for mark in (".", ",", "?")]
@@ -103,26 +102,25 @@ def print_natural(console: "Console", rows: Rows) -> None:
         )
     console.print(table)
     source = rows[0]["natural"]["reference"]
-    console.print(
-        f"F1 [95 % interval]; reference: plain Whisper on {source['whisper']} clean targets, without timestamps, and "
-        f"the manifest's text of {source['manifest']}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+    _note(
+        console,
+        f"F1, 95 % intervals below; reference: plain Whisper on {source['whisper']} clean targets, without timestamps, "
+        f"and the manifest's text of {source['manifest']}",
     )
 
 
-def _errors(spread: dict[str, Any] | None) -> str:
+def _note(console: "Console", text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _error(spread: dict[str, Any] | None, what: str) -> str:
     if spread is None:
         return "-"
-    return "\n".join(
-        f"{spread[f'{name}_s']:.2f} ({spread[f'{name}_low_s']:.2f}-{spread[f'{name}_high_s']:.2f})"
-        for name in ("median", "p90")
-    )
+    return f"{spread[f'{what}_s']:.2f}\n{spread[f'{what}_low_s']:.2f}-{spread[f'{what}_high_s']:.2f}"
 
 
 def _share(measured: dict[str, Any], name: str, interval: bool = False) -> str:
     if measured[name] is None:
         return "-"
     text = f"{measured[name]:.3f}"
-    return text + (f"\n({measured[f'{name}_low']:.2f}-{measured[f'{name}_high']:.2f})" if interval else "")
+    return text + (f"\n{measured[f'{name}_low']:.2f}-{measured[f'{name}_high']:.2f}" if interval else "")
