@@ -133,8 +133,8 @@ def _scale(x: Real, y: Real, width: Real, label: str, top: float) -> list[str]:
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="12" rx="2" fill="url(#heat)"/>',
     ]
     for quarter in range(5):
-        label_of, anchor = (" or more", "end") if quarter == 4 else ("", "middle" if quarter else "start")
-        parts.append(text(x + width * quarter / 4, y + 29, f"{25 * quarter * top:g}{label_of}", anchor, "quiet"))
+        more, anchor = ("+", "end") if quarter == 4 else ("", "middle" if quarter else "start")
+        parts.append(text(x + width * quarter / 4, y + 29, f"{25 * quarter * top:g}{more}", anchor, "quiet"))
     parts.append(text(x, y - 8, label, classes="quiet"))
     return parts
 

@@ -50,7 +50,7 @@ def evaluate_prompt(
     snr_db: Annotated[
         str | None, typer.Option(help="Of the grid: the target against all others. Default: -5,0,5,10.")
     ] = None,
-    mixtures: Annotated[int | None, typer.Option(min=1, help="In each cell of the grid. Default: 12.")] = None,
+    mixtures: Annotated[int | None, typer.Option(min=1, help="In each cell of the grid. Default: 24.")] = None,
     noise: Noise = None,
     noise_snr_db: NoiseLevel = None,
     rt60_s: Reverberation = None,

@@ -46,8 +46,9 @@ class GridSpec:
     talkers: tuple[int, ...] = (2, 3)
     overlap: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     snr_db: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0)
-    mixtures: int = 12
-    """A cell; each has one speaking target and one silent one."""
+    mixtures: int = 24
+    """A cell; each has one speaking target and one silent one. With tiny.en an answer takes about 0.4 s on one core,
+    the 1,920 answers of one method about 13 minutes."""
     clip_s: tuple[float, float] = (3.0, 9.0)
     """Length of what one talker says: three of them one after the other fit into Whisper's 30 s."""
     seed: int = 0

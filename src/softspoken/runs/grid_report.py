@@ -122,7 +122,7 @@ def grid_markdown(result: GridResult) -> str:
     )
     for talkers in result.grid.talkers:
         for method in result.methods:
-            parts.append(f"## {_short(method.name)}, {talkers} talkers\n\n{_table(result, method.name, talkers)}\n")
+            parts.append(f"## {_short(method.name)}, {talkers} talkers\n\n{_table(result, method.name, talkers)}")
     parts.append(totals_table(result))
     seconds = sum(one.seconds for one in result.measured)
     items = sum(len(one.items) for one in result.measured)
