@@ -112,7 +112,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of a mixture, about")
     parser.add_argument("--mixtures", type=int, help="timed in each round")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--per-batch", type=int, default=4, help="mixtures of a step of ours")
+    parser.add_argument("--per-batch", type=int, default=2, help="mixtures of a step of ours")
     parser.add_argument("--train", type=int, help="samples to train both ways on; 0: speed alone")
     parser.add_argument("--held-back", type=int, help="mixtures to compare their losses on")
     parser.add_argument("--points", type=int, default=2, help="of the curves")
