@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,11 @@ def test_differences_are_named_by_their_keys() -> None:
     assert differences(one, {"a": 1, "b": {"c": 2, "d": [1, 2]}}) == ["b.c"]
     assert differences(one, {"a": 1, "b": None}) == ["b"]
     assert differences(one, one) == []
+
+
+def test_a_recipe_is_kept_with_those_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text("steps = 10\n\nseed = 3\n")
+    (tmp_path / "top.toml").write_text('extends = "base.toml"\nseed = 4\n')
+    text = bookkeeping.recipe_text(tmp_path / "top.toml")
+    assert tomllib.loads(text) == {"extends": "base.toml", "seed": 4}
+    assert "# base.toml:\n# steps = 10\n#\n# seed = 3\n" in text

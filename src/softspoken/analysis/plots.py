@@ -19,7 +19,7 @@ def probe_boxes(probe: ProbeResult, rows: Sequence[tuple[str, ProbeRow]]) -> str
     known = [value for _, row in rows for value in (*row.folds, row.accuracy.low, row.accuracy.high)]
     low, high = padded([*known, probe.chance, *probe.permuted])
     scale = Scale(max(low, 0.0), min(high, 1.0), left, right)
-    parts = [_x_axis(scale, top, bottom, "accuracy of telling the noise type (%)")]
+    parts = [x_axis(scale, top, bottom, "accuracy of telling the noise type (%)")]
     if probe.permuted:
         first, last = scale(min(probe.permuted)), scale(max(probe.permuted))
         spread = f"shuffled types: {percent(min(probe.permuted), 1)} to {percent(max(probe.permuted), 1)} %"
@@ -178,7 +178,7 @@ def left_out_curves(result: LeaveOneOutResult, split: RoleSplit | None) -> str:
         ends = [full + bound for entry in result.left_out for bound in _ends(entry, name)]
         scale = Scale(*padded([*ends, full], least=1e-4), y + panel, y)
         parts.append(text(left, y - 9, f"{name}: WER (%), all prompts {percent(full)}", classes="strong"))
-        parts.append(_y_axis(scale, left, WIDTH - 10))
+        parts.append(y_axis(scale, left, WIDTH - 10))
         for entry in result.left_out:
             parts.append(_column(entry, name, full, scale, (left, y, column, panel), split, first_effects, count))
         parts.append(line(left, scale(full), WIDTH - 10, scale(full), "full-line"))
@@ -227,7 +227,8 @@ def _ends(entry: LeftOut, name: str) -> tuple[float, float]:
     return entry.difference[name].low, entry.difference[name].high
 
 
-def _x_axis(scale: Scale, top: Real, bottom: Real, label: str) -> str:
+def x_axis(scale: Scale, top: Real, bottom: Real, label: str) -> str:
+    """Shares as percent, with lines from top to bottom."""
     marks = ticks(100 * scale.low, 100 * scale.high, 8)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     parts = [line(scale(value / 100), top, scale(value / 100), bottom, "grid") for value in marks]
@@ -236,7 +237,8 @@ def _x_axis(scale: Scale, top: Real, bottom: Real, label: str) -> str:
     return "".join(parts)
 
 
-def _y_axis(scale: Scale, left: Real, right: Real) -> str:
+def y_axis(scale: Scale, left: Real, right: Real) -> str:
+    """Shares as percent, with lines from left to right."""
     marks = ticks(100 * scale.low, 100 * scale.high, 4)
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     parts = [line(left, scale(value / 100), right, scale(value / 100), "grid") for value in marks]

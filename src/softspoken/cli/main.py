@@ -40,6 +40,7 @@ def _register() -> None:
         evaluate,
         noise,
         prompt,
+        prompt_compare,
         prompt_evaluate,
         speaker,
         study,
@@ -56,6 +57,9 @@ def _register() -> None:
     prompt.app.command("export")(train.export_prompt)
     prompt.app.command("search")(train.search_rate)
     prompt.app.command("evaluate")(prompt_evaluate.evaluate_prompt)
+    prompt.app.command("score")(prompt_compare.score)
+    prompt.app.command("compare")(prompt_compare.compare)
+    prompt.app.command("study")(prompt_compare.study)
     app.add_typer(prompt.app)
     app.add_typer(noise.app)
     analyse.app.command("report")(analyse_report.report)

@@ -49,12 +49,13 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
+    from softspoken.runs.bookkeeping import recipe_text
     from softspoken.runs.start import run_recipe
     from softspoken.training.config import read_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})
-    folder = run_recipe(config, out, stop_after_s, recipe.read_text(encoding="utf-8"))
+    folder = run_recipe(config, out, stop_after_s, recipe_text(recipe))
     if folder is None:
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
     else:

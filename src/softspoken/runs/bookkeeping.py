@@ -10,6 +10,7 @@ evaluations/       scores on test manifests (`softspoken.runs.scores`)
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ def check_same_run(config: Recipe, folder: Path) -> None:
     done = steps_done(folder)
     if done > config.steps:
         raise ConfigError(f"the run in '{folder}' has done {done} steps, {config.steps} are asked for; give {done}")
+
+
+def recipe_text(path: Path) -> str:
+    """A recipe as it is written, with the ones that it extends below it, as comments."""
+    text = path.read_text(encoding="utf-8")
+    base = tomllib.loads(text).get("extends")
+    if base is None:
+        return text
+    lines = recipe_text(path.parent / str(base)).splitlines()
+    below = "".join(f"# {line}".rstrip() + "\n" for line in [f"{base}:", *lines])
+    return f"{text.rstrip()}\n\n{below}"
 
 
 def finish_run(folder: Path, result: Path, steps: int) -> None:

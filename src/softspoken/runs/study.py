@@ -13,7 +13,7 @@ from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.data.noisy_testset import NoisyTestSpec, write_noisy_testset
 from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import ConfigError
-from softspoken.runs.bookkeeping import check_same_run, finished
+from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
 from softspoken.runs.noise import RECOGNIZER_FOLDER
 from softspoken.runs.start import run_recipe
 from softspoken.runs.study_config import NoiseSource, SetSource, StudyConfig
@@ -75,7 +75,7 @@ def _trained(recipe: Path, run: Path, tell: Tell) -> Path:
     if finished(config, run):
         return run / RECOGNIZER_FOLDER
     tell(f"training '{run.name}' by {recipe}")
-    found = run_recipe(config, run, recipe=recipe.read_text(encoding="utf-8"))
+    found = run_recipe(config, run, recipe=recipe_text(recipe))
     assert found is not None
     return found
 

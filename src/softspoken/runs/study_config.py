@@ -10,6 +10,9 @@ from softspoken.analysis.report_plan import Stage
 from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.prompts.config import Frozen
+from softspoken.training.config import STUDY_COMMANDS
+
+TASK = "noise-study"
 
 
 class NoiseSource(Frozen):
@@ -74,10 +77,7 @@ def read_study(path: str | Path) -> StudyConfig:
     Raises ConfigError in one line.
     """
     path = Path(path)
-    values = _read(path)
-    common = values.pop("common", None)
-    if common is not None:
-        values = {**_read(path.parent / str(common)), **values}
+    values = study_values(path, TASK)
     try:
         found = StudyConfig.model_validate(values)
     except ValidationError as error:
@@ -87,9 +87,25 @@ def read_study(path: str | Path) -> StudyConfig:
     return found.model_copy(update={"models": {name: path.parent / file for name, file in found.models.items()}})
 
 
+def study_values(path: Path, task: str) -> dict[str, Any]:
+    """What a study's file says, on top of what the file says that it names as `common`.
+
+    Raises ConfigError in one line, also when it is a study of another kind.
+    """
+    values = _read(path)
+    common = values.pop("common", None)
+    if common is not None:
+        values = {**_read(path.parent / str(common)), **values}
+    if values.get("task", task) != task:
+        known = STUDY_COMMANDS.get(str(values["task"]))
+        advice = "train it with 'softspoken prompt train'" if known is None else f"run it with 'softspoken {known}'"
+        raise ConfigError(f"'{path}' has task = '{values['task']}', expected '{task}'; {advice}")
+    return values
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ConfigError(f"no study at '{path}'; see the folder 'recipes/noise' for examples")
+        raise ConfigError(f"no study at '{path}'; see the folder 'recipes' for examples")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

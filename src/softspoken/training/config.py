@@ -142,6 +142,8 @@ class NoiseTrainConfig(LoopConfig):
 
 
 Recipe = TrainConfig | NoiseTrainConfig
+STUDY_COMMANDS = {"noise-study": "analyse study", "target-speaker-study": "prompt study"}
+"""What runs the files that hold many runs, by their `task`."""
 
 
 def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
@@ -155,8 +157,9 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
         values = _values(path)
-        if values.get("task") == "noise-study":
-            raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken analyse study {path}'")
+        command = STUDY_COMMANDS.get(str(values.get("task")))
+        if command is not None:
+            raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken {command} {path}'")
         return recipe_of({**values, **(overrides if overrides is not None else {})})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
