@@ -10,6 +10,7 @@ from softspoken.decoding.result import Segment, Transcript, WindowEvidence
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.detection import area, detection, measured, share
 from softspoken.evaluation.manifest import EvaluationItem
+from softspoken.evaluation.presence import calibrate
 from softspoken.evaluation.silence import Observation, observe, read_observations, report, write_observations
 from softspoken.evaluation.silence_fit import FitOptions, fit, known_features
 
@@ -51,6 +52,7 @@ def test_rejection_read_off_the_curve_is_what_the_best_threshold_gives(asked: fl
     values, kinds = np.array(scores), np.array(silent)
     possible = [t for t in values if (values[~kinds] < t).mean() <= asked]
     assert found.rejection_asked.value == max((values[kinds] < t).mean() for t in possible)
+    assert found.rejection_asked.value == calibrate(scores, silent, asked).rejection
     assert found.rejection_asked.interval is not None
     assert found.rejection_asked.interval.low <= found.rejection_asked.value <= found.rejection_asked.interval.high
     assert (found.speaking, found.silent, found.talkers) == (200, 100, 20)
@@ -70,23 +72,23 @@ def test_intervals_resample_talkers_not_items() -> None:
 
 @pytest.mark.parametrize("asked", [0.0, 0.01, 0.1])
 def test_a_fitted_threshold_gives_the_asked_false_rejection(asked: float) -> None:
-    fitted = fit(observations(speaking=2000, silent=2000), FitOptions(false_rejection=asked))
+    fitted = fit(observations(speaking=1000, silent=600), FitOptions(false_rejection=asked))
     model = fitted.model
     assert model.false_rejection is not None
     assert model.rejection is not None
-    assert asked - 1 / 2000 <= model.false_rejection <= asked
+    assert asked - 1 / 1000 <= model.false_rejection <= asked
     assert model.rejection == fitted.held_out.rejection_asked.value
     assert model.weights["empty"] < 0 < model.weights["presence"]
-    # And about as much on new targets of the same kind.
+    # And about as much on new targets of the same kind: a threshold read off a tail is itself uncertain.
     new = observations(seed=9, speaking=3000, silent=2000)
     rejected = np.array([max(map(model.probability, one.windows)) < model.threshold for one in new])
     silent = np.array([one.silent for one in new])
-    assert rejected[~silent].mean() <= asked + 0.03
+    assert rejected[~silent].mean() <= asked + 0.05
     assert rejected[silent].mean() > asked
 
 
 def test_probabilities_are_calibrated_where_both_kinds_are_equally_frequent() -> None:
-    model = fit(observations(speaking=2000, silent=2000)).model
+    model = fit(observations(speaking=1000, silent=1000)).model
     new = observations(seed=3, speaking=4000, silent=4000)
     probabilities = np.array([model.probability(one.best) for one in new])
     speaks = np.array([not one.silent for one in new])
