@@ -29,7 +29,8 @@ class SilenceModel(Frozen):
     """A window whose probability is lower holds nothing of the target; 0: every window holds something."""
     decides: Decides = "both"
     timestamps: bool = True
-    """Mode of decoding that it was fitted in: an empty transcript is not equally likely with timestamps and without."""
+    """Mode of decoding that it was fitted in. An empty transcript is not equally likely with timestamps and without, so
+    that in the other mode the same threshold rejects another share of the silent targets."""
     false_rejection: Share | None = None
     """Share of the speaking targets below the threshold, on the development items it was chosen on."""
     rejection: Share | None = None
