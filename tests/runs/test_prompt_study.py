@@ -21,7 +21,7 @@ from softspoken.runs.prompt_study import compare_study, run_folder, run_study
 from softspoken.runs.prompt_study_config import PromptStudyConfig, read_prompt_study
 from softspoken.runs.scoring import Scored, ScoringStopped, TestManifest, score
 from softspoken.runs.study_config import read_study
-from softspoken.training.config import read_recipe
+from softspoken.training.config import TrainConfig, read_recipe
 
 RECIPE = """
 steps = 2
@@ -45,9 +45,19 @@ two = "two.toml"
 [tests]
 dev = "{tests}"
 """
+STUDIES = sorted((Path(__file__).parents[2] / "recipes" / "target-speaker").glob("study*.toml"))
 ITEMS = 6
 RUNS = (("one", 0), ("two", 0), ("two", 1))
 """In the order in which the study makes them."""
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_names_rows_that_are_there(path: Path) -> None:
+    """Each another configuration: two alike would be one row with a seed twice."""
+    study = read_prompt_study(path)
+    configs = [read_recipe(row.recipe) for row in study.rows.values()]
+    assert all(isinstance(config, TrainConfig) for config in configs)
+    assert len({config.model_dump_json() for config in configs}) == len(configs)
 
 
 @pytest.fixture

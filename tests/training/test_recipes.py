@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.config import STUDY_COMMANDS, TrainConfig, read_recipe
 
 FOUND = sorted((Path(__file__).resolve().parents[2] / "recipes").rglob("*.toml"))
-# Studies, and what they share, train nothing themselves; tests/runs/test_study.py reads them.
+# Studies, and what they share, train nothing themselves; the tests of studies in tests/runs read them.
 STUDIES = [
-    path for path in FOUND if "noise-study" in path.read_text(encoding="utf-8") or path.stem.startswith("common")
+    path
+    for path in FOUND
+    if any(task in path.read_text(encoding="utf-8") for task in STUDY_COMMANDS) or path.stem.startswith("common")
 ]
 RECIPES = [path for path in FOUND if path not in STUDIES]
 
