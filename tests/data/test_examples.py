@@ -8,10 +8,12 @@ from voices import PitchEmbedder
 
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import IGNORED, collate
+from softspoken.data.channels import ChannelConfig
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, load_corpus, read_manifest
 from softspoken.data.examples import MixtureDataset, read_texts, write_texts
-from softspoken.data.mixing import MixingConfig
+from softspoken.data.levels import speech_power
+from softspoken.data.mixing import MixingConfig, draw_mixture, render
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
@@ -135,3 +137,18 @@ def test_one_talker_cannot_be_mixed(tmp_path) -> None:
     alone = Corpus(cut_into_pieces(read_manifest(make_speech_folder(tmp_path, talkers=1)), 2.0, 9.0))
     with pytest.raises(DataError, match="at least 2"):
         dataset(alone, MixingConfig())
+
+
+def test_channels_change_how_talkers_sound_and_not_where_or_how_loud_they_are(corpus: Corpus) -> None:
+    dry = draw_mixture(corpus, [], MixingConfig(talkers={2: 1.0}), np.random.default_rng(4))
+    every = MixingConfig(talkers={2: 1.0}, channels=ChannelConfig(probability=1.0))
+    wet = draw_mixture(corpus, [], every, np.random.default_rng(4))
+    assert [(t.piece, t.offset_s, t.gain_db) for t in wet.tracks] == [
+        (t.piece, t.offset_s, t.gain_db) for t in dry.tracks
+    ]
+    assert wet.tracks[0].channel != wet.tracks[1].channel
+    mixed, alone = render(wet, corpus)
+    np.testing.assert_allclose(mixed, alone.sum(axis=0), atol=1e-5)
+    assert np.abs(alone - render(dry, corpus)[1]).max() > 1e-3
+    levels = [10 * np.log10(speech_power(track)) for track in alone]
+    assert levels[1] - levels[0] == pytest.approx(wet.tracks[1].gain_db, abs=0.5)

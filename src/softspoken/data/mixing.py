@@ -1,12 +1,13 @@
 """Mixtures of talkers, drawn from a seeded generator and described so that they can be made again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.channels import Channel, ChannelConfig, draw_channel
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
 
@@ -33,6 +34,8 @@ class MixingConfig(BaseModel):
     """How often a target's transcript begins and ends with timestamps; else it has none."""
     silent_probability: float = 0.5
     """How often a mixture also has a target who is not in it, whose right transcript is empty."""
+    channels: ChannelConfig = ChannelConfig()
+    """Other rooms and microphones for each talker, drawn on their own."""
     curriculum: float = Field(default=0.0, ge=0, le=1)
     """Share of a run in which the overlaps grow from none to what `overlap` says; 0: they are so from the start."""
 
@@ -51,6 +54,7 @@ class Track:
     piece: Piece
     offset_s: float
     gain_db: float
+    channel: Channel | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def draw_mixture(
     if noises and rng.random() < config.noise_probability:
         noise, seconds = noises[rng.integers(len(noises))]
         noise_start_s = rng.uniform(0.0, max(seconds - duration_s, 0.0))
+    if config.channels.probability:
+        tracks = [replace(track, channel=draw_channel(config.channels, rng)) for track in tracks]
     return Mixture(
         tuple(tracks),
         noise,
@@ -111,7 +117,10 @@ def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Fl
     size = round(mixture.duration_s * SAMPLE_RATE_HZ)
     tracks = np.zeros((len(mixture.tracks), size), dtype=np.float32)
     for row, track in zip(tracks, mixture.tracks, strict=True):
-        waveform = scale_to(corpus.audio(track.piece), 10 ** (track.gain_db / 10))
+        waveform = corpus.audio(track.piece)
+        if track.channel is not None:
+            waveform = track.channel.apply(waveform)
+        waveform = scale_to(waveform, 10 ** (track.gain_db / 10))
         start = round(track.offset_s * SAMPLE_RATE_HZ)
         waveform = waveform[: max(size - start, 0)]
         row[start : start + waveform.size] = waveform
