@@ -4,38 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from speech_folder import make_speech_folder
+from small_mixtures import EMBEDDER, small_mixtures
 from tiny import LAYERS, WIDTH, tiny_backbone
-from voices import PitchEmbedder
 
 from softspoken.data.batches import collate
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
-from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.target_speaker import TargetSpeakerObjective
-
-EMBEDDER = PitchEmbedder()
-
-
-def mixtures(folder: Path, **mixing: object) -> MixtureDataset:
-    manifest = make_speech_folder(folder, seconds=1.2)
-    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
-
-    def scorer(audio, voices):
-        return FrameScores.measure(EMBEDDER, audio, (0.4,), 0.2).against(voices)
-
-    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
-    config = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0, **mixing)
-    return MixtureDataset(corpus, texts, EMBEDDER.embed, scorer, config, seed=1, size=200)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
-    return mixtures(tmp_path_factory.mktemp("speech"))
+    return small_mixtures(tmp_path_factory.mktemp("speech"))
 
 
 def test_denser_goals_are_zero_where_the_target_is_heard_alone(data: MixtureDataset) -> None:
@@ -68,7 +50,7 @@ def test_activity_cannot_be_taught_without_frame_prompts(data: MixtureDataset) -
 
 
 def test_a_curriculum_begins_without_overlap_and_ends_with_all_of_it(tmp_path: Path) -> None:
-    growing = mixtures(tmp_path, overlap=(1.0, 1.0), curriculum=0.5)
+    growing = small_mixtures(tmp_path, overlap=(1.0, 1.0), curriculum=0.5)
 
     def overlap_s(index: int) -> float:
         mixture, _ = growing._drawn(index)

@@ -5,18 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from speech_folder import make_speech_folder
+from small_mixtures import small_mixtures
 from tiny import tiny_backbone, tone
-from voices import PitchEmbedder
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, inject
-from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import AdapterMethod, FullMethod, LoraMethod, MethodConfig, PromptMethod
@@ -41,16 +37,7 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=NAMES)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
-    manifest = make_speech_folder(tmp_path_factory.mktemp("speech"), seconds=1.2)
-    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
-    embedder = PitchEmbedder()
-
-    def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (0.4,), 0.2).against(voices)
-
-    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
-    mixing = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0)
-    return MixtureDataset(corpus, texts, embedder.embed, scorer, mixing, seed=1, size=200)
+    return small_mixtures(tmp_path_factory.mktemp("speech"))
 
 
 def new(method: MethodConfig, backbone: WhisperBackbone) -> Tuned | SoftPrompts:

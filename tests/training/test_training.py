@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from speech_folder import make_speech_folder
+from small_mixtures import small_mixtures
 from tiny import LAYERS, WIDTH, tiny_backbone
 from torch import Tensor
-from voices import PitchEmbedder
 
 from softspoken.data.batches import collate
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.frames import activity_of
-from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
 from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
@@ -38,16 +34,7 @@ SMALL = {"steps": 6, "mixtures_per_batch": 2, "warmup_steps": 2, "validate_every
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
-    manifest = make_speech_folder(tmp_path_factory.mktemp("speech"), seconds=1.2)
-    corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
-    embedder = PitchEmbedder()
-
-    def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (0.4,), 0.2).against(voices)
-
-    texts = {piece.id: piece.text.title() for piece in corpus.pieces}
-    mixing = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0)
-    return MixtureDataset(corpus, texts, embedder.embed, scorer, mixing, seed=1, size=200)
+    return small_mixtures(tmp_path_factory.mktemp("speech"))
 
 
 def fresh_prompts(config: PromptConfig = PROMPTS) -> SoftPrompts:
