@@ -87,7 +87,7 @@ def test_info_for_programs(stored: Path) -> None:
     assert described["trained_parameters"] == info.trained_parameters
     assert described["share_percent"] == pytest.approx(info.share_percent)
     assert described["backbone"]["fingerprint"] == info.backbone.fingerprint
-    assert described["prompts"]["encoder"] == {"length": 4, "depth": "deep"}
+    assert described["prompts"]["encoder"] == {"length": 4, "depth": "deep", "rank": 0}
 
 
 def test_verify_says_that_it_is_whole(stored: Path) -> None:
