@@ -47,4 +47,8 @@ def test_librimix_trains_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     recipe.write_text(RECIPE.format(speech=speech, mixtures=prepared.stdout.strip()))
     ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
     assert ran.exit_code == 0, ran.output
-    assert load_prompts(tmp_path / "run" / "prompt", tiny_backbone()).info.prompts.encoder.length == 2
+    info = load_prompts(tmp_path / "run" / "prompt", tiny_backbone()).info
+    assert info.prompts.encoder.length == 2
+    # The card tells of the corpus that trained, not of the speech beside it.
+    assert info.training["corpus"] == "train-100"
+    assert "speech_hours" not in info.training

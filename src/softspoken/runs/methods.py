@@ -15,7 +15,7 @@ from softspoken.speakers import load_embedder
 
 DEFAULT_BACKBONE = "tiny.en"
 """Of methods without a prompt, which would name its own."""
-_DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold"}
+_DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
 """What a stored prompt's answers depend on."""
 
 

@@ -13,8 +13,10 @@ from accelerate import Accelerator
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.data.batches import Batch, collate
+from softspoken.data.config import DataConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
+from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
@@ -197,16 +199,27 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
 
 def training_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """For the model card."""
-    corpus = load_corpus(config.data)
-    speech_s = sum(piece.duration_s for piece in corpus.pieces if piece.speed == 1.0)
     return {
-        "talkers": len({piece.speaker for piece in corpus.pieces if piece.speed == 1.0}),
-        "speech_hours": round(speech_s / 3600, 2),
-        "speeds": list(config.data.speeds),
+        **_speech_facts(config.data),
         "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
         "steps": progress.step,
         "hours": round(progress.seconds / 3600, 2),
         "seed": config.seed,
         "development_wer": progress.best,
         "objective": config.objective.model_dump(),
+    }
+
+
+def _speech_facts(data: DataConfig) -> dict[str, Any]:
+    """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
+    if data.mixtures is not None:
+        fixed = read_fixed_mixtures(data.mixtures)
+        talkers = {talker for mixture in fixed for talker in mixture.talkers}
+        seconds = sum(mixture.duration_s for mixture in fixed)
+        return {"corpus": data.mixtures.parent.name, "talkers": len(talkers), "mixture_hours": round(seconds / 3600, 2)}
+    pieces = [piece for piece in load_corpus(data).pieces if piece.speed == 1.0]
+    return {
+        "talkers": len({piece.speaker for piece in pieces}),
+        "speech_hours": round(sum(piece.duration_s for piece in pieces) / 3600, 2),
+        "speeds": list(data.speeds),
     }
