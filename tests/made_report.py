@@ -10,17 +10,17 @@ from tiny_subjects import BACKBONE, write_set
 
 from softspoken.analysis.clusters import ClusterOptions
 from softspoken.analysis.probe_data import ProbeOptions
-from softspoken.analysis.remembered import RememberingCTC
 from softspoken.analysis.replacement import ReplacementOptions
-from softspoken.analysis.report_plan import ReportInputs, ReportOptions
 from softspoken.analysis.shift import ShiftOptions
-from softspoken.analysis.stages import digest_of_folder
 from softspoken.analysis.subject import TestSet
 from softspoken.backbones.characters import DEFAULT, Characters
 from softspoken.data.noise import read_noise
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import Depth, noise_prompts
 from softspoken.prompts.recognizer import load_recognizer, save_recognizer
+from softspoken.report.plan import ReportInputs, ReportOptions
+from softspoken.report.remembered import RememberingCTC
+from softspoken.report.stages import digest_of_folder
 
 # The tiny recognisers write J where speech has pauses.
 CHARACTERS = Characters(tuple({"|": "J", "J": "|"}.get(symbol, symbol) for symbol in DEFAULT))

@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "demo": LEAVES,
 }
 ALLOWED["analysis"] = LEAVES | {"backbones", "speakers", "data", "prompts", "engines", "decoding", "evaluation"}
+ALLOWED["report"] = ALLOWED["analysis"] | {"analysis"}
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
 # Where a run is put together: data, loop, the development figures that the loop is handed; and for a study of prompts,
 # the analyses of what was trained.
@@ -50,6 +51,7 @@ ALLOWED["runs"] = LEAVES | {
     "evaluation",
     "training",
     "analysis",
+    "report",
 }
 EVERYTHING = set(ALLOWED)
 

@@ -10,10 +10,10 @@ from made_report import QUICK, World, make_world
 from tiny_subjects import BACKBONE, write_manifest
 from typer.testing import CliRunner
 
-from softspoken.analysis import report_inputs, report_plan
 from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import SoftspokenError
+from softspoken.report import inputs, plan
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_inputs, "load_encoder", lambda *_: BACKBONE)
-    options = partial(report_plan.ReportOptions, clusters=QUICK.clusters, probe=QUICK.probe)
-    monkeypatch.setattr(report_plan, "ReportOptions", options)
+    monkeypatch.setattr(inputs, "load_encoder", lambda *_: BACKBONE)
+    options = partial(plan.ReportOptions, clusters=QUICK.clusters, probe=QUICK.probe)
+    monkeypatch.setattr(plan, "ReportOptions", options)
 
 
 def arguments(world: World, out: Path, *more: object) -> list[str]:

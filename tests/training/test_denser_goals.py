@@ -31,8 +31,8 @@ def test_denser_goals_are_zero_where_the_target_is_heard_alone(data: MixtureData
     weights = ObjectiveConfig(states=1.0, layers=1.0, activity=1.0)
     objective = TargetSpeakerObjective(backbone, still, weights)
     parts, mixed = objective(prompts, alone), objective(prompts, batch)
-    assert float(parts["states"]) == pytest.approx(0.0, abs=1e-6)
-    assert float(parts["layers"]) == pytest.approx(0.0, abs=1e-6)
+    assert parts["states"].item() == pytest.approx(0.0, abs=1e-6)
+    assert parts["layers"].item() == pytest.approx(0.0, abs=1e-6)
     assert float(mixed["layers"].detach()) > 1e-3
     parts["activity"].backward()
     assert prompts.frames is not None

@@ -15,8 +15,8 @@ from softspoken import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from softspoken.analysis.page import Heading
-    from softspoken.analysis.report import Progress
+    from softspoken.report.build import Progress
+    from softspoken.report.page import Heading
 
 
 def report(
@@ -76,14 +76,14 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Also print all results as JSON, for programs.")] = False,
 ) -> None:
     """One page with every table and figure of the paper for this prompt; goes on where it was interrupted."""
-    from softspoken.analysis import report_inputs as read
-    from softspoken.analysis.page import write_csv, write_page
     from softspoken.analysis.probe_data import paper_kinds
     from softspoken.analysis.replacement import ReplacementOptions
-    from softspoken.analysis.report import make_report
-    from softspoken.analysis.report_plan import ReportInputs, ReportOptions
-    from softspoken.analysis.stages import StageCache
     from softspoken.data.noise import read_noise
+    from softspoken.report import inputs as read
+    from softspoken.report.build import make_report
+    from softspoken.report.page import write_csv, write_page
+    from softspoken.report.plan import ReportInputs, ReportOptions
+    from softspoken.report.stages import StageCache
 
     talk = Talk()
     _check_out(out)
@@ -145,7 +145,7 @@ def _check_out(out: Path) -> None:
 
 def heading(facts: Sequence[tuple[str, str]], sources: dict[str, str], notes: Sequence[str]) -> "Heading":
     """What stands at the top of the page: `facts` about the prompts, where each set is from, and this command."""
-    from softspoken.analysis.page import Heading
+    from softspoken.report.page import Heading
 
     return Heading(
         facts=facts,
@@ -163,7 +163,7 @@ def bars(talk: "Console") -> "Iterator[Progress]":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Shown
 
-    from softspoken.analysis.report import Progress, StageTime
+    from softspoken.report.build import Progress, StageTime
 
     columns = (
         TextColumn("{task.description:14}"),

@@ -13,10 +13,10 @@ def study(
     ] = Path("runs/noise"),
 ) -> None:
     """Train what is missing, write the test sets, analyse the prompts, write one page and its tables as CSV."""
-    from softspoken.analysis.page import write_csv, write_page
-    from softspoken.analysis.report import make_report
-    from softspoken.analysis.stages import StageCache
     from softspoken.cli.analyse_report import Talk, bars, heading
+    from softspoken.report.build import make_report
+    from softspoken.report.page import write_csv, write_page
+    from softspoken.report.stages import StageCache
     from softspoken.runs.study import prepare_study
     from softspoken.runs.study_config import read_study
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softspoken.analysis.plots_runs import Series, interval_chart, line_chart
-from softspoken.analysis.svg import Real
 from softspoken.analysis.tables import Estimate
 from softspoken.errors import ConfigError
+from softspoken.report.charts import Series, interval_chart, line_chart
+from softspoken.report.svg import Real
 from softspoken.runs.compare import Comparison, Row
 from softspoken.runs.compare_table import comparison_json, comparison_markdown
 from softspoken.runs.groups import configuration, difference_names

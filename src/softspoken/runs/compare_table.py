@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from softspoken.analysis.numbers import interval, percent, points, points_interval
 from softspoken.analysis.tables import Estimate, estimate_columns
+from softspoken.report.numbers import interval, percent, points, points_interval
 from softspoken.runs.compare import Comparison, Row
 from softspoken.runs.groups import configuration
 

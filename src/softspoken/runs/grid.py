@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from softspoken.analysis.stages import StageCache
 from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
 from softspoken.evaluation.grid import Cell, CellSet, GridSpec, make_cell
@@ -15,6 +14,7 @@ from softspoken.evaluation.runner import Method, run_method
 from softspoken.evaluation.scores import Difference, Score, UtteranceScore, paired_difference, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts.config import Frozen
+from softspoken.report.stages import StageCache
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, and how much is done of how much."""

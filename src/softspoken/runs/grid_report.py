@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from softspoken import __version__
-from softspoken.analysis.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken.evaluation.grid import Cell
 from softspoken.evaluation.scores import Score
+from softspoken.report.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken.runs.grid import GridResult, Measured, Total
 from softspoken.training.state import replace_text
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from softspoken.analysis import report_inputs as read
 from softspoken.analysis.replacement import ReplacementOptions
-from softspoken.analysis.report_plan import ReportInputs, ReportOptions
 from softspoken.analysis.sets import read_test_set
 from softspoken.analysis.subject import TestSet
 from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.data.noisy_testset import NoisyTestSpec, write_noisy_testset
 from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import ConfigError
+from softspoken.report import inputs as read
+from softspoken.report.plan import ReportInputs, ReportOptions
 from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
 from softspoken.runs.noise import RECOGNIZER_FOLDER
 from softspoken.runs.start import run_recipe

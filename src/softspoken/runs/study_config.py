@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from softspoken.analysis.report_plan import Stage
 from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.prompts.config import Frozen
+from softspoken.report.plan import Stage
 from softspoken.training.config import STUDY_COMMANDS
 
 TASK = "noise-study"

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from softspoken.analysis.heatmap import HeatCell, HeatMap, _colour, _luminance, heat_maps
+from softspoken.report.heatmap import HeatCell, HeatMap, _colour, _luminance, heat_maps
 
 
 def test_the_scale_gets_darker_all_the_way_and_letters_stay_readable() -> None:

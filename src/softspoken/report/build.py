@@ -12,10 +12,8 @@ from softspoken.analysis.clusters import find_clusters
 from softspoken.analysis.ctc_subject import CTCSubject
 from softspoken.analysis.leave_one_out import leave_each_out
 from softspoken.analysis.probe import probe_noise
-from softspoken.analysis.remembered import ScoreMemory
 from softspoken.analysis.removal import keep_subsets, remove_all
 from softspoken.analysis.replacement import replace_randomly
-from softspoken.analysis.report_plan import ReportInputs, RolesBy, check_inputs, plan
 from softspoken.analysis.results import (
     Analysis,
     ClusterResult,
@@ -32,11 +30,13 @@ from softspoken.analysis.results import (
 )
 from softspoken.analysis.roles import find_roles
 from softspoken.analysis.shift import compare_shifts, shift_prompts
-from softspoken.analysis.stages import StageCache, digest_of_noise
 from softspoken.analysis.subject import Report as Tell
 from softspoken.analysis.subject import TestSet, score_frozen
 from softspoken.data.utterances import TestUtterance
 from softspoken.prompts.config import Frozen
+from softspoken.report.plan import ReportInputs, RolesBy, check_inputs, plan
+from softspoken.report.remembered import ScoreMemory
+from softspoken.report.stages import StageCache, digest_of_noise
 
 _Result = TypeVar("_Result", bound=BaseModel)
 

@@ -7,13 +7,13 @@ from pydantic import Field
 
 from softspoken.analysis.clusters import LEAST_PROMPTS, ClusterOptions
 from softspoken.analysis.probe_data import ProbeOptions
-from softspoken.analysis.remembered import RememberingCTC, RememberingTarget
 from softspoken.analysis.replacement import ReplacementOptions
 from softspoken.analysis.shift import ShiftOptions
 from softspoken.analysis.subject import TestSet, check_sets
 from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
 from softspoken.prompts.config import Frozen
+from softspoken.report.remembered import RememberingCTC, RememberingTarget
 
 RolesBy = Literal["curve", "clusters"]
 Stage = Literal["clusters", "leave-one-out", "roles", "frozen", "replacement", "subsets", "removal", "probe", "shift"]

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from softspoken.analysis.load import is_recognizer
-from softspoken.analysis.remembered import RememberingCTC, RememberingTarget
 from softspoken.analysis.sets import parse_data, read_test_set
-from softspoken.analysis.stages import digest_of_folder
 from softspoken.analysis.subject import TestSet
 from softspoken.backbones import load_backbone, load_encoder
 from softspoken.backbones.base import Backbone, StackName
@@ -17,6 +15,8 @@ from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
 from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer
+from softspoken.report.remembered import RememberingCTC, RememberingTarget
+from softspoken.report.stages import digest_of_folder
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 
 _LONGEST = 300

@@ -3,10 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from softspoken.analysis import plots
-from softspoken.analysis.numbers import percent, plain
-from softspoken.analysis.page_tables import confusion_table, data_table, roles_table
-from softspoken.analysis.report_plan import RolesBy
 from softspoken.analysis.results import (
     ClusterResult,
     LeaveOneOutResult,
@@ -17,6 +13,10 @@ from softspoken.analysis.results import (
     Row,
     ShiftResult,
 )
+from softspoken.report import plots
+from softspoken.report.numbers import percent, plain
+from softspoken.report.page_tables import confusion_table, data_table, roles_table
+from softspoken.report.plan import RolesBy
 
 _PROBE_LABELS = {
     "none": "no prompts",

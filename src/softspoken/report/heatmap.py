@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from softspoken.analysis.svg import Real, mark, text
+from softspoken.report.svg import Real, mark, text
 
 _STOPS = ("#f5f9fe", "#d9e7f6", "#b3d0eb", "#7fb0dc", "#4a8bc8", "#2266a8", "#123f74", "#08244a")
 """From 0 to the top of the scale, evenly spaced; each clearly darker than the one before."""

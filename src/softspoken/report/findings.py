@@ -2,7 +2,6 @@
 
 import math
 
-from softspoken.analysis.numbers import percent, plain, points, points_interval
 from softspoken.analysis.results import (
     ClusterResult,
     Estimate,
@@ -15,7 +14,8 @@ from softspoken.analysis.results import (
     ShiftResult,
     SubsetsResult,
 )
-from softspoken.analysis.sentences import Direction, Finding, about, differences_of, judge, listed, negated
+from softspoken.report.numbers import percent, plain, points, points_interval
+from softspoken.report.sentences import Direction, Finding, about, differences_of, judge, listed, negated
 
 _ONE_SIDED = 0.025
 """How often an interval leaves out zero above it where there is nothing."""

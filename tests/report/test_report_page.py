@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from made_report import World, make_world
 
-from softspoken.analysis.numbers import interval, percent, plain, points, points_interval
-from softspoken.analysis.page import PAPER, Heading, render_page, write_csv, write_page
-from softspoken.analysis.page_sections import sections
-from softspoken.analysis.page_tables import csv_text, raw
-from softspoken.analysis.paper import TABLES
-from softspoken.analysis.report import Report, make_report
 from softspoken.analysis.results import Estimate, Row
-from softspoken.analysis.stages import StageCache
 from softspoken.analysis.subject import TestSet
-from softspoken.analysis.svg import tick_label, ticks
 from softspoken.errors import ConfigError
+from softspoken.report.build import Report, make_report
+from softspoken.report.numbers import interval, percent, plain, points, points_interval
+from softspoken.report.page import PAPER, Heading, render_page, write_csv, write_page
+from softspoken.report.page_sections import sections
+from softspoken.report.page_tables import csv_text, raw
+from softspoken.report.paper import TABLES
+from softspoken.report.stages import StageCache
+from softspoken.report.svg import tick_label, ticks
 
 HEADING = Heading(
     facts=[("Steps", "7"), ("Data", "<b>bold</b> & more")],

@@ -6,10 +6,10 @@ import io
 from collections.abc import Sequence
 from html import escape
 
-from softspoken.analysis.numbers import interval, percent, points, points_interval
-from softspoken.analysis.paper import PaperTable
 from softspoken.analysis.results import Cell, Condition, Estimate, RolesResult, Row
 from softspoken.analysis.tables import BySet
+from softspoken.report.numbers import interval, percent, points, points_interval
+from softspoken.report.paper import PaperTable
 
 LEGEND = (
     '<p class="legend">In brackets: 95 % intervals. Second lines: paired difference to all prompts, in points; '

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from softspoken.analysis.numbers import interval, percent
-from softspoken.analysis.plots import x_axis, y_axis
-from softspoken.analysis.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
 from softspoken.analysis.tables import Estimate
+from softspoken.report.numbers import interval, percent
+from softspoken.report.plots import x_axis, y_axis
+from softspoken.report.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
 
 WIDTH = 900
 COLOURS = 8

@@ -9,13 +9,13 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from softspoken.analysis.page_sections import Section, sections
-from softspoken.analysis.page_tables import csv_link, csv_text, data_table
-from softspoken.analysis.report import Report
 from softspoken.analysis.results import Row
-from softspoken.analysis.sentences import Finding
 from softspoken.analysis.tables import SetInfo
 from softspoken.errors import ConfigError
+from softspoken.report.build import Report
+from softspoken.report.page_sections import Section, sections
+from softspoken.report.page_tables import csv_link, csv_text, data_table
+from softspoken.report.sentences import Finding
 
 PAPER = "https://arxiv.org/abs/2309.09413"
 _CITATION = "D. Ng et al., “Are soft prompts good zero-shot learners for speech recognition?”, arXiv 2309.09413 (2023)"
@@ -65,8 +65,8 @@ def _write(path: Path, content: str) -> None:
 
 def render_page(report: Report, heading: Heading) -> str:
     """The page's HTML."""
-    style = files("softspoken.analysis").joinpath("page.css").read_text(encoding="utf-8")
-    script = files("softspoken.analysis").joinpath("page.js").read_text(encoding="utf-8")
+    style = files("softspoken.report").joinpath("page.css").read_text(encoding="utf-8")
+    script = files("softspoken.report").joinpath("page.js").read_text(encoding="utf-8")
     made = sections(report)
     subject = report.subject
     title = f"What the prompts of {subject.name} do"

@@ -11,19 +11,19 @@ from tiny import tiny_backbone
 from tiny_recognizer import new_prompts
 from voices import PitchEmbedder, voice
 
-from softspoken.analysis import report as module
 from softspoken.analysis.ctc_subject import CTCSubject
 from softspoken.analysis.leave_one_out import leave_each_out
-from softspoken.analysis.remembered import RememberingTarget
-from softspoken.analysis.report import Progress, Report, StageTime, make_report
-from softspoken.analysis.report_plan import NOT_GIVEN, STAGES, ReportInputs
 from softspoken.analysis.sets import read_test_set
-from softspoken.analysis.stages import StageCache, digest_of_folder
 from softspoken.audio import write_wav
 from softspoken.decoding import DecodingOptions
 from softspoken.errors import ConfigError, DataError
 from softspoken.prompts import PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
+from softspoken.report import build as module
+from softspoken.report.build import Progress, Report, StageTime, make_report
+from softspoken.report.plan import NOT_GIVEN, STAGES, ReportInputs
+from softspoken.report.remembered import RememberingTarget
+from softspoken.report.stages import StageCache, digest_of_folder
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from typing import Any
 
 from softspoken.analysis.ctc_subject import CTCSubject
 from softspoken.analysis.results import Counts
-from softspoken.analysis.stages import StageCache, digest_of_set
 from softspoken.analysis.subject import Report, TestSet, Vectors
 from softspoken.analysis.target_subject import TargetSpeakerSubject
 from softspoken.prompts.config import Frozen
+from softspoken.report.stages import StageCache, digest_of_set
 
 Score = Callable[[TestSet, Sequence[Vectors | None], Report | None], Counts]
 

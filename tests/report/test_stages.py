@@ -8,11 +8,11 @@ import pytest
 from pydantic import BaseModel
 from tiny_subjects import write_set
 
-from softspoken.analysis import stages
-from softspoken.analysis.stages import StageCache, digest_of_folder, digest_of_noise, digest_of_set
 from softspoken.analysis.subject import TestSet
 from softspoken.data.noise import NoiseBank, NoiseClip
 from softspoken.errors import ConfigError, DataError
+from softspoken.report import stages
+from softspoken.report.stages import StageCache, digest_of_folder, digest_of_noise, digest_of_set
 
 INPUTS = {"subject": "a", "options": {"seeds": 2, "levels": (0.1, 5)}}
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from softspoken.analysis.numbers import percent, points, points_interval
 from softspoken.analysis.results import Condition, Estimate
 from softspoken.analysis.tables import BySet
+from softspoken.report.numbers import percent, points, points_interval
 
 Verdict = Literal["agrees", "partly", "differs", "unclear"]
 VERDICTS = {

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from softspoken.analysis.numbers import interval, percent, plain, points, points_interval
 from softspoken.analysis.results import ClusterSpace, LeaveOneOutResult, LeftOut, ProbeResult, ProbeRow, RoleSplit
-from softspoken.analysis.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
+from softspoken.report.numbers import interval, percent, plain, points, points_interval
+from softspoken.report.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
 
 WIDTH = 900
 """Of a full drawing; also its largest size on the page in pixels."""

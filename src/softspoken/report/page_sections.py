@@ -5,21 +5,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from softspoken.analysis import findings, paper
-from softspoken.analysis.numbers import percent
-from softspoken.analysis.page_figures import (
-    cluster_figure,
-    cluster_rows,
-    curve_figure,
-    probe_facts,
-    probe_figure,
-    probe_rows,
-    roles_lists,
-    shift_facts,
-)
-from softspoken.analysis.page_tables import LEGEND, against_table, condition_table, data_table, paper_table
-from softspoken.analysis.paper import PaperTable
-from softspoken.analysis.report import Report
 from softspoken.analysis.results import (
     Analysis,
     ClusterResult,
@@ -34,8 +19,23 @@ from softspoken.analysis.results import (
     ShiftResult,
     SubsetsResult,
 )
-from softspoken.analysis.sentences import Finding
 from softspoken.analysis.tables import estimate_columns, even
+from softspoken.report import findings, paper
+from softspoken.report.build import Report
+from softspoken.report.numbers import percent
+from softspoken.report.page_figures import (
+    cluster_figure,
+    cluster_rows,
+    curve_figure,
+    probe_facts,
+    probe_figure,
+    probe_rows,
+    roles_lists,
+    shift_facts,
+)
+from softspoken.report.page_tables import LEGEND, against_table, condition_table, data_table, paper_table
+from softspoken.report.paper import PaperTable
+from softspoken.report.sentences import Finding
 
 _NAMES = {
     "frozen": "frozen baseline, no prompts",

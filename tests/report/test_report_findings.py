@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from softspoken.analysis import findings
 from softspoken.analysis.results import (
     ClusterResult,
     ClusterSpace,
@@ -25,8 +24,9 @@ from softspoken.analysis.results import (
     SubjectInfo,
     SubsetsResult,
 )
-from softspoken.analysis.sentences import Finding, about, judge, negated
 from softspoken.analysis.tables import Counts
+from softspoken.report import findings
+from softspoken.report.sentences import Finding, about, judge, negated
 
 SUBJECT = SubjectInfo(name="made", kind="ctc", backbone="tiny.en", prompts=20, depth="input")
 WORSE = Estimate(value=0.012, low=0.004, high=0.02)
