@@ -7,7 +7,6 @@ from mixture_folders import make_librimix
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
-from voices import PitchEmbedder
 
 from softspoken.cli.main import app
 from softspoken.prompts import load_prompts
@@ -34,10 +33,8 @@ frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
 """
 
 
+@pytest.mark.usefixtures("small_models")
 def test_librimix_trains_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("softspoken.runs.target_speaker", "softspoken.backbones"):
-        monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone())
-    monkeypatch.setattr("softspoken.runs.target_speaker.load_embedder", lambda reference: PitchEmbedder())
     monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 2)
     command = ["data", "prepare", "librimix", str(make_librimix(tmp_path / "storage")), "--only", "train-100"]
     prepared = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "prepared")])

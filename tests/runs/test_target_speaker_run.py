@@ -8,7 +8,6 @@ import torch
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
-from voices import PitchEmbedder
 
 from softspoken.cli.main import app
 from softspoken.data.examples import read_texts
@@ -43,13 +42,10 @@ frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) -> Path:
     manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(manifest=manifest))
-    for room in ("softspoken.runs.target_speaker", "softspoken.backbones"):
-        monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone())
-    monkeypatch.setattr("softspoken.runs.target_speaker.load_embedder", lambda reference: PitchEmbedder())
     monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 4)
     return path
 

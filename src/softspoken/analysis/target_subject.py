@@ -134,9 +134,7 @@ class TargetSpeakerSubject(Subject):
         return [" ".join(parts) for parts in texts]
 
     def _limits(self) -> WindowOptions:
-        config, frames = self.about.prompts, self.backbone.max_frames
-        if config.placement == "shifted" and config.encoder is not None:
-            frames -= config.encoder.length + 1
+        frames = self.backbone.max_frames - self.about.prompts.taken_positions
         longest_s = MAX_WINDOW_S if self.about.window == "30s" else self._options.windows.longest_s
         longest_s = max(min(longest_s, MAX_WINDOW_S, frames / FRAME_RATE_HZ), 1.0)
         return self._options.windows.model_copy(update={"longest_s": longest_s})

@@ -67,22 +67,14 @@ def evaluate(
         write_items(results, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
     rows = _rows(results)
-    if timing:
-        for row, found in zip(rows, evaluate_detail.timing_rows(results, items, normalize), strict=True):
-            row["timing"] = found
-    if natural:
-        found_rows = evaluate_detail.natural_rows(results, items, normalize, systems.plain_text)
-        for row, found in zip(rows, found_rows, strict=True):
-            row["natural"] = found
+    details = evaluate_detail.add_details(rows, results, items, normalize, systems.plain_text, timing, natural)
     if as_json:
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
         return
     shown = Console()
     _print_table(shown, rows)
-    if timing:
-        evaluate_detail.print_timing(shown, rows)
-    if natural:
-        evaluate_detail.print_natural(shown, rows)
+    for show in details:
+        show(shown, rows)
 
 
 def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":

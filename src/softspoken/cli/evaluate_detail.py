@@ -1,6 +1,6 @@
 """`softspoken evaluate --timing --natural`: times and natural text beside the words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,31 @@ if TYPE_CHECKING:
     from softspoken.evaluation.text import TextNormalizer
 
 Rows = list[dict[str, Any]]
+
+
+def add_details(
+    rows: Rows,
+    results: "Sequence[MethodResult]",
+    items: "Sequence[EvaluationItem]",
+    normalize: "TextNormalizer",
+    transcribe: "Transcribe",
+    timing: bool,
+    natural: bool,
+) -> "list[Callable[[Console, Rows], None]]":
+    """Add to each method's row what was asked for; what prints it. `transcribe`: plain Whisper, for references."""
+    shown: list[Callable[[Console, Rows], None]] = []
+    if timing:
+        _add(rows, "timing", timing_rows(results, items, normalize))
+        shown.append(print_timing)
+    if natural:
+        _add(rows, "natural", natural_rows(results, items, normalize, transcribe))
+        shown.append(print_natural)
+    return shown
+
+
+def _add(rows: Rows, name: str, found: Rows) -> None:
+    for row, detail in zip(rows, found, strict=True):
+        row[name] = detail
 
 
 def timing_rows(

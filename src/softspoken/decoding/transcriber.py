@@ -172,12 +172,7 @@ class TargetSpeakerTranscriber:
 
     def _room_s(self) -> float:
         """Seconds of audio that the encoder has positions for; shifted prompts take some of them."""
-        config, frames = self.info.prompts, self.backbone.max_frames
-        if config.placement == "shifted":
-            frames -= config.encoder.length if config.encoder is not None else 0
-            if config.speaker is not None and config.speaker.into in ("encoder", "both"):
-                frames -= 1 + config.speaker.every_layer
-        return min(MAX_WINDOW_S, frames / FRAME_RATE_HZ)
+        return min(MAX_WINDOW_S, (self.backbone.max_frames - self.info.prompts.taken_positions) / FRAME_RATE_HZ)
 
     @torch.no_grad()
     def _decode(

@@ -147,7 +147,7 @@ def prompt_files(
     stored = prompts if keep_reparameterisation else prompts.fold()
     content = tensors_to_bytes(_stored_tensors(stored, dtype), metadata={"format": "pt"})
     facts = {"trained_parameters": prompts.parameter_count} | facts
-    if prompts.config.speaker is None and prompts.config.frames is None:
+    if not prompts.config.follows_voice:
         facts = {"embedder": None} | facts
     fixed = {"prompts": stored.config, "backbone": reference, "digest": hashlib.sha256(content).hexdigest()}
     if facts.keys() & set(_NOT_FACTS):

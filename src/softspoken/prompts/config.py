@@ -117,6 +117,16 @@ class PromptConfig(Frozen):
         return self.model_copy(update={"reparameterisation": "none", **plain})
 
     @property
+    def taken_positions(self) -> int:
+        """Encoder positions that are not the audio's any more: prompts in front take some where they shift it."""
+        if self.placement != "shifted":
+            return 0
+        taken = self.encoder.length if self.encoder is not None else 0
+        if self.speaker is not None and self.speaker.into in ("encoder", "both"):
+            taken += 1 + self.speaker.every_layer
+        return taken
+
+    @property
     def follows_voice(self) -> bool:
         """Whether it needs to be told whose words are wanted."""
         return any((self.speaker, self.frames, self.enrolment))

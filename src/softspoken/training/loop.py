@@ -82,6 +82,7 @@ def train(
     """
     if accelerator is None:
         accelerator = Accelerator(mixed_precision=config.precision)
+    main = accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
     progress = Progress()
@@ -103,11 +104,7 @@ def train(
         progress = replace(progress, step=progress.step + 1, seconds=time.monotonic() - begun)
         figures |= {"learning_rate": learning_rate(progress.step - 1, config), "examples_per_s": examples}
         last = progress.step == config.steps
-        if (
-            validate is not None
-            and accelerator.is_main_process
-            and (progress.step % config.validate_every == 0 or last)
-        ):
+        if validate is not None and main and (progress.step % config.validate_every == 0 or last):
             checked = validate(trained)
             figures |= {f"valid/{name}": value for name, value in checked.items()}
             progress = _keep_best(folder, trained, optimiser, progress, checked.get("score"))
@@ -116,11 +113,11 @@ def train(
             if report is not None:
                 report(progress.step, config.steps, figures)
         except TrainingStopped:
-            if accelerator.is_main_process:
+            if main:
                 save_state(folder / STATE, trained, optimiser, progress)
             log.close()
             raise
-        if accelerator.is_main_process and (progress.step % config.save_every == 0 or last):
+        if main and (progress.step % config.save_every == 0 or last):
             save_state(folder / STATE, trained, optimiser, progress)
     accelerator.wait_for_everyone()
     log.close()
