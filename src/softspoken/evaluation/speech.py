@@ -81,8 +81,9 @@ def read_talkers(
             name = f"{row['corpus']}:{row['speaker']}"
             chosen = _in_split(row, split)
         except (KeyError, TypeError, ValueError) as error:
+            wrong = "no JSON" if isinstance(error, json.JSONDecodeError) else repr(error)
             raise DataError(
-                f"{manifest}:{number}: not an utterance ({error!r}); expected id, path, split, corpus, speaker, text "
+                f"{manifest}:{number}: not an utterance ({wrong}); expected id, path, split, corpus, speaker, text "
                 "and duration_s"
             ) from error
         if chosen:
