@@ -2,20 +2,51 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from softspoken.prompts.config import Frozen
 
 Start = Literal["auto", "speech", "any"]
+Cut = Literal["quiet", "speech"]
+
+
+class SpeechOptions(Frozen):
+    """What counts as speech for `cut='speech'`. The defaults rather keep too much than lose a word."""
+
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Speech begins where its probability reaches this,"""
+    release: float = Field(default=0.35, gt=0.0, lt=1.0)
+    """and ends where it falls below this."""
+    shortest_s: float = Field(default=0.1, ge=0.0, le=0.5)
+    """Less speech than this, alone in silence, is none."""
+    pause_s: float = Field(default=0.2, gt=0.0, le=0.5)
+    """Speech goes on over gaps shorter than this: no window ends in one."""
+    skip_s: float = Field(default=2.0, ge=1.0)
+    """A longer pause ends the window, and is never encoded but for the padding."""
+    padding_s: float = Field(default=0.4, ge=0.0, le=0.5)
+    """Kept before and after speech, where words begin and end softly; in shorter pauses, half of the pause each."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "SpeechOptions":
+        if self.release > self.threshold:
+            raise ValueError(
+                f"release {self.release} is above threshold {self.threshold}; give at most {self.threshold}"
+            )
+        return self
 
 
 class WindowOptions(Frozen):
     """How a long recording is cut for prompts trained on windows as long as their audio."""
 
+    cut: Cut = "quiet"
+    """`quiet`: at the quietest places, so that the windows are the whole recording. `speech`: in pauses between speech,
+    and what holds no speech is left out; needs the extra `vad`."""
     longest_s: float = Field(default=20.0, ge=1.0, le=30.0)
     """No window is longer."""
     search_s: float = Field(default=5.0, ge=0.0)
-    """The cut is made at the quietest place in this many last seconds of the longest window."""
+    """The cut is made at the quietest place (`speech`: in the longest pause) in this many last seconds of the longest
+    window."""
+    speech: SpeechOptions = SpeechOptions()
     batch: int = Field(default=4, ge=1)
     """Windows decoded together where nothing waits for the first of them (`transcribe`; `stream` takes one)."""
 
