@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": LEAVES,
     "prompts": LEAVES | {"backbones"},
     "engines": LEAVES | {"prompts", "backbones"},
-    "decoding": LEAVES | {"prompts", "backbones", "speakers"},
+    "decoding": LEAVES | {"prompts", "backbones", "speakers", "engines"},
     # The cascade, the method to beat, is a speaker embedder in front of plain decoding.
     "evaluation": LEAVES | {"decoding", "data", "speakers"},
     "training": LEAVES | {"prompts", "backbones", "data"},
@@ -40,6 +40,8 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["analysis"] = LEAVES | {"backbones", "speakers", "data", "prompts", "engines", "decoding", "evaluation"}
 ALLOWED["report"] = ALLOWED["analysis"] | {"analysis"}
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
+# Contenders are made of everything that transcribes; speech to transcribe comes from data and the demo.
+ALLOWED["bench"] = ALLOWED["serve"] | {"evaluation", "data", "demo"}
 # Where a run is put together: data, loop, the development figures that the loop is handed; and for a study of prompts,
 # the analyses of what was trained.
 ALLOWED["runs"] = LEAVES | {

@@ -40,6 +40,11 @@ class Encoded:
     states: Float[Tensor, "B T D"]
     lengths: Int[Tensor, "B"]
 
+    @property
+    def rows(self) -> int:
+        """B."""
+        return int(self.states.shape[0])
+
     def select(self, rows: Int[Tensor, "R"]) -> "Encoded":
         """The given rows, repeated or reordered (beams, several prompts on one recording)."""
         return Encoded(self.states[rows], self.lengths[rows])

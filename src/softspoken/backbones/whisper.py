@@ -24,6 +24,7 @@ from softspoken.backbones.base import (
     Encoded,
     Features,
     Stack,
+    StackName,
     valid_positions,
 )
 from softspoken.backbones.tokens import WhisperTokens
@@ -195,6 +196,21 @@ class WhisperBackbone(Backbone):
         # Rows that something put in front of the tokens are not the caller's business.
         states: Tensor = stack.norm(hidden)[:, -tokens.shape[1] :]
         return states
+
+    @property
+    def token_embedding(self) -> Float[Tensor, "V D"]:
+        """The vectors of all tokens, without positions."""
+        weight: Tensor = self._model.model.decoder.embed_tokens.weight
+        return weight
+
+    @property
+    def positions(self) -> dict[StackName, Float[Tensor, "_ D"]]:
+        """The positional embeddings of each stack."""
+        model = self._model.model
+        return {
+            "encoder": model.encoder.embed_positions.weight,
+            "decoder": model.decoder.embed_positions.weight,
+        }
 
     def decoder_opening(self) -> Float[Tensor, "1 1 D"]:
         """Of `<|startofprev|>`: Whisper expects earlier text behind it."""

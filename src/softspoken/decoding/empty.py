@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from softspoken.decoding.rules import Allowed, Rules, apply_allowed, suppress
-from softspoken.decoding.state import LiveRows, Prefill
+from softspoken.decoding.state import Started
 
 FOLLOWED_TIMES = 2
 """First timestamps behind which the end's probability is looked up; behind the unlikelier ones it is taken to be the
@@ -19,7 +19,7 @@ same. Each costs a step of the decoder."""
 
 @torch.no_grad()
 def empty_logprobs(
-    prefilled: Prefill, rules: Rules, last_times: Sequence[int], followed: int = FOLLOWED_TIMES
+    prefilled: Started, rules: Rules, last_times: Sequence[int], followed: int = FOLLOWED_TIMES
 ) -> Float[Tensor, "R"]:
     """Log-probability that a transcript drawn from the model holds no text, for each window of the prefill.
 
@@ -47,9 +47,9 @@ def empty_logprobs(
     return torch.logaddexp(logprobs[:, end], behind)
 
 
-def _end_behind(prefilled: Prefill, rules: Rules, tokens: Tensor) -> Float[Tensor, "R"]:
+def _end_behind(prefilled: Started, rules: Rules, tokens: Tensor) -> Float[Tensor, "R"]:
     """Log-probability of the end behind a first timestamp, which only text or the end may follow."""
-    rows = LiveRows(prefilled, range(len(tokens)))
+    rows = prefilled.live(range(len(tokens)))
     logits = suppress(rows.step(tokens.tolist()), rules.never)
     behind = [Allowed(text=True, end=True, first=0, last=-1)] * len(tokens)
     end = rules.tokens.end_of_text

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone
@@ -17,29 +16,30 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
+from softspoken.engines import Engine, TorchEngine
 
 IGNORED_REST_S = 0.5
 """Less than this after the last sentence holds no further one."""
 
 
 def transcribe_plain(
-    backbone: WhisperBackbone, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
+    model: WhisperBackbone | Engine, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
 ) -> Transcript:
-    """Everything that is heard in a recording: a file, or mono samples at 16 kHz.
+    """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `model`: a backbone runs on PyTorch.
 
     Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
     """
     options = DecodingOptions() if options is None else options
-    reader = Reader(audio_blocks(audio))
-    segments = tuple(_segments(backbone, reader, options))
-    return Transcript(segments, language_of(backbone, options), duration_s=round(reader.position_s, 3))
+    reader, engine = Reader(audio_blocks(audio)), _engine(model)
+    segments = tuple(_segments(engine, reader, options))
+    return Transcript(segments, language_of(engine.backbone, options), duration_s=round(reader.position_s, 3))
 
 
 def stream_plain(
-    backbone: WhisperBackbone, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
+    model: WhisperBackbone | Engine, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
 ) -> Iterator[Segment]:
     """`transcribe_plain`, segment by segment as they are found, in order."""
-    return _segments(backbone, Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
+    return _segments(_engine(model), Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
 
 
 def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:
@@ -47,7 +47,12 @@ def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:
     return "en" if options.language is None else options.language
 
 
-def _segments(backbone: WhisperBackbone, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:
+def _engine(model: WhisperBackbone | Engine) -> Engine:
+    return TorchEngine(model) if isinstance(model, WhisperBackbone) else model
+
+
+def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:
+    backbone = engine.backbone
     longest_s = min(MAX_WINDOW_S, backbone.max_frames / FRAME_RATE_HZ)
     number = 0
     while True:
@@ -56,9 +61,8 @@ def _segments(backbone: WhisperBackbone, reader: Reader, options: DecodingOption
         if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
             reader.skip(audio.size)
             return
-        with torch.no_grad():
-            encoded = backbone.encode(backbone.features([audio], longest_s))
-        decoded = decode_batch(backbone, encoded, options, window_s=[window_s], seeds=[number])[0]
+        heard = engine.hear(backbone.features([audio], longest_s))
+        decoded = decode_batch(backbone, heard, options, window_s=[window_s], seeds=[number])[0]
         place = {"offset_s": reader.position_s, "window_s": window_s}
         if options.timestamps:
             found, advance_s = seek(decoded, backbone.tokens, **place)

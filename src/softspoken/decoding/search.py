@@ -11,8 +11,9 @@ from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S
 from softspoken.decoding.empty import empty_logprobs
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
-from softspoken.decoding.state import Prefill, prefill
+from softspoken.decoding.state import Started, prefill
 from softspoken.decoding.strategies import Hypothesis, Limits, beam, sample
+from softspoken.engines import Heard
 from softspoken.errors import ConfigError
 
 SPARE_TOKENS = 16
@@ -39,7 +40,8 @@ class DecodedWindow:
     silent: bool
     """Taken as no speech: `tokens` are what was written nevertheless, and count as nothing."""
     empty_logprob: float | None = None
-    """Log-probability that the decoder gives to an empty transcript (see `empty_logprobs`), whatever was written."""
+    """Log-probability that the decoder gives to an empty transcript (see `empty_logprobs`), whatever was written; None
+    where nobody asked (`Speaks`)."""
 
 
 def compression_ratio(text: str) -> float:
@@ -51,7 +53,7 @@ def compression_ratio(text: str) -> float:
 @torch.no_grad()
 def decode_batch(
     backbone: WhisperBackbone,
-    encoded: Encoded,
+    encoded: Encoded | Heard,
     options: DecodingOptions | None = None,
     *,
     window_s: Sequence[float],
@@ -63,7 +65,8 @@ def decode_batch(
     Called inside `inject(...)`, the windows are decoded under its prompts; they are run once, in the prefill.
 
     Args:
-        encoded: states (B, T, D); prompt rows in front are the decoder's to see.
+        encoded: states (B, T, D), prompt rows among them for the decoder to see; or what an engine heard, under the
+            prompts that it was given.
         window_s: seconds of audio in each row; no timestamp lies behind it.
         seeds: of the sampling, by row; None: 0, 1, 2, ... They are added to `options.seed`.
         speaks: asked before anything is written; None: search decides in every row.
@@ -72,39 +75,42 @@ def decode_batch(
         ConfigError: a language the backbone does not have, or no room for a token.
     """
     options = DecodingOptions() if options is None else options
-    rows = encoded.states.shape[0]
+    rows = encoded.rows
     if len(window_s) != rows:
         raise ConfigError(f"{len(window_s)} window lengths for {rows} encoded rows; give one a row")
     if rows == 0:
         return []
     start = backbone.tokens.start(options.language, options.timestamps)
-    prefilled = prefill(backbone, encoded, start)
+    prefilled = encoded.prefill(start) if isinstance(encoded, Heard) else prefill(backbone, encoded, start)
     limits = _limits(backbone, prefilled, options, window_s)
-    rules = Rules(backbone.tokens, options, encoded.states.device)
-    empty = empty_logprobs(prefilled, rules, limits.last_times).tolist()
-    decided: Sequence[bool | None] = [None] * rows if speaks is None else speaks(empty)
+    rules = Rules(backbone.tokens, options, prefilled.logits.device)
+    # Worked out for those who ask alone: it costs steps of the decoder.
+    empty: list[float | None] = [None] * rows
+    decided: Sequence[bool | None] = [None] * rows
+    if speaks is not None:
+        logprobs = empty_logprobs(prefilled, rules, limits.last_times).tolist()
+        empty, decided = logprobs, speaks(logprobs)
     search = _Search(prefilled, limits, range(rows) if seeds is None else seeds)
     found = search.windows([row for row in range(rows) if decided[row] is None], rules, options)
     if True in decided:
         # Whoever is known to speak is not taken for silence by another measure.
         sure = options.model_copy(update={"no_speech_threshold": None})
-        insisting = Rules(backbone.tokens, sure, encoded.states.device, insist=True)
+        insisting = Rules(backbone.tokens, sure, prefilled.logits.device, insist=True)
         found |= search.windows([row for row in range(rows) if decided[row] is True], insisting, sure)
     no_speech = prefilled.no_speech.tolist()
     return [
-        replace(found[row], empty_logprob=empty[row]) if row in found else _nothing(empty[row], no_speech[row])
-        for row in range(rows)
+        replace(found[row], empty_logprob=logprob) if row in found else _nothing(logprob, no_speech[row])
+        for row, logprob in enumerate(empty)
     ]
 
 
-def _nothing(empty_logprob: float, no_speech: float) -> DecodedWindow:
-    return DecodedWindow(
-        (), "", empty_logprob, no_speech, 0.0, 1.0, looped=False, silent=True, empty_logprob=empty_logprob
-    )
+def _nothing(empty_logprob: float | None, no_speech: float) -> DecodedWindow:
+    sure = 0.0 if empty_logprob is None else empty_logprob
+    return DecodedWindow((), "", sure, no_speech, 0.0, 1.0, looped=False, silent=True, empty_logprob=empty_logprob)
 
 
 def _limits(
-    backbone: WhisperBackbone, prefilled: Prefill, options: DecodingOptions, window_s: Sequence[float]
+    backbone: WhisperBackbone, prefilled: Started, options: DecodingOptions, window_s: Sequence[float]
 ) -> Limits:
     room = backbone.max_tokens - prefilled.positions
     if room < 1:
@@ -124,7 +130,7 @@ def _limits(
 class _Search:
     """Attempts on the rows of a prefill, one temperature after the other."""
 
-    prefilled: Prefill
+    prefilled: Started
     limits: Limits
     seeds: Sequence[int]
 

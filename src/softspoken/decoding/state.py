@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import EncoderDecoderCache
 
 from softspoken.backbones import Encoded, WhisperBackbone
+from softspoken.engines.rows import EnginePrefill
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ class Prefill:
     def positions(self) -> int:
         """Decoder positions taken: prompt slots and start tokens."""
         return int(self.cache.get_seq_length())
+
+    def live(self, windows: Sequence[int]) -> "LiveRows":
+        """Rows to write on with, each belonging to a window."""
+        return LiveRows(self, windows)
+
+
+Started = Prefill | EnginePrefill
+"""What search begins with: under injected prompts, or of an engine."""
 
 
 def prefill(backbone: WhisperBackbone, encoded: Encoded, start: Sequence[int]) -> Prefill:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
-from softspoken.decoding.state import LiveRows, Prefill
+from softspoken.decoding.state import Started
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Limits:
 
 
 def sample(
-    prefilled: Prefill,
+    prefilled: Started,
     windows: Sequence[int],
     rules: Rules,
     limits: Limits,
@@ -55,7 +55,7 @@ def sample(
     live = list(windows)
     slots = list(windows)
     """Window of each row of the batch; rows of windows that have ended stay until enough of them have."""
-    rows = LiveRows(prefilled, live)
+    rows = prefilled.live(live)
     histories: dict[int, list[int]] = {window: [] for window in windows}
     sums = dict.fromkeys(windows, 0.0)
     done: dict[int, Hypothesis] = {}
@@ -143,14 +143,14 @@ class _Beams:
 
 
 def beam(
-    prefilled: Prefill, windows: Sequence[int], rules: Rules, limits: Limits, options: DecodingOptions
+    prefilled: Started, windows: Sequence[int], rules: Rules, limits: Limits, options: DecodingOptions
 ) -> dict[int, Hypothesis]:
     """Beam search with `options.beam_size` hypotheses a window; with 1 it is greedy search. By window."""
     size = options.beam_size
     wanted = max(1, round(size * options.patience))
     searches = {window: _Beams() for window in windows}
     slots = list(windows)
-    rows = LiveRows(prefilled, slots)
+    rows = prefilled.live(slots)
     logits = prefilled.logits[torch.tensor(slots, device=prefilled.logits.device)]
     done: dict[int, Hypothesis] = {}
     while True:

@@ -1,6 +1,5 @@
 """Only the words of one voice: the voice, the prompt and the frozen backbone joined."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,18 +9,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from softspoken.backbones import Features, WhisperBackbone, load_backbone
+from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding.conditioning import Speaker, Target, activity, find_voice, listen
-from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
+from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of, transcribe_plain
 from softspoken.decoding.result import Segment, Transcript, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.silence import verdict, window_features
+from softspoken.decoding.windows import cut_windows
+from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError, EnrolmentError
-from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.enrolment import clip_states
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
@@ -44,8 +44,10 @@ class TargetSpeakerTranscriber:
         prompts: LoadedPrompts,
         embedder: SpeakerEmbedder,
         store: EnrolmentStore | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        """`prompts`: checked against `backbone` (PromptMismatch); `store`: where names are looked up (the default one).
+        """`prompts`: checked against `backbone` (PromptMismatch); `store`: where names are looked up (the default one);
+        `engine`: what runs the backbone; None: PyTorch.
 
         Raises ConfigError for prompts of another task.
         """
@@ -58,9 +60,8 @@ class TargetSpeakerTranscriber:
         self.info = prompts.info
         self.embedder = embedder
         self.store = EnrolmentStore() if store is None else store
-        self._prompts = prompts.prompts.to(backbone.device)
-        # A backbone runs under one prompt at a time.
-        self._turn = threading.Lock()
+        self.engine = TorchEngine(backbone) if engine is None else engine
+        self._compiled = self.engine.compile(prompts.prompts)
 
     @classmethod
     def from_pretrained(
@@ -69,22 +70,26 @@ class TargetSpeakerTranscriber:
         backbone: str | WhisperBackbone | None = None,
         device: str = "cpu",
         store: EnrolmentStore | None = None,
+        engine: EngineName = "torch",
+        precision: Precision | None = None,
     ) -> "TargetSpeakerTranscriber":
         """Load everything by name.
 
         Args:
             prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
+            engine, precision: see `load_engine`.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
+            ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
         prompts = load_prompts(prompt)
         if not isinstance(backbone, WhisperBackbone):
             backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
         prompts.check(backbone)
         embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder, device)
-        return cls(backbone, prompts, embedder, store)
+        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision))
 
     def transcribe(
         self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
@@ -124,8 +129,7 @@ class TargetSpeakerTranscriber:
 
     def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
-        with self._turn:
-            return transcribe_plain(self.backbone, audio, options)
+        return transcribe_plain(self.engine, audio, options)
 
     def voice(self, speaker: Speaker) -> Enrolment:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""
@@ -149,7 +153,7 @@ class TargetSpeakerTranscriber:
         limits = options.windows.model_copy(update={"longest_s": min(longest_s, self._room_s())})
         vectors = np.stack([voice.vector for voice in voices])
         clips = self._clips(voices)
-        windows = quiet_windows(reader, limits)
+        windows = cut_windows(reader, limits)
         number = 0
         while group := list(islice(windows, batch)):
             targets = [listen(self.embedder, window.audio, vectors, self.info.prompts.frames) for window in group]
@@ -167,8 +171,7 @@ class TargetSpeakerTranscriber:
                     f"this prompt hears the enrolment clip itself, of '{voice.name}' only the embedding is stored; "
                     "give a clip of the voice instead of its name"
                 )
-        with self._turn:
-            return clip_states(self.backbone, [voice.clip for voice in voices if voice.clip is not None], config)
+        return clip_states(self.backbone, [voice.clip for voice in voices if voice.clip is not None], config)
 
     def _room_s(self) -> float:
         """Seconds of audio that the encoder has positions for; shifted prompts take some of them."""
@@ -229,34 +232,28 @@ class TargetSpeakerTranscriber:
         pairs: Sequence[tuple[int, int]],
         number: int,
     ) -> list[DecodedWindow]:
-        backbone, config = self.backbone, self.info.prompts
-        features = backbone.features([window.audio for window in windows], 30.0 if self.info.window == "30s" else None)
-        rows = torch.tensor([index for index, _ in pairs], device=backbone.device)
-        speaker = torch.from_numpy(vectors[[voice for _, voice in pairs]]).to(backbone.device)
-        active = None
-        if config.frames is not None:
-            scores = [targets[index].scores[voice] for index, voice in pairs]
-            active = activity(scores, config.frames, backbone.device)
+        engine, config = self.engine, self.info.prompts
+        padded_s = MAX_WINDOW_S if self.info.window == "30s" else None
+        features = self.backbone.features([window.audio for window in windows], padded_s)
+        rows = torch.tensor([index for index, _ in pairs], device=self.backbone.device)
+        spoken = [voice for _, voice in pairs]
+        speaker = torch.from_numpy(vectors[spoken]).to(self.backbone.device) if config.speaker is not None else None
+        scored = [targets[index].scores[voice] for index, voice in pairs]
+        active = activity(scored, config.frames, self.backbone.device) if config.frames is not None else None
+        prompts = self._compiled.rows(speaker, clips[:, spoken] if clips is not None else None)
 
         def speaks(empty: Sequence[float]) -> list[bool | None]:
-            scored = [targets[index].scores[voice] for index, voice in pairs]
             return [verdict(self.info.silence, row, logprob) for row, logprob in zip(scored, empty, strict=True)]
 
-        prompts = self._prompts(
-            speaker if config.speaker is not None else None,
-            clips[:, [voice for _, voice in pairs]] if clips is not None else None,
+        return decode_batch(
+            self.backbone,
+            engine.hear_each(features, rows, prompts, active),
+            options,
+            window_s=[windows[index].duration_s for index, _ in pairs],
+            # The seed is the window's place in the recording, whatever else is in the batch.
+            seeds=[number + index for index, _ in pairs],
+            speaks=speaks,
         )
-        with self._turn, inject(backbone, prompts, activity=active):
-            encoded = backbone.encode(Features(features.values[rows], features.lengths[rows]))
-            return decode_batch(
-                backbone,
-                encoded,
-                options,
-                window_s=[windows[index].duration_s for index, _ in pairs],
-                # The seed is the window's place in the recording, whatever else is in the batch.
-                seeds=[number + index for index, _ in pairs],
-                speaks=speaks,
-            )
 
 
 def _end_s(window: Window) -> float:

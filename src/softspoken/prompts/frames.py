@@ -56,7 +56,8 @@ class FrameRows:
             chosen = self.bank.matched(layer, frames, activity)
             if self.bank.readout is not None:
                 moved = (chosen * self.bank.readout[layer][:, None]).sum(dim=-1)
-                activity = torch.sigmoid(torch.logit(activity.float(), eps=_SUREST) + moved).to(frames.dtype)
+                sure = activity.float().clamp(_SUREST, 1 - _SUREST)
+                activity = torch.sigmoid(torch.log(sure / (1 - sure)) + moved).to(frames.dtype)
         weight = activity[:, :, None]
         added = self.rest[layer][:, None] + weight * (self.active[layer] - self.rest[layer])[:, None]
         if self.bank is not None and chosen is not None:

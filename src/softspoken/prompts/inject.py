@@ -199,23 +199,30 @@ def _hook_frames(
 
         return hook
 
-    def mute(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def quieten(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         mel, *rest = args
-        assert backbone.inputs_per_frame is not None
-        each = _fitted(activity, -(-mel.shape[-1] // backbone.inputs_per_frame))
-        each = each.repeat_interleave(backbone.inputs_per_frame, dim=1)[:, None, : mel.shape[-1]].to(mel.dtype)
-        # Whisper's scale: a quarter of log10 of the power, with 80 dB between the loudest and the floor.
-        floor = mel.amax(dim=(1, 2), keepdim=True) - 80 / 40
-        return torch.maximum(mel - (1 - each) * part.mute_db / 40, floor), *rest
+        return mute(mel, activity, part.mute_db, backbone.inputs_per_frame), *rest
 
     if part.mute_db:
         if backbone.inputs_per_frame is None:
             raise PromptMismatch(
                 f"'mute_db' is for Whisper's log-mel, backbone '{backbone.name}' hears waveforms; leave it out"
             )
-        _hook(hooks, backbone.frontend.register_forward_pre_hook(mute))
+        _hook(hooks, backbone.frontend.register_forward_pre_hook(quieten))
     for index, layer in enumerate(backbone.stacks["encoder"].layers):
         _hook(hooks, layer.register_forward_pre_hook(add(index)))
+
+
+def mute(
+    mel: Float[Tensor, "B M _"], activity: Float[Tensor, "B T"], mute_db: float, inputs_per_frame: int | None
+) -> Float[Tensor, "B M _"]:
+    """The mel frames in which the target surely does not speak, `mute_db` quieter (`FramePrompt.mute_db`)."""
+    assert inputs_per_frame is not None
+    each = _fitted(activity, -(-mel.shape[-1] // inputs_per_frame))
+    each = each.repeat_interleave(inputs_per_frame, dim=1)[:, None, : mel.shape[-1]].to(mel.dtype)
+    # Whisper's scale: a quarter of log10 of the power, with 80 dB between the loudest and the floor.
+    floor = mel.amax(dim=(1, 2), keepdim=True) - 80 / 40
+    return torch.maximum(mel - (1 - each) * mute_db / 40, floor)
 
 
 def _fitted(activity: Float[Tensor, "B T"], frames: int) -> Float[Tensor, "B F"]:

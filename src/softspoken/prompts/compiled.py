@@ -1,0 +1,288 @@
+"""Prompts made ready for serving: what an audio does not change is computed once.
+
+Rows that are overwritten before every layer are the same whatever is heard, so a serving engine needs of them only
+what others see: their keys and values. Only the last encoder layer's rows are worked out with the audio, because the
+decoder sees what becomes of them. Both are exactly what `inject` makes of the same prompts (to rounding).
+
+Shapes: B batch, P sets of prompts (1 for all rows, else B), L layers, F vectors that flow on, N overwritten rows,
+D width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from softspoken.backbones.base import StackName
+from softspoken.backbones.whisper import WhisperBackbone
+from softspoken.errors import ConfigError
+from softspoken.prompts.frames import Bank, FrameRows
+from softspoken.prompts.modules import PromptRows, SoftPrompts, StackRows
+
+
+@dataclass(frozen=True)
+class CompiledStack:
+    """One stack's prompts as attention needs them. What `flow_valid` and `valid` deny is padding of a mixed batch."""
+
+    flow: Float[Tensor, "P F D"]
+    """Vectors that go through all layers, positions added: voices, input prompts, a decoder's opening token."""
+    flow_valid: Bool[Tensor, "P F"]
+    keys: Float[Tensor, "L P N D"]
+    values: Float[Tensor, "L P N D"]
+    valid: Bool[Tensor, "P N"]
+    last: Float[Tensor, "P N D"]
+    """The rows themselves before the last layer; an encoder goes on with them."""
+    unheard: Bool[Tensor, "P N"]
+    """Rows whose output the decoder sees nothing of."""
+    positions: Int[Tensor, "P"]
+    """Positions that prompts take in front of what follows."""
+
+
+@dataclass(frozen=True)
+class CompiledRows:
+    """A set of prompts made concrete for P voices: what an engine places."""
+
+    encoder: CompiledStack
+    decoder: CompiledStack
+    frames: FrameRows | None = None
+    shift: int = 0
+    """Encoder positions by which the audio moves behind the prompts ('shifted')."""
+
+    @property
+    def sets(self) -> int:
+        return self.encoder.flow.shape[0]
+
+    def repeated(self, rows: Sequence[int]) -> "CompiledRows":
+        """Set `rows[b]` for row b of a batch."""
+        index = torch.tensor(list(rows), dtype=torch.long, device=self.encoder.flow.device)
+        return _mapped(self, lambda part, axis: part if part.shape[axis] == 1 else part.index_select(axis, index))
+
+    @property
+    def nbytes(self) -> int:
+        """What they take in memory."""
+        found: dict[int, int] = {}
+
+        def note(part: Tensor, axis: int) -> Tensor:
+            storage = part.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+            return part
+
+        _mapped(self, note)
+        return sum(found.values())
+
+
+class CompiledPrompts:
+    """A trained set of prompts on its backbone, ready to serve any voice. Safe to share between threads."""
+
+    def __init__(self, backbone: WhisperBackbone, prompts: SoftPrompts) -> None:
+        """`prompts`: folded or not; they are checked by the caller (`LoadedPrompts.check`)."""
+        self.config = prompts.config
+        self._backbone = backbone
+        self._prompts = prompts.fold().to(backbone.device)
+        # Prompts that follow no voice are the same in every batch.
+        self._only = None if self.config.follows_voice else self._compiled(None, None)
+
+    @torch.no_grad()
+    def rows(
+        self, speaker: Float[Tensor, "B S"] | None = None, clips: Float[Tensor, "L B F D"] | None = None
+    ) -> CompiledRows:
+        """For these voices; arguments and errors are those of `SoftPrompts.forward`."""
+        if self._only is not None and speaker is None and clips is None:
+            return self._only
+        return self._compiled(speaker, clips)
+
+    @torch.no_grad()
+    def _compiled(self, speaker: Tensor | None, clips: Tensor | None) -> CompiledRows:
+        return compile_rows(self._backbone, self._prompts(speaker, clips))
+
+
+@torch.no_grad()
+def compile_rows(backbone: WhisperBackbone, rows: PromptRows) -> CompiledRows:
+    """What the engines need of `rows`; the backbone gives the projections to keys and values, and the positions."""
+    shift = 0
+    if rows.placement == "shifted" and rows.encoder is not None:
+        shift = rows.encoder.slots
+    encoder = _stack(backbone, "encoder", rows.encoder, positions=shift > 0)
+    decoder = _stack(backbone, "decoder", rows.decoder, positions=True)
+    return CompiledRows(encoder, decoder, rows.frames, shift)
+
+
+def unprompted(backbone: WhisperBackbone) -> CompiledRows:
+    """No prompts: plain Whisper."""
+    return CompiledRows(_stack(backbone, "encoder", None, False), _stack(backbone, "decoder", None, True))
+
+
+def _stack(backbone: WhisperBackbone, name: StackName, part: StackRows | None, positions: bool) -> CompiledStack:
+    stack = backbone.stacks[name]
+    layers, width = list(stack.layers), stack.width
+    dtype = torch.float32
+    none = torch.zeros(1, 0, width, device=backbone.device, dtype=dtype)
+    if part is None:
+        still = none[None].expand(len(layers), -1, -1, -1)
+        nothing = torch.zeros(1, 0, dtype=torch.bool, device=backbone.device)
+        return CompiledStack(none, nothing, still, still, nothing, none, nothing, _counts(backbone, [0]))
+    if name == "decoder" and part.counts is not None:
+        raise ConfigError("decoder prompts of different lengths in one set; give one set a voice and join them")
+    sets = max(part.flowing.shape[0], part.rows.shape[1])
+    flow = part.flowing.to(dtype).expand(sets, -1, -1)
+    if name == "decoder":
+        flow = torch.cat([backbone.decoder_opening().to(dtype).expand(sets, -1, -1), flow], dim=1)
+    first = part.rows[0].to(dtype).expand(sets, -1, -1)
+    counts = part.rows.shape[2] if part.counts is None else None
+    used = _counts(backbone, [counts] * sets) if counts is not None else part.counts
+    assert used is not None
+    valid = torch.arange(first.shape[1], device=first.device)[None] < used[:, None]
+    taken = flow.shape[1] + first.shape[1] if positions else 0
+    if positions:
+        table = backbone.positions[name][:taken].to(dtype)
+        flow = flow + table[: flow.shape[1]]
+        first = first + table[flow.shape[1] :]
+    flow_valid = torch.ones(flow.shape[:2], dtype=torch.bool, device=flow.device)
+    took = _counts(backbone, [taken] * sets)
+    if part.rows.shape[0] == 1 and len(layers) > 1:
+        # Input prompts are vectors that flow like any other.
+        still = flow.new_zeros(len(layers), sets, 0, width)
+        nothing = torch.zeros(sets, 0, dtype=torch.bool, device=flow.device)
+        joined = torch.cat([flow, first], dim=1), torch.cat([flow_valid, valid.expand(sets, -1)], dim=1)
+        return CompiledStack(*joined, still, still, nothing, flow.new_zeros(sets, 0, width), nothing, took)
+    deep = [first, *(row.to(dtype).expand(sets, -1, -1) for row in part.rows[1:])]
+    keys, values = zip(*(_keys_values(layer, row) for layer, row in zip(layers, deep, strict=True)), strict=True)
+    unheard = (torch.arange(first.shape[1], device=first.device) < part.unheard)[None].expand(sets, -1)
+    return CompiledStack(
+        flow, flow_valid, torch.stack(keys), torch.stack(values), valid.expand(sets, -1), deep[-1], unheard, took
+    )
+
+
+def _keys_values(layer: Any, rows: Float[Tensor, "P N D"]) -> tuple[Tensor, Tensor]:
+    attention, normed = layer.self_attn, layer.self_attn_layer_norm(rows.to(next(layer.parameters()).dtype))
+    return attention.k_proj(normed).float(), attention.v_proj(normed).float()
+
+
+def _counts(backbone: WhisperBackbone, numbers: Sequence[int]) -> Int[Tensor, "P"]:
+    return torch.tensor(list(numbers), device=backbone.device)
+
+
+def join(sets: Sequence[CompiledRows]) -> CompiledRows:
+    """Sets of any lengths and kinds, of one backbone, as rows of one batch: row b is set b.
+
+    Raises ConfigError where the audio would stand at different positions, or be muted differently.
+    """
+    if len(sets) == 1:
+        return sets[0]
+    if len({one.shift for one in sets}) > 1:
+        raise ConfigError("prompts of different 'shifted' lengths in one batch; run them one after the other")
+    return CompiledRows(
+        _join_stacks([one.encoder for one in sets]),
+        _join_stacks([one.decoder for one in sets]),
+        _join_frames(sets),
+        sets[0].shift,
+    )
+
+
+def _join_stacks(parts: Sequence[CompiledStack]) -> CompiledStack:
+    flows = max(part.flow.shape[1] for part in parts)
+    rows = max(part.last.shape[1] for part in parts)
+
+    def joined(name: str, size: int, axis: int) -> Tensor:
+        found = [_padded(getattr(part, name), size, axis + 1) for part in parts]
+        return torch.cat(found, dim=axis)
+
+    return CompiledStack(
+        flow=joined("flow", flows, 0),
+        flow_valid=joined("flow_valid", flows, 0),
+        keys=joined("keys", rows, 1),
+        values=joined("values", rows, 1),
+        valid=joined("valid", rows, 0),
+        last=joined("last", rows, 0),
+        unheard=joined("unheard", rows, 0),
+        positions=torch.cat([part.positions for part in parts]),
+    )
+
+
+def _padded(part: Tensor, size: int, axis: int) -> Tensor:
+    """Zeros (false) up to `size` along `axis`."""
+    behind = [0, 0] * (part.dim() - 1 - axis) + [0, size - part.shape[axis]]
+    return F.pad(part, behind)
+
+
+def _join_frames(sets: Sequence[CompiledRows]) -> FrameRows | None:
+    parts = [one.frames for one in sets]
+    first = next((part for part in parts if part is not None), None)
+    if first is None:
+        return None
+    if any((part.mute_db if part is not None else 0.0) != first.mute_db for part in parts):
+        raise ConfigError("prompts that mute differently in one batch; run them one after the other")
+    layers, width = first.rest.shape[0], first.rest.shape[-1]
+    rank = max((part.bank.keys.shape[-1] for part in parts if part is not None and part.bank is not None), default=0)
+    reads = any(part is not None and part.bank is not None and part.bank.readout is not None for part in parts)
+    filled = []
+    for one, part in zip(sets, parts, strict=True):
+        # Vectors of zero add nothing, whatever chooses them.
+        none = first.rest.new_zeros(layers, 1, width)
+        rows = FrameRows(none, none, None) if part is None else part
+        filled.append(_filled(rows, rank, reads, one.sets) if rank else _filled(rows, 0, False, one.sets))
+    banks = [part.bank for part in filled if part.bank is not None]
+    return FrameRows(
+        torch.cat([part.rest for part in filled], dim=1),
+        torch.cat([part.active for part in filled], dim=1),
+        _join_banks(banks) if rank else None,
+        first.mute_db,
+    )
+
+
+def _filled(part: FrameRows, rank: int, reads: bool, sets: int) -> FrameRows:
+    """The same vectors with a bank of `rank` for each of `sets` rows."""
+    layers, _, width = part.rest.shape
+    zero = part.rest.new_zeros
+    rest, active = (rows.expand(layers, sets, width) for rows in (part.rest, part.active))
+    if not rank:
+        return replace(part, rest=rest, active=active)
+    bank = part.bank
+    if bank is None:
+        none = zero(layers, sets, rank)
+        made = Bank(
+            zero(layers, sets, width, rank), zero(layers, sets, rank, width), none, none, none, none if reads else None
+        )
+        return replace(part, rest=rest, active=active, bank=made)
+
+    def wide(rows: Tensor | None, axis: int) -> Tensor | None:
+        if rows is None:
+            return zero(layers, sets, rank) if reads else None
+        return _padded(rows, rank, axis).expand(layers, sets, *[-1] * (rows.dim() - 2))
+
+    made = Bank(
+        wide(bank.keys, 3), wide(bank.values, 2), wide(bank.gate, 2),  # type: ignore[arg-type]
+        wide(bank.bias, 2), wide(bank.by_activity, 2), wide(bank.readout, 2),  # type: ignore[arg-type]
+    )  # fmt: skip
+    return replace(part, rest=rest, active=active, bank=made)
+
+
+def _join_banks(banks: Sequence[Bank]) -> Bank:
+    def joined(name: str) -> Tensor:
+        return torch.cat([getattr(bank, name) for bank in banks], dim=1)
+
+    names = ("keys", "values", "gate", "bias", "by_activity")
+    return Bank(
+        **{name: joined(name) for name in names}, readout=joined("readout") if banks[0].readout is not None else None
+    )
+
+
+def _mapped(rows: CompiledRows, change: Callable[[Tensor, int], Tensor]) -> CompiledRows:
+    """`change(tensor, axis of its sets)` of all tensors."""
+
+    def stack(part: CompiledStack) -> CompiledStack:
+        axes = {"keys": 1, "values": 1}
+        return CompiledStack(**{name: change(value, axes.get(name, 0)) for name, value in vars(part).items()})
+
+    frames = rows.frames
+    if frames is not None:
+        bank = frames.bank
+        if bank is not None:
+            given: dict[str, Any] = {n: None if v is None else change(v, 1) for n, v in vars(bank).items()}
+            bank = Bank(**given)
+        frames = replace(frames, rest=change(frames.rest, 1), active=change(frames.active, 1), bank=bank)
+    return CompiledRows(stack(rows.encoder), stack(rows.decoder), frames, rows.shift)
