@@ -52,25 +52,34 @@ def apply_allowed(
     logits: Float[Tensor, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
 ) -> Float[Tensor, "R V"]:
     """Scores with everything that is not allowed at minus infinity."""
-    logits = logits.clone()
-    device = logits.device
-    no_text = torch.tensor([not row.text for row in allowed], device=device)
-    no_end = torch.tensor([not row.end for row in allowed], device=device)
-    first = torch.tensor([row.first for row in allowed], device=device)[:, None]
-    last = torch.tensor([row.last for row in allowed], device=device)[:, None]
-    logits[:, :end_of_text].masked_fill_(no_text[:, None], NEVER)
-    logits[:, end_of_text : end_of_text + 1].masked_fill_(no_end[:, None], NEVER)
-    steps = torch.arange(logits.shape[1] - timestamp_begin, device=device)[None]
-    logits[:, timestamp_begin:].masked_fill_((steps < first) | (steps > last), NEVER)
+    return _forbid(logits.clone(), allowed, timestamp_begin, end_of_text)
+
+
+def _forbid(
+    logits: Float[Tensor, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
+) -> Float[Tensor, "R V"]:
+    """In place, row by row: most rows lose a stretch or two, and a pass over the vocabulary costs more than that."""
+    for row, kinds in zip(logits, allowed, strict=True):
+        if not kinds.text:
+            row[:end_of_text] = NEVER
+        if not kinds.end:
+            row[end_of_text] = NEVER
+        row[timestamp_begin : timestamp_begin + kinds.first] = NEVER
+        row[timestamp_begin + max(kinds.last + 1, kinds.first) :] = NEVER
     return logits
 
 
 def prefer_timestamps(logits: Float[Tensor, "R V"], timestamp_begin: int) -> Float[Tensor, "R V"]:
     """Where all timestamps together are likelier than the likeliest other token, only they remain."""
+    return _prefer(logits.clone(), timestamp_begin)
+
+
+def _prefer(logits: Float[Tensor, "R V"], timestamp_begin: int) -> Float[Tensor, "R V"]:
+    """In place."""
     times = logits[:, timestamp_begin:].logsumexp(-1)
     others = logits[:, :timestamp_begin].amax(-1)
-    logits = logits.clone()
-    logits[:, :timestamp_begin].masked_fill_((times > others)[:, None], NEVER)
+    for row in (times > others).nonzero()[:, 0].tolist():
+        logits[row, :timestamp_begin] = NEVER
     return logits
 
 
@@ -112,6 +121,10 @@ class Rules:
         self.never = torch.tensor(sorted(never), device=device)
         blank = [] if self.empty and not insist else [tokens.end_of_text, *tokens.encode(" ")]
         self.never_first = torch.tensor(blank, dtype=torch.long, device=device)
+        # Adding them makes a copy as cheaply as copying does.
+        later = torch.zeros(1, tokens.vocabulary_size, device=device)
+        self._later = suppress(later, self.never)
+        self._first = suppress(self._later, self.never_first)
         # With timestamps the first text comes behind the first of them.
         self.opening = 2 if insist and self.timestamps else 1
 
@@ -119,10 +132,8 @@ class Rules:
         self, logits: Float[Tensor, "R V"], histories: Sequence[Sequence[int]], last_times: Sequence[int]
     ) -> Float[Tensor, "R V"]:
         """Scores of the next token after `histories`; `last_times`: each row's last timestamp within its window."""
-        logits = suppress(logits, self.never)
         # All rows are at the same step.
-        if len(histories[0]) < self.opening:
-            logits = suppress(logits, self.never_first)
+        logits = logits + (self._first if len(histories[0]) < self.opening else self._later)
         if not self.timestamps:
             return logits
         begin = self.tokens.timestamp_begin
@@ -130,7 +141,7 @@ class Rules:
             allowed_next(history, begin, last, self.last_initial, empty=self.empty)
             for history, last in zip(histories, last_times, strict=True)
         ]
-        return prefer_timestamps(apply_allowed(logits, allowed, begin, self.tokens.end_of_text), begin)
+        return _prefer(_forbid(logits, allowed, begin, self.tokens.end_of_text), begin)
 
     def looping(self, history: Sequence[int]) -> bool:
         """Whether the history's text ends in a phrase repeated `repeat_limit` times."""

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -80,6 +81,19 @@ def decode_batch(
         raise ConfigError(f"{len(window_s)} window lengths for {rows} encoded rows; give one a row")
     if rows == 0:
         return []
+    with encoded.engine.searching() if isinstance(encoded, Heard) else nullcontext():
+        return _decode(backbone, encoded, options, window_s, range(rows) if seeds is None else seeds, speaks)
+
+
+def _decode(
+    backbone: WhisperBackbone,
+    encoded: Encoded | Heard,
+    options: DecodingOptions,
+    window_s: Sequence[float],
+    seeds: Sequence[int],
+    speaks: Speaks | None,
+) -> list[DecodedWindow]:
+    rows = encoded.rows
     start = backbone.tokens.start(options.language, options.timestamps)
     prefilled = encoded.prefill(start) if isinstance(encoded, Heard) else prefill(backbone, encoded, start)
     limits = _limits(backbone, prefilled, options, window_s)
@@ -90,7 +104,7 @@ def decode_batch(
     if speaks is not None:
         logprobs = empty_logprobs(prefilled, rules, limits.last_times).tolist()
         empty, decided = logprobs, speaks(logprobs)
-    search = _Search(prefilled, limits, range(rows) if seeds is None else seeds)
+    search = _Search(prefilled, limits, seeds)
     found = search.windows([row for row in range(rows) if decided[row] is None], rules, options)
     if True in decided:
         # Whoever is known to speak is not taken for silence by another measure.

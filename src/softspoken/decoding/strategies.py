@@ -62,9 +62,9 @@ def sample(
     logits = prefilled.logits[torch.tensor(live, device=prefilled.logits.device)]
     while True:
         logits = rules(logits, [histories[w] for w in slots], [limits.last_times[w] for w in slots])
-        logprobs = logits.log_softmax(-1)
         chosen = _choose(logits, slots, temperature, draw)
-        gained = logprobs.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0].tolist()
+        picked = logits.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0]
+        gained = (picked - logits.logsumexp(-1)).tolist()
         for window, token, logprob in zip(slots, chosen, gained, strict=True):
             if window in done:
                 histories[window].append(end)

@@ -9,6 +9,7 @@ the decoder's cache, P sets of prompts (1 for all rows, else B), V vocabulary.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,6 +87,10 @@ class Engine(ABC):
         cross: Sequence[Tensor],
     ) -> tuple[Float[Tensor, "R U V"], tuple[Tensor, ...]]:
         """`DecoderNetwork.forward`: scores in float32, and the new keys and values, whose tensors are the caller's."""
+
+    def searching(self) -> AbstractContextManager[None]:
+        """Entered around a search, the many short steps of which are sensitive to what else runs."""
+        return nullcontext()
 
     def compile(self, prompts: SoftPrompts) -> CompiledPrompts:
         """Make prompts of this backbone ready: what no audio changes is worked out now. Costs their own size only."""
@@ -195,7 +200,10 @@ class Engine(ABC):
 
     def _as_cache(self, keys: Tensor, values: Tensor, dtype: torch.dtype) -> list[Tensor]:
         heads = int(self.backbone.config.decoder_attention_heads)
-        both = (part.to(dtype).reshape(*part.shape[:3], heads, part.shape[3] // heads).transpose(2, 3) for part in (keys, values))
+        both = (
+            part.to(dtype).reshape(*part.shape[:3], heads, part.shape[3] // heads).transpose(2, 3)
+            for part in (keys, values)
+        )
         return [part for pair in zip(*both, strict=True) for part in pair]
 
     def _prefill_mask(

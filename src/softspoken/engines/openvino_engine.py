@@ -3,6 +3,7 @@
 import queue
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.export import builders, frame_tensors, kind_of, quantise
 from softspoken.engines.store import ModelStore
+from softspoken.engines.threads import one_torch_thread
 from softspoken.errors import BackboneError, ConfigError, MissingExtra
 from softspoken.prompts.frames import FrameRows
 
@@ -57,6 +59,9 @@ class OpenVinoEngine(Engine):
         weights = "int8" if precision == "int8" else "float32"
         self._store = ModelStore.of(backbone.fingerprint, f"openvino-{version}-{LAYOUT}-{weights}")
         self._models: dict[str, _Model] = {}
+
+    def searching(self) -> AbstractContextManager[None]:
+        return one_torch_thread()
 
     def _model(self, name: str) -> "_Model":
         if name not in self._models:
