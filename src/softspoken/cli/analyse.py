@@ -182,9 +182,9 @@ def probe(
     recognizer: Recognizer,
     data: Data,
     noise: Annotated[list[Path], typer.Option(metavar="MANIFEST|FOLDER", help="Noise recordings by kind. Repeat it.")],
-    noise_split: Annotated[str | None, typer.Option(help="Only noise of this split [default: all].")] = None,
+    noise_split: Annotated[str | None, typer.Option(help="Only noise of this split (default: all).")] = None,
     category: Annotated[
-        list[str] | None, typer.Option(help="Kinds of noise [default: the seven of the paper, where there are any].")
+        list[str] | None, typer.Option(help="Kinds of noise (default: the seven of the paper, where there are any).")
     ] = None,
     clean: Clean = "clean",
     roles: Roles = "curve",
@@ -231,13 +231,13 @@ def shift(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Store the recogniser with the shifted prompts here.")
     ] = None,
-    noise_split: Annotated[str | None, typer.Option(help="Only noise of this split [default: all].")] = None,
+    noise_split: Annotated[str | None, typer.Option(help="Only noise of this split (default: all).")] = None,
     category: Annotated[list[str] | None, typer.Option(help="Only these kinds of noise.")] = None,
     representation: Annotated[
         Representation | None,
         typer.Option(
             help="v from the encoder's last layer, or from what enters the prompts' layer "
-            "[default: output; for deep prompts: input]."
+            "(default: output; for deep prompts: input)."
         ),
     ] = None,
     scale: Annotated[Scale, typer.Option(help="'paper': the product as it is; 'unit': v brought to size 1.")] = (

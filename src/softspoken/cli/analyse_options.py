@@ -51,7 +51,7 @@ Content = Annotated[
     typer.Option(metavar="1,2,5-9", help="Numbers of the content set, the others being noise; else both are found."),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything drawn.")]
-Backbone = Annotated[str | None, typer.Option(help="Frozen encoder [default: the one it was trained on].")]
+Backbone = Annotated[str | None, typer.Option(help="Frozen encoder (default: the one it was trained on).")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the numbers as a table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -35,6 +35,7 @@ def _register() -> None:
         analyse,
         analyse_report,
         backbone,
+        bench,
         data,
         demo,
         evaluate,
@@ -66,6 +67,7 @@ def _register() -> None:
     analyse.app.command("study")(study.study)
     app.add_typer(analyse.app)
     app.add_typer(backbone.app)
+    app.command("bench")(bench.bench)
     data.app.command("teach")(teach.teach)
     app.add_typer(data.app)
 

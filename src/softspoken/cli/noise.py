@@ -51,7 +51,7 @@ Lm = Annotated[
 ]
 Beam = Annotated[
     int | None,
-    typer.Option(min=1, help="Texts kept in the beam search [default: greedy; with --lm, a beam of 50]."),
+    typer.Option(min=1, help="Texts kept in the beam search (default: greedy; with --lm, a beam of 50)."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 

@@ -12,9 +12,29 @@ import typer
 
 if TYPE_CHECKING:
     from softspoken.decoding import DecodingOptions, Segment, Transcript
+    from softspoken.engines import EngineName, Precision
 
+    Runs = tuple[str, EngineName, Precision | None]
+    """Device, engine and precision."""
     Whole = Callable[[Path], Transcript]
     Stream = Callable[[Path], Iterator[Segment]]
+
+
+class EngineChoice(StrEnum):
+    """What `--engine` takes."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
+class PrecisionChoice(StrEnum):
+    """What `--precision` takes."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    INT8 = "int8"
 
 
 class FileFormat(StrEnum):
@@ -31,40 +51,57 @@ def transcribe(
     speaker: Annotated[
         str | None, typer.Option(help="Whose words: an enrolled voice's name, or a clip of the voice alone.")
     ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Everybody's words: plain Whisper, no prompt.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Everybody's words: plain Whisper, or under --prompt short.")
+    ] = False,
     prompt: Annotated[
-        str | None, typer.Option(help="'shipped', a prompt's folder, or a hub repository [default: shipped].")
+        str | None,
+        typer.Option(help="'shipped', a prompt's folder, or a hub repository (default: shipped; with --plain, none)."),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Frozen Whisper [default: the prompt's own; with --plain, tiny.en].")
+        str | None, typer.Option(help="Frozen Whisper (default: the prompt's own; with --plain, tiny.en).")
     ] = None,
     file_format: Annotated[FileFormat, typer.Option("--format", help="Of the output.")] = FileFormat.TXT,
     language: Annotated[
-        str | None, typer.Option(help="A code such as 'de', for multilingual backbones [default: en].")
+        str | None, typer.Option(help="A code such as 'de', for multilingual backbones (default: en).")
     ] = None,
     beam: Annotated[int, typer.Option(min=1, max=64, help="Hypotheses in the search; 1 is fastest.")] = 1,
     timestamps: Annotated[
         bool, typer.Option("--timestamps/--no-timestamps", help="Let the model time its sentences.")
     ] = True,
+    vad: Annotated[
+        bool, typer.Option("--vad", help="Cut windows in pauses, and leave out what holds no speech.")
+    ] = False,
+    engine: Annotated[EngineChoice, typer.Option(help="What runs the model; auto: openvino where it can.")] = (
+        EngineChoice.AUTO
+    ),
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Of the weights; int8 is the fastest (default: float32).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the standard output.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
     """Write what one voice says in recordings, and nothing else; nothing at all if it is silent there."""
-    from softspoken.decoding import DecodingOptions
+    from softspoken.decoding import DecodingOptions, WindowOptions
     from softspoken.errors import ConfigError
 
-    if plain and (speaker is not None or prompt is not None):
-        raise ConfigError("--plain follows no voice; leave out --speaker and --prompt, or --plain")
+    if plain and speaker is not None:
+        raise ConfigError("--plain follows no voice; leave out --speaker, or --plain")
     if not plain and speaker is None:
         raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
+    if plain and prompt is None and vad:
+        raise ConfigError("--vad cuts windows for a prompt, plain Whisper has its own; give --prompt short, too")
     if file_format in (FileFormat.SRT, FileFormat.VTT) and len(files) > 1:
         raise ConfigError(f"{len(files)} recordings as one {file_format.value}; give one, or --format json")
-    options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam)
-    if plain:
-        whole, stream = _plain(backbone, device, options)
+    windows = WindowOptions(cut="speech" if vad else "quiet")
+    options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam, windows=windows)
+    runs: Runs = (device, engine.value, None if precision is None else precision.value)
+    if speaker is not None:
+        whole, stream = _prompted("shipped" if prompt is None else prompt, backbone, runs, speaker, options)
+    elif prompt is not None:
+        whole, stream = _everybody(prompt, backbone, runs, options)
     else:
-        assert speaker is not None
-        whole, stream = _prompted("shipped" if prompt is None else prompt, backbone, device, speaker, options)
+        whole, stream = _plain(backbone, runs, options)
     if file_format is FileFormat.TXT and out is None:
         _print_lines(files, stream)
         return
@@ -76,23 +113,35 @@ def transcribe(
     typer.echo(f"written to {out}", err=True)
 
 
-def _plain(backbone: str | None, device: str, options: "DecodingOptions") -> "tuple[Whole, Stream]":
-    from softspoken.backbones import load_backbone
+def _plain(backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "tuple[Whole, Stream]":
     from softspoken.decoding import stream_plain, transcribe_plain
+    from softspoken.engines import load_engine
 
-    loaded = load_backbone("tiny.en" if backbone is None else backbone, device)
+    device, engine, precision = runs
+    loaded = load_engine("tiny.en" if backbone is None else backbone, engine, precision, device)
     return (
         lambda file: transcribe_plain(loaded, file, options),
         lambda file: stream_plain(loaded, file, options),
     )
 
 
+def _everybody(prompt: str, backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "tuple[Whole, Stream]":
+    from softspoken.decoding import PromptedTranscriber
+
+    transcriber = PromptedTranscriber.from_pretrained(prompt, backbone, *runs)
+    return (
+        lambda file: transcriber.transcribe(file, options),
+        lambda file: transcriber.stream(file, options),
+    )
+
+
 def _prompted(
-    prompt: str, backbone: str | None, device: str, speaker: str, options: "DecodingOptions"
+    prompt: str, backbone: str | None, runs: "Runs", speaker: str, options: "DecodingOptions"
 ) -> "tuple[Whole, Stream]":
     from softspoken.decoding import TargetSpeakerTranscriber
 
-    transcriber = TargetSpeakerTranscriber.from_pretrained(prompt, backbone, device)
+    device, engine, precision = runs
+    transcriber = TargetSpeakerTranscriber.from_pretrained(prompt, backbone, device, engine=engine, precision=precision)
     voice = transcriber.voice(speaker)
     for warning in voice.warnings:
         typer.echo(f"softspoken: warning: {warning}", err=True)
