@@ -40,18 +40,33 @@ def test_a_package_without_shipped_prompts(tmp_path: Path, monkeypatch: pytest.M
         load_prompts("shipped")
 
 
+def test_prompts_for_short_windows_have_names_by_backbone(shipped: Path, stored: Path) -> None:
+    shutil.copytree(stored, shipped / "short" / "tiny.en")
+    assert checkpoint_module.shipped_prompts() == ["short/tiny.en", "tiny.en"]
+    assert (
+        checkpoint_module.find_prompts("short")
+        == checkpoint_module.find_prompts("short/tiny.en")
+        == shipped / "short" / "tiny.en"
+    )
+    # A hub is not asked for what only a package can have.
+    with pytest.raises(PromptError, match=r"no prompt 'short/base'.*'short/tiny\.en'"):
+        load_prompts("short/base")
+
+
 def test_a_file_is_no_reference(stored: Path) -> None:
     with pytest.raises(PromptError, match="is a file; expected a prompt folder"):
         load_prompts(stored / CONFIG_FILE)
 
 
 def test_what_is_shipped_is_whole() -> None:
-    folders = sorted(path for path in checkpoint_module.SHIPPED.glob("*") if path.is_dir())
-    if not folders:
+    names = checkpoint_module.shipped_prompts()
+    if not names:
         pytest.skip("no prompt is shipped yet")
-    for folder in folders:
-        info = load_prompts(folder).info
-        assert info.backbone.name == folder.name
+    for name in names:
+        info = load_prompts(name).info
+        kind, _, backbone = name.rpartition("/")
+        assert info.backbone.name == backbone
+        assert info.task == ("transcription" if kind == "short" else "target-speaker")
         assert info.share_percent is not None
         assert info.share_percent < 1.0
 

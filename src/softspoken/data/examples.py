@@ -103,8 +103,12 @@ class MixtureDataset(Dataset[list[Example]]):
         rng = np.random.default_rng([self.seed, place])
         while True:
             mixture = draw_mixture(self.corpus, self.noises, self.config.at(place / self.size), rng)
-            if any(track.piece.original_id in self.texts for track in mixture.tracks):
+            if self.usable(mixture):
                 return mixture, rng
+
+    def usable(self, mixture: Mixture) -> bool:
+        """Whether there is anything to learn from it; else another one is drawn."""
+        return any(track.piece.original_id in self.texts for track in mixture.tracks)
 
     def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
         """All targets of one mixture."""

@@ -15,6 +15,12 @@ transcriber = TargetSpeakerTranscriber.from_pretrained("FOLDER OR REPOSITORY")
 transcript = transcriber.transcribe("meeting.flac", speaker="five_seconds_of_the_talker.flac")
 print(transcript.text)"""
 
+_TRANSCRIPTION_USE = """\
+from softspoken.decoding import PromptedTranscriber
+
+transcriber = PromptedTranscriber.from_pretrained("FOLDER OR REPOSITORY")
+print(transcriber.transcribe("meeting.flac").text)"""
+
 _NOISE_USE = """\
 from softspoken.backbones import load_backbone
 from softspoken.prompts import inject
@@ -54,15 +60,22 @@ def _metadata(info: PromptInfo) -> str:
 
 
 def _task(info: PromptInfo) -> str:
-    return "one voice out of a mixture" if info.task == "target-speaker" else "speech in noise"
+    names = {
+        "target-speaker": "one voice out of a mixture",
+        "transcription": "short windows",
+        "noise": "speech in noise",
+    }
+    return names[info.task]
 
 
 def _introduction(info: PromptInfo) -> str:
-    what = (
-        "It makes the frozen model write only the words of one enrolled talker, out of recordings in which others speak"
-        if info.task == "target-speaker"
-        else "It makes the frozen model stand noise"
-    )
+    what = {
+        "target-speaker": "It makes the frozen model write only the words of one enrolled talker, out of recordings in "
+        "which others speak",
+        "transcription": "With it the frozen model hears windows as long as the audio, which without it need padding "
+        "to 30 s, and writes everybody's words",
+        "noise": "It makes the frozen model stand noise",
+    }[info.task]
     return (
         f"A small prompt for a frozen speech model. {what}. No weight of the model is changed. "
         "It belongs to exactly this backbone and is refused by any other."
@@ -95,6 +108,8 @@ def _facts(info: PromptInfo) -> dict[str, str]:
 def _use(info: PromptInfo) -> str:
     if info.task == "target-speaker":
         return _TARGET_SPEAKER_USE
+    if info.task == "transcription":
+        return _TRANSCRIPTION_USE
     return _NOISE_USE.format(backbone=json.dumps(info.backbone.name))
 
 

@@ -48,7 +48,7 @@ class PromptInfo(Frozen):
     """Everything about stored prompts that is not a tensor."""
 
     format_version: int = FORMAT_VERSION
-    task: Literal["target-speaker", "noise"] = "target-speaker"
+    task: Literal["target-speaker", "transcription", "noise"] = "target-speaker"
     prompts: PromptConfig
     backbone: BackboneRef
     embedder: str | None = "ge2e"

@@ -9,6 +9,7 @@ from softspoken.data.batches import Batch, collate
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
 from softspoken.data.examples import MixtureDataset, Scorer, read_texts
 from softspoken.data.fixed_mixtures import FixedMixtures
+from softspoken.data.windows import WindowDataset, clips
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 from softspoken.training.config import TrainConfig
@@ -16,6 +17,7 @@ from softspoken.training.config import TrainConfig
 DEVELOPMENT_MIXTURES = 32
 DEVELOPMENT_BATCH = 4
 DEVELOPMENT_SEED = 99
+DEVELOPMENT_WINDOWS = 64
 LOSSES_WITH_CLEAN = ("states", "layers", "activity", "tokens")
 """Of the objective: those that hear the target alone."""
 
@@ -77,6 +79,30 @@ def development_batches(
     chosen = [next(pairs) for _ in range(DEVELOPMENT_MIXTURES)]
     return [
         collate(chosen[first : first + DEVELOPMENT_BATCH], backbone.tokens, backbone.max_tokens // 2)
+        for first in range(0, len(chosen), DEVELOPMENT_BATCH)
+    ]
+
+
+def window_data(config: TrainConfig) -> WindowDataset:
+    """Windows of the training talkers in which everybody's words are wanted."""
+    corpus = load_corpus(config.data)
+    return WindowDataset(
+        corpus,
+        _texts(config, corpus),
+        config.mixing,
+        config.seed,
+        config.items,
+        read_noises(config.data.noise),
+        pool=config.pool,
+        batch=config.mixtures_per_batch,
+    )
+
+
+def development_windows(config: TrainConfig, backbone: WhisperBackbone) -> list[Batch]:
+    """Clips of the talkers set aside, with the words of the manifests: the same in every run, and never changed."""
+    chosen = clips(load_corpus(config.data, development=True), DEVELOPMENT_WINDOWS)
+    return [
+        collate([chosen[first : first + DEVELOPMENT_BATCH]], backbone.tokens, backbone.max_tokens // 2)
         for first in range(0, len(chosen), DEVELOPMENT_BATCH)
     ]
 

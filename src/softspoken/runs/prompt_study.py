@@ -100,7 +100,7 @@ def rival_folder(out: Path, name: str) -> Path:
 
 def _recipe(path: Path, seed: int) -> TrainConfig:
     config = read_recipe(path, {"seed": seed})
-    if not isinstance(config, TrainConfig):
+    if not isinstance(config, TrainConfig) or config.task != "target-speaker":
         raise ConfigError(f"recipe '{path}' trains {config.task}; a study of prompts needs task = 'target-speaker'")
     return config
 

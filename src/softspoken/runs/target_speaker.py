@@ -1,4 +1,4 @@
-"""A target-speaker run from its recipe to a prompt folder."""
+"""A run on speech from its recipe to a prompt folder: one voice's words, or everybody's."""
 
 import functools
 import json
@@ -12,17 +12,20 @@ from accelerate import Accelerator
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.backbones.whisper import FRAME_RATE_HZ
 from softspoken.data.batches import Batch, collate
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.fixed_mixtures import read_fixed_mixtures
+from softspoken.data.windows import short_speech
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, inject, save_prompts
-from softspoken.runs.data import development_batches, training_data
+from softspoken.prompts.starts import begin_as_silence
+from softspoken.runs.data import development_batches, development_windows, training_data, window_data
 from softspoken.runs.facts import begin_facts, note_memory
 from softspoken.runs.progress import progress_bar
 from softspoken.runs.trained import (
@@ -50,6 +53,9 @@ CARD_KEYS = (
 """Of an evaluation, what the model card shows."""
 STATISTICS_PIECES = 400
 """Pieces of training speech whose embeddings give the mean and scale of voices."""
+STARTING_CLIPS = 8
+STARTING_S = 8.0
+"""Clips, and seconds of them at most, behind whose speech the silence is heard that prompts may begin as."""
 
 
 def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
@@ -59,15 +65,19 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
     """
     accelerator = Accelerator(mixed_precision=config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
-    embedder = load_embedder(config.embedder)
-    dataset = training_data(config, embedder)
+    embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
+    dataset = window_data(config) if embedder is None else training_data(config, embedder)
     trained = new_trained(config, backbone, dataset)
     objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
-    development = development_batches(config, embedder, backbone, dataset.texts)
+    development = (
+        development_windows(config, backbone)
+        if embedder is None
+        else development_batches(config, embedder, backbone, dataset.texts)
+    )
 
     def validate(module: Trained) -> dict[str, float]:
         module.eval()
-        figures = voice_contrast(objective, module, development)
+        figures = {} if embedder is None else voice_contrast(objective, module, development)
         wer = development_wer(backbone, module, development)
         module.train()
         return {**figures, "wer": wer, "score": wer}
@@ -167,6 +177,9 @@ def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: Mixture
         load_state(state_file(config.start, "best"), trained, None)
         return trained
     prompts = prompts_of(trained)
+    if config.prompt_start == "silence":
+        speech = short_speech(dataset.corpus, STARTING_CLIPS, min(STARTING_S, backbone.max_frames / FRAME_RATE_HZ / 4))
+        begin_as_silence(prompts, backbone, speech)
     if config.prompts.speaker is not None:
         rng = np.random.default_rng(config.seed)
         pieces = dataset.corpus.pieces

@@ -72,7 +72,8 @@ def state_file(run: Path, state: Literal["best", "last"]) -> Path:
 
 def stored_facts(config: TrainConfig) -> dict[str, Any]:
     """What stored prompts say of how they are to be used, as fields of `PromptInfo`."""
-    return {"embedder": config.embedder, "window": config.window}
+    embedder = config.embedder if config.task == "target-speaker" else None
+    return {"task": config.task, "embedder": embedder, "window": config.window}
 
 
 def untrained(config: TrainConfig, backbone: WhisperBackbone, prompts: PromptConfig | None = None) -> Trained:
@@ -104,7 +105,12 @@ def load_run(run: Path, state: StateName = "best", backbone: WhisperBackbone | N
 
 
 def transcriber_of(loaded: LoadedRun) -> TargetSpeakerTranscriber:
-    """Transcribes as the model that was trained; from now on its backbone runs with the trained weights."""
+    """Transcribes as the model that was trained; from now on its backbone runs with the trained weights.
+
+    Raises ConfigError for a run that follows no voice.
+    """
+    if loaded.config.task != "target-speaker":
+        raise ConfigError(f"the run trains '{loaded.config.task}', which follows no voice; export and use its prompt")
     backbone = loaded.backbone
     prompts = prompts_of(loaded.trained)
     info, _ = prompt_files(prompts, backbone=backbone, **stored_facts(loaded.config))

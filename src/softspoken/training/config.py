@@ -73,9 +73,10 @@ class LoopConfig(Frozen):
 
 
 class TrainConfig(LoopConfig):
-    """A run for one voice out of a mixture (first paper)."""
+    """A run for one voice out of a mixture (first paper), or for everybody's words in windows as long as the audio."""
 
-    task: Literal["target-speaker"] = "target-speaker"
+    task: Literal["target-speaker", "transcription"] = "target-speaker"
+    """`transcription`: prompts that follow no voice, on talkers who do not speak at the same time."""
     backbone: str = "tiny.en"
     embedder: str = "ge2e"
     method: MethodConfig = PromptMethod()
@@ -83,6 +84,9 @@ class TrainConfig(LoopConfig):
     objective: ObjectiveConfig = ObjectiveConfig()
     mixing: MixingConfig = MixingConfig()
     data: DataConfig = DataConfig()
+    prompt_start: Literal["normal", "silence"] = "normal"
+    """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
+    behind speech in a 30 s window, which windows as long as the audio lack (`softspoken.prompts.starts`)."""
     start: Path | None = None
     """A run whose best state this one begins with; its prompts and method must be the same. None: new ones."""
     window: Literal["audio", "30s"] = "audio"
@@ -97,7 +101,30 @@ class TrainConfig(LoopConfig):
             raise ValueError(
                 f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
             )
+        if self.prompt_start == "silence":
+            self._plain_vectors()
+        if self.task == "transcription":
+            self._for_everybody()
         return self
+
+    def _plain_vectors(self) -> None:
+        encoder, placement = self.prompts.encoder, self.prompts.placement
+        if encoder is None or encoder.rank or placement == "shifted" or self.prompts.reparameterisation != "none":
+            raise ValueError(
+                "'prompt_start' silence sets plain encoder vectors, which carry their positions; give "
+                "'prompts.encoder' without rank, reparameterisation 'none', and placement 'unshifted'"
+            )
+
+    def _for_everybody(self) -> None:
+        if self.prompts.follows_voice:
+            raise ValueError("task 'transcription' follows no voice; set prompts.speaker to 'none'")
+        if self.data.mixtures is not None:
+            raise ValueError("task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures'")
+        if any(count > 1 for count in self.mixing.talkers) and self.mixing.overlap[1] > 0:
+            raise ValueError(
+                "task 'transcription' wants the words of all, one after the other; set mixing.talkers to {1 = 1.0}, or "
+                "an overlap of at most 0"
+            )
 
     @property
     def items_per_batch(self) -> int:
