@@ -4,6 +4,7 @@ from softspoken.decoding.conditioning import Speaker, presence
 from softspoken.decoding.formats import Format, as_dict, render, to_json, to_srt, to_txt, to_vtt
 from softspoken.decoding.options import DecodingOptions, WindowOptions
 from softspoken.decoding.plain import stream_plain, transcribe_plain
+from softspoken.decoding.prompted import PromptedTranscriber
 from softspoken.decoding.recognizer import NoiseRobustRecognizer, RecognizerOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
@@ -14,6 +15,7 @@ __all__ = [
     "DecodingOptions",
     "Format",
     "NoiseRobustRecognizer",
+    "PromptedTranscriber",
     "RecognizerOptions",
     "Segment",
     "Speaker",

@@ -1,0 +1,119 @@
+"""Everybody's words in windows as long as the audio, under a prompt that makes these enough for Whisper.
+
+Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcription' stands for the silence that is
+missing, so that 5 s of audio cost 5 s of encoder frames.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.decoding.longform import Reader, Window, audio_blocks
+from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.plain import language_of
+from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.segments import window_segments
+from softspoken.decoding.windows import cut_windows
+from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
+from softspoken.errors import ConfigError
+from softspoken.prompts.checkpoint import SHORT, LoadedPrompts, load_prompts
+
+
+class PromptedTranscriber:
+    """Transcribes what everybody says in a recording, window by window. Safe to share between threads."""
+
+    def __init__(self, backbone: WhisperBackbone, prompts: LoadedPrompts, engine: Engine | None = None) -> None:
+        """`prompts`: checked against `backbone` (PromptMismatch); `engine`: what runs the backbone; None: PyTorch.
+
+        Raises ConfigError for prompts of another task.
+        """
+        prompts.check(backbone)
+        if prompts.info.task != "transcription":
+            raise ConfigError(
+                f"the prompt was trained for '{prompts.info.task}', expected 'transcription'; choose another prompt, "
+                f"such as '{SHORT}'"
+            )
+        self.backbone = backbone
+        self.info = prompts.info
+        self.engine = TorchEngine(backbone) if engine is None else engine
+        prompts.check(self.engine.backbone)
+        self._compiled = self.engine.compile(prompts.prompts)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        prompt: str | Path = SHORT,
+        backbone: str | WhisperBackbone | None = None,
+        device: str = "cpu",
+        engine: EngineName = "torch",
+        precision: Precision | None = None,
+    ) -> "PromptedTranscriber":
+        """Load everything by name.
+
+        Args:
+            prompt: 'short' (the one shipped for the backbone), a folder, or a hub repository.
+            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
+            engine, precision: see `load_engine`.
+
+        Raises:
+            PromptError, BackboneError: something is missing, damaged, or does not fit.
+            ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
+        """
+        name = backbone.name if isinstance(backbone, WhisperBackbone) else backbone
+        prompts = load_prompts(f"{SHORT}/{name}" if prompt == SHORT and name is not None else prompt)
+        if not isinstance(backbone, WhisperBackbone):
+            backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
+        return cls(backbone, prompts, load_engine(backbone, engine, precision))
+
+    def transcribe(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
+        """Everything that is heard in a recording: a file, or mono samples at 16 kHz.
+
+        Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
+        """
+        options = self._resolved(options)
+        reader = Reader(audio_blocks(audio))
+        segments = tuple(self._segments(reader, options, options.windows.batch))
+        return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
+
+    def stream(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order."""
+        return self._segments(Reader(audio_blocks(audio)), self._resolved(options), batch=1)
+
+    def _resolved(self, options: DecodingOptions | None) -> DecodingOptions:
+        options = DecodingOptions() if options is None else options
+        longest_s = MAX_WINDOW_S if self.info.window == "30s" else options.windows.longest_s
+        # Shifted prompts take some of the encoder's positions.
+        room_s = (self.backbone.max_frames - self.info.prompts.taken_positions) / FRAME_RATE_HZ
+        return options.model_copy(
+            update={
+                # Windows follow the recording's pauses: one may be silent, or begin with a pause.
+                "start": "any" if options.start == "auto" else options.start,
+                "timestamps": options.timestamps and self.info.timestamps,
+                "windows": options.windows.model_copy(update={"longest_s": min(longest_s, room_s, MAX_WINDOW_S)}),
+            }
+        )
+
+    def _segments(self, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[Segment]:
+        windows = cut_windows(reader, options.windows)
+        number = 0
+        while group := list(islice(windows, batch)):
+            for window, found in zip(group, self._decode(group, options, number), strict=True):
+                place = {"offset_s": window.start_s, "window_s": window.duration_s}
+                yield from window_segments(found, self.backbone.tokens, **place)
+            number += len(group)
+
+    @torch.no_grad()
+    def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
+        padded_s = MAX_WINDOW_S if self.info.window == "30s" else None
+        features = self.backbone.features([window.audio for window in windows], padded_s)
+        window_s = [window.duration_s for window in windows]
+        # The seed is the window's place in the recording, whatever else is in the batch.
+        seeds = range(number, number + len(windows))
+        heard = self.engine.hear(features, self._compiled.rows())
+        return decode_batch(self.backbone, heard, options, window_s=window_s, seeds=seeds)

@@ -1,0 +1,96 @@
+"""Everybody's words under a prompt, on a random small backbone: its text is gibberish, its behaviour is not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import LAYERS, WIDTH, tiny_backbone, tone
+
+from softspoken.audio import write_wav
+from softspoken.decoding import DecodingOptions, PromptedTranscriber, WindowOptions
+from softspoken.engines import load_engine
+from softspoken.errors import AudioError, ConfigError, PromptError, PromptMismatch
+from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
+
+BACKBONE = tiny_backbone(5)
+CONFIG = PromptConfig(encoder=StackPrompt(length=3), decoder=None, speaker=None)
+QUICK = DecodingOptions(temperatures=(0.0,), max_tokens=12, windows=WindowOptions(longest_s=3.0, search_s=1.0))
+
+
+def loaded(folder: Path, **facts: object) -> LoadedPrompts:
+    torch.manual_seed(0)
+    prompts = SoftPrompts(CONFIG, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
+    with torch.no_grad():
+        prompts.get_parameter("stacks.encoder.vectors").normal_(std=2.0)
+    save_prompts(prompts, folder, backbone=BACKBONE, **{"task": "transcription", **facts})
+    return load_prompts(folder, BACKBONE)
+
+
+@pytest.fixture
+def transcriber(tmp_path: Path) -> PromptedTranscriber:
+    return PromptedTranscriber(BACKBONE, loaded(tmp_path / "prompt"))
+
+
+def test_files_and_samples_streamed_and_whole_are_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
+    audio = tone(7.5)
+    whole = transcriber.transcribe(audio, QUICK)
+    assert whole.segments
+    assert whole.duration_s == 7.5
+    assert all(0.0 <= segment.start_s <= segment.end_s <= 7.5 for segment in whole.segments)
+    streamed = list(transcriber.stream(audio, QUICK))
+    assert [segment.text for segment in streamed] == [segment.text for segment in whole.segments]
+    write_wav(tmp_path / "tone.wav", audio)
+    assert transcriber.transcribe(tmp_path / "tone.wav", QUICK).duration_s == 7.5
+
+
+def test_how_many_windows_run_together_changes_nothing(transcriber: PromptedTranscriber) -> None:
+    audio = tone(8.0, 3)
+    texts = {
+        transcriber.transcribe(
+            audio, QUICK.model_copy(update={"windows": QUICK.windows.model_copy(update={"batch": batch})})
+        ).text
+        for batch in (1, 2, 5)
+    }
+    assert len(texts) == 1
+
+
+def test_the_prompt_is_heard(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
+    other = load_prompts(tmp_path / "prompt")
+    with torch.no_grad():
+        other.prompts.get_parameter("stacks.encoder.vectors").mul_(-1.0)
+    audio = tone(3.0, 4)
+    changed = PromptedTranscriber(BACKBONE, other).transcribe(audio, QUICK)
+    assert changed.text != transcriber.transcribe(audio, QUICK).text
+
+
+def test_an_engine_writes_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
+    engine = load_engine(BACKBONE, "torch")
+    fast = PromptedTranscriber.from_pretrained(tmp_path / "prompt", engine=engine)
+    audio = tone(5.0, 6)
+    assert fast.transcribe(audio, QUICK).text == transcriber.transcribe(audio, QUICK).text
+
+
+def test_without_timestamps_a_window_is_a_segment(transcriber: PromptedTranscriber) -> None:
+    options = QUICK.model_copy(update={"timestamps": False})
+    assert len(transcriber.transcribe(tone(2.0), options).segments) <= 1
+
+
+def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
+    with pytest.raises(AudioError):
+        transcriber.transcribe(tmp_path / "missing.wav")
+    with pytest.raises(AudioError):
+        transcriber.transcribe(np.zeros((2, 16_000), np.float32))
+    with pytest.raises(PromptMismatch):
+        PromptedTranscriber(tiny_backbone(6), load_prompts(tmp_path / "prompt"))
+    with pytest.raises(PromptMismatch):
+        PromptedTranscriber(BACKBONE, load_prompts(tmp_path / "prompt"), load_engine(tiny_backbone(6), "torch"))
+    with pytest.raises(ConfigError, match="trained for 'noise', expected 'transcription'"):
+        PromptedTranscriber(BACKBONE, loaded(tmp_path / "noise", task="noise"))
+
+
+def test_the_shipped_one_is_that_of_the_backbone() -> None:
+    # No prompt for short windows of this backbone comes with the package.
+    with pytest.raises(PromptError, match=f"no prompt 'short/{BACKBONE.name}'"):
+        PromptedTranscriber.from_pretrained(backbone=BACKBONE)
