@@ -66,8 +66,7 @@ def test_the_prompt_is_heard(transcriber: PromptedTranscriber, tmp_path: Path) -
 
 
 def test_an_engine_writes_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
-    engine = load_engine(BACKBONE, "torch")
-    fast = PromptedTranscriber.from_pretrained(tmp_path / "prompt", engine=engine)
+    fast = PromptedTranscriber.from_pretrained(tmp_path / "prompt", BACKBONE, engine="torch", precision="float32")
     audio = tone(5.0, 6)
     assert fast.transcribe(audio, QUICK).text == transcriber.transcribe(audio, QUICK).text
 

@@ -190,9 +190,9 @@ def test_every_kind_of_prompt_runs(tmp_path: Path, store: EnrolmentStore, config
 
 
 def test_options_of_the_caller_stand(transcriber: TargetSpeakerTranscriber) -> None:
-    assert transcriber._resolved(None).start == "any"
-    assert transcriber._resolved(DecodingOptions(start="speech")).start == "speech"
-    assert not transcriber._resolved(DecodingOptions(timestamps=False)).timestamps
+    assert transcriber.resolved(None).start == "any"
+    assert transcriber.resolved(DecodingOptions(start="speech")).start == "speech"
+    assert not transcriber.resolved(DecodingOptions(timestamps=False)).timestamps
 
 
 def test_what_cannot_be_is_refused(

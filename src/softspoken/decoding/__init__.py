@@ -8,6 +8,7 @@ from softspoken.decoding.prompted import PromptedTranscriber
 from softspoken.decoding.recognizer import NoiseRobustRecognizer, RecognizerOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.together import Request, transcribe_together
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NoiseRobustRecognizer",
     "PromptedTranscriber",
     "RecognizerOptions",
+    "Request",
     "Segment",
     "Speaker",
     "TargetSpeakerTranscriber",
@@ -32,4 +34,5 @@ __all__ = [
     "to_txt",
     "to_vtt",
     "transcribe_plain",
+    "transcribe_together",
 ]

@@ -1,0 +1,223 @@
+"""Voices followed through a recording: what each is asked for in a window, and what came of it.
+
+Rows of a batch are pairs of a window and a voice. They may be of several recordings, and under prompts of their own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+from torch.nn import functional
+
+from softspoken.backbones import Features
+from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.decoding.conditioning import Target, activity, listen
+from softspoken.decoding.longform import Reader, Window
+from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.result import Segment, WindowEvidence
+from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.segments import window_segments
+from softspoken.decoding.silence import verdict, window_features
+from softspoken.decoding.windows import cut_windows
+from softspoken.engines import Engine
+from softspoken.errors import EnrolmentError
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
+from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.info import PromptInfo
+from softspoken.prompts.silence import SilenceModel
+from softspoken.speakers import Enrolment, SpeakerEmbedder
+
+
+@dataclass(frozen=True)
+class VoiceHeard:
+    """What one voice said in one window."""
+
+    segments: tuple[Segment, ...]
+    evidence: WindowEvidence
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be found out about some windows of a recording, ready to run."""
+
+    windows: Sequence[Window]
+    targets: Sequence[Target]
+    pairs: Sequence[tuple[int, int]]
+    """Window and voice of each row. Without a silence model only voices that are present in a window."""
+    features: Features
+    """Of the windows."""
+    prompts: CompiledRows | None
+    """One set a row; None where there are no rows."""
+    activity: Float[Tensor, "B _"] | None
+    silence: SilenceModel | None
+    number: int
+    """Place of the first window in the recording."""
+
+    @property
+    def scores(self) -> list[Float32[np.ndarray, " frames"]]:
+        return [self.targets[window].scores[voice] for window, voice in self.pairs]
+
+
+class Following:
+    """K voices in one recording, under one set of prompts."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompts: CompiledPrompts,
+        info: PromptInfo,
+        embedder: SpeakerEmbedder,
+        voices: Sequence[Enrolment],
+    ) -> None:
+        """Raises EnrolmentError for a voice without a clip, where the prompt hears that."""
+        self.engine = engine
+        self.voices = list(voices)
+        self._prompts, self._info, self._embedder = prompts, info, embedder
+        self._vectors = np.stack([voice.vector for voice in voices])
+        self._clips = self._heard_clips()
+
+    def windows(self, reader: Reader, options: DecodingOptions) -> Iterator[Window]:
+        """The recording cut into windows that the encoder has positions for; shifted prompts take some of them."""
+        limit_s = MAX_WINDOW_S if self._info.window == "30s" else options.windows.longest_s
+        room_s = (self.engine.backbone.max_frames - self._info.prompts.taken_positions) / FRAME_RATE_HZ
+        longest_s = min(limit_s, room_s, MAX_WINDOW_S)
+        return cut_windows(reader, options.windows.model_copy(update={"longest_s": longest_s}))
+
+    @torch.no_grad()
+    def ask(self, windows: Sequence[Window], number: int) -> Asked:
+        """Measure the windows for all voices; `number` is the place of the first one in the recording."""
+        info, backbone = self._info, self.engine.backbone
+        targets = [listen(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
+        threshold = info.silence_threshold if info.silence is None else None
+        pairs = [
+            (index, voice)
+            for index, target in enumerate(targets)
+            for voice, score in enumerate(target.presence)
+            if threshold is None or score >= threshold
+        ]
+        padded_s = MAX_WINDOW_S if info.window == "30s" else None
+        features = backbone.features([window.audio for window in windows], padded_s)
+        prompts, active = None, None
+        if pairs:
+            spoken = [voice for _, voice in pairs]
+            speaker = torch.from_numpy(self._vectors[spoken]).to(backbone.device)
+            clips = None if self._clips is None else self._clips[:, spoken]
+            prompts = self._prompts.rows(speaker if info.prompts.speaker is not None else None, clips)
+            scores = [targets[index].scores[voice] for index, voice in pairs]
+            frames = info.prompts.frames
+            active = activity(scores, frames, backbone.device) if frames is not None else None
+        return Asked(windows, targets, pairs, features, prompts, active, info.silence, number)
+
+    def _heard_clips(self) -> Float[Tensor, "L K F D"] | None:
+        """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
+        config = self._info.prompts.enrolment
+        if config is None:
+            return None
+        for voice in self.voices:
+            if voice.clip is None:
+                raise EnrolmentError(
+                    f"this prompt hears the enrolment clip itself, of '{voice.name}' only the embedding is stored; "
+                    "give a clip of the voice instead of its name"
+                )
+        clips = [voice.clip for voice in self.voices if voice.clip is not None]
+        return clip_states(self.engine.backbone, clips, config)
+
+
+def follow(following: Following, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[list[VoiceHeard]]:
+    """By window, what each voice said in it; `batch` windows are run together."""
+    windows = following.windows(reader, options)
+    number = 0
+    while group := list(islice(windows, batch)):
+        (heard,) = find_out(following.engine, [following.ask(group, number)], options)
+        yield from heard
+        number += len(group)
+
+
+def find_out(engine: Engine, asked: Sequence[Asked], options: DecodingOptions) -> list[list[list[VoiceHeard]]]:
+    """Run everything that is asked as one batch. By asked, window and voice: what was said.
+
+    Raises ConfigError for prompts that cannot be rows of one batch (see `join`).
+    """
+    running = [one for one in asked if one.prompts is not None]
+    found = iter(_run(engine, running, options)) if running else iter(())
+    return [_answers(engine, one, found) for one in asked]
+
+
+def _run(engine: Engine, asked: Sequence[Asked], options: DecodingOptions) -> list[DecodedWindow]:
+    scores = [score for one in asked for score in one.scores]
+    models = [one.silence for one in asked for _ in one.pairs]
+
+    def speaks(empty: Sequence[float]) -> list[bool | None]:
+        return [verdict(model, row, logprob) for model, row, logprob in zip(models, scores, empty, strict=True)]
+
+    features, rows = _features(asked)
+    sets = [one.prompts.repeated(range(len(one.pairs))) for one in asked if one.prompts is not None]
+    return decode_batch(
+        engine.backbone,
+        engine.hear_each(features, rows, join(sets), _activity(asked)),
+        options,
+        window_s=[one.windows[window].duration_s for one in asked for window, _ in one.pairs],
+        # The seed is the window's place in its recording, whatever else is in the batch.
+        seeds=[one.number + window for one in asked for window, _ in one.pairs],
+        speaks=speaks,
+    )
+
+
+def _features(asked: Sequence[Asked]) -> tuple[Features, Int[Tensor, "B"]]:
+    """All windows as one batch, and the window of each row."""
+    size = max(one.features.values.shape[-1] for one in asked)
+    values = [functional.pad(one.features.values, (0, size - one.features.values.shape[-1])) for one in asked]
+    lengths = torch.cat([one.features.lengths for one in asked])
+    rows: list[int] = []
+    before = 0
+    for one in asked:
+        rows += [before + window for window, _ in one.pairs]
+        before += len(one.windows)
+    return Features(torch.cat(values), lengths), torch.tensor(rows, device=lengths.device)
+
+
+def _activity(asked: Sequence[Asked]) -> Float[Tensor, "B _"] | None:
+    """Of every row; 0 for prompts that do not ask for it."""
+    known = [one.activity for one in asked if one.activity is not None]
+    if not known:
+        return None
+    size = max(part.shape[1] for part in known)
+    parts = [known[0].new_zeros(len(one.pairs), 0) if one.activity is None else one.activity for one in asked]
+    return torch.cat([functional.pad(part, (0, size - part.shape[1])) for part in parts])
+
+
+def _answers(engine: Engine, asked: Asked, found: Iterator[DecodedWindow]) -> list[list[VoiceHeard]]:
+    """By window and voice; takes as many of `found` as there are pairs."""
+    answers = [
+        [VoiceHeard((), WindowEvidence(window.start_s, _end_s(window), score)) for score in target.presence]
+        for window, target in zip(asked.windows, asked.targets, strict=True)
+    ]
+    for (index, voice), decoded in zip(asked.pairs, found, strict=False):
+        window = asked.windows[index]
+        place = {"offset_s": window.start_s, "window_s": window.duration_s}
+        segments = window_segments(decoded, engine.backbone.tokens, **place)
+        answers[index][voice] = VoiceHeard(tuple(segments), _evidence(asked, index, voice, decoded))
+    return answers
+
+
+def _evidence(asked: Asked, index: int, voice: int, found: DecodedWindow) -> WindowEvidence:
+    assert found.empty_logprob is not None
+    window, target = asked.windows[index], asked.targets[index]
+    features = window_features(target.scores[voice], found.empty_logprob)
+    return WindowEvidence(
+        window.start_s,
+        _end_s(window),
+        target.presence[voice],
+        found.empty_logprob,
+        found.avg_logprob,
+        {name: round(value, 5) for name, value in features.items()},
+        None if asked.silence is None else asked.silence.probability(features),
+    )
+
+
+def _end_s(window: Window) -> float:
+    return round(window.start_s + window.duration_s, 3)
