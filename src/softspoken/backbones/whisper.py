@@ -140,11 +140,13 @@ class WhisperBackbone(Backbone):
         if not audio:
             raise AudioError("no audio given; expected at least one waveform")
         limit = min(MAX_WINDOW_S, self.max_frames / FRAME_RATE_HZ)
-        rows = [log_mel(_padded(waveform, window_s, limit), self._mel_filters) for waveform in audio]
+        # Where the model is: on a GPU, spectrograms of a batch made on the processor would take longer than the encoder.
+        filters = self._mel_filters.to(self.device)
+        rows = [log_mel(_padded(waveform, window_s, limit).to(self.device), filters) for waveform in audio]
         lengths = torch.tensor([row.shape[1] for row in rows])
         size = int(lengths.max())
         mel = torch.stack([F.pad(row, (0, size - row.shape[1])) for row in rows])
-        return Features(mel.to(self.device, self.dtype), lengths.to(self.device))
+        return Features(mel.to(self.dtype), lengths.to(self.device))
 
     def enter(self, features: Features) -> Encoded:
         frames, lengths = self.frontend(features.values, features.lengths)
@@ -237,7 +239,7 @@ def _padded(waveform: np.ndarray, window_s: float | None, limit_s: float) -> Ten
 
 def log_mel(waveform: Float[Tensor, "N"], filters: Float[Tensor, "M F"]) -> Float[Tensor, "M T"]:
     """Whisper's log-mel spectrogram (its section 2.2: 25 ms windows, 10 ms apart, scaled to about -1..1)."""
-    window = torch.hann_window(WINDOW)
+    window = torch.hann_window(WINDOW, device=waveform.device)
     power = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)[:, :-1].abs() ** 2
     scale = (filters @ power).clamp(min=1e-10).log10()
     scale = torch.maximum(scale, scale.max() - 8.0)

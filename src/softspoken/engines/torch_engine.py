@@ -8,6 +8,7 @@ from torch import Tensor
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines.base import Engine, Precision
+from softspoken.engines.graphs import StepGraphs
 from softspoken.engines.network import DecoderNetwork, EncoderNetwork, frontend
 from softspoken.errors import ConfigError
 from softspoken.prompts.frames import FrameRows
@@ -20,7 +21,8 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 
 class TorchEngine(Engine):
-    """Runs the backbone's own modules, in the precision that the backbone has or is moved to."""
+    """Runs the backbone's own modules, in the precision that the backbone has or is moved to. On a GPU the decoder's
+    steps are CUDA graphs."""
 
     name = "torch"
 
@@ -35,6 +37,7 @@ class TorchEngine(Engine):
         super().__init__(backbone)
         self._encoder = EncoderNetwork(backbone)
         self._decoder = DecoderNetwork(backbone)
+        self._graphs = StepGraphs() if backbone.device.type == "cuda" else None
 
     def _frontend(self, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
         return frontend(self.backbone.frontend, mel, valid)
@@ -57,5 +60,10 @@ class TorchEngine(Engine):
         past: Sequence[Tensor],
         cross: Sequence[Tensor],
     ) -> tuple[Float[Tensor, "R U V"], tuple[Tensor, ...]]:
-        logits, written = self._decoder(hidden, mask, cross_mask, past, cross)
-        return logits.float(), written
+        def step(hidden: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+            logits, written = self._decoder(hidden, mask, cross_mask, past, cross)
+            return logits.float(), written
+
+        if self._graphs is None or hidden.shape[1] > 1:
+            return step(hidden)
+        return self._graphs.run(step, hidden, [mask, cross_mask, *past, *cross])
