@@ -140,7 +140,7 @@ class WhisperBackbone(Backbone):
         if not audio:
             raise AudioError("no audio given; expected at least one waveform")
         limit = min(MAX_WINDOW_S, self.max_frames / FRAME_RATE_HZ)
-        # Where the model is: on a GPU, spectrograms of a batch made on the processor would take longer than the encoder.
+        # Where the model is: beside a GPU, spectrograms on the processor would take longer than the encoder.
         filters = self._mel_filters.to(self.device)
         rows = [log_mel(_padded(waveform, window_s, limit).to(self.device), filters) for waveform in audio]
         lengths = torch.tensor([row.shape[1] for row in rows])
