@@ -1,5 +1,6 @@
 """OpenAI's own Whisper checkpoints (`.pt`: `dims` and `model_state_dict`) in transformers' names."""
 
+import os
 import re
 import warnings
 import zipfile
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import WhisperConfig
+from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from softspoken.backbones.weights import infer_config
 from softspoken.errors import BackboneError
@@ -98,3 +99,28 @@ def _checked(content: Any, path: Path) -> tuple[dict[str, int], dict[str, Tensor
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise BackboneError(f"{path}: its 'model_state_dict' is not a dict of tensors; {_ADVICE}")
     return {name: dims[name] for name in needed}, state
+
+
+def rename_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The reverse of `rename_openai`; the output projection is left out, OpenAI's is the token embedding."""
+    renamed = {}
+    for name, tensor in state.items():
+        if name.startswith("proj_out."):
+            continue
+        new = name.removeprefix("model.").replace(".embed_positions.weight", ".positional_embedding")
+        for replacement, old in _RENAMES:
+            new = new.replace(old, replacement)
+        renamed[new] = tensor
+    return renamed
+
+
+def save_openai(model: WhisperForConditionalGeneration, path: Path) -> Path:
+    """Write a model as the OpenAI file that `load_openai` and openai-whisper read."""
+    config = model.config
+    dims = {theirs: getattr(config, ours) for theirs, ours in _DIMENSIONS.items()}
+    dims |= {"n_audio_head": config.encoder_attention_heads, "n_text_head": config.decoder_attention_heads}
+    state = {name: tensor.detach().contiguous() for name, tensor in rename_transformers(model.state_dict()).items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    torch.save({"dims": dims, "model_state_dict": state}, temporary)
+    os.replace(temporary, path)
+    return path

@@ -18,11 +18,12 @@ SAMPLE_RATE_HZ = 16_000
 
 @dataclass(frozen=True)
 class Voice:
-    """An enrolled voice and its enrolment clip."""
+    """An enrolled voice, its enrolment clip and what it says there."""
 
     name: str
     description: str
     enrolment: Path
+    text: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def load_recordings(folder: Path | None = None) -> DemoRecordings:
     manifest = folder / "demo.json"
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
-        voices = tuple(Voice(v["name"], v["description"], folder / v["enrolment"]) for v in content["voices"])
+        voices = tuple(
+            Voice(v["name"], v["description"], folder / v["enrolment"], v["text"]) for v in content["voices"]
+        )
         mixtures = tuple(_mixture(entry, folder) for entry in content["mixtures"])
         recordings = DemoRecordings(voices, mixtures, dict(content["spellings"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
