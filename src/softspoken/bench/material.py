@@ -181,6 +181,12 @@ def long_recording(clips: Sequence[Clip], seconds: float) -> Clip:
     return join(parts)
 
 
+def exactly(clips: Sequence[Clip], seconds: float) -> Clip:
+    """So many seconds of speech, cut off wherever that is; without a text."""
+    audio = long_recording(clips, seconds).audio
+    return Clip(np.resize(audio, round(seconds * SAMPLE_RATE_HZ)).astype(np.float32), "")
+
+
 def trimmed(clip: Clip) -> Clip:
     """Without the silence around the speech, but for a breath."""
     span = speech_span(clip.audio)

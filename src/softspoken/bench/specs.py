@@ -80,6 +80,27 @@ def target() -> list[ContenderSpec]:
     return [_ours(*each, "target", "-target", note) for each in ENGINES]
 
 
+def forced() -> list[ContenderSpec]:
+    """Each engine of ours with and without prompts, on text that is given."""
+    notes = {
+        None: "no prompt",
+        "short": "the prompt for short windows",
+        "target": "the target-speaker prompt, the voice measured beforehand",
+    }
+    return [
+        ContenderSpec(
+            f"softspoken-{engine}-{precision}-forced{'' if prompt is None else f'-{prompt}'}",
+            "softspoken.bench.overhead:forced",
+            {"engine": engine, "precision": precision, "prompt": prompt},
+            note=f"{note}, windows as long as the audio, a given number of tokens",
+            module=_MODULES.get(engine),
+            scored=False,
+        )
+        for engine, precision in ENGINES
+        for prompt, note in notes.items()
+    ]
+
+
 def _ours(engine: str, precision: str, function: str, suffix: str, note: str) -> ContenderSpec:
     return ContenderSpec(
         f"softspoken-{engine}-{precision}{suffix}",

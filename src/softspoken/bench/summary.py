@@ -3,7 +3,7 @@
 A line of `softspoken bench --json` is one suite with one backbone:
 
     benchmark     "softspoken bench"
-    suite         "short-clips", "windows", "targets" or "long"
+    suite         "short-clips", "windows", "targets", "long" or "overhead"
     backbone      as it was asked for
     machine       processor, cores, Python, platform, version and commit of softspoken (`runs.environment`)
     versions      of the packages that contenders run on

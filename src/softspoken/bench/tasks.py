@@ -7,11 +7,16 @@ from typing import Any
 
 from softspoken.bench import specs
 from softspoken.bench.config import BenchConfig
-from softspoken.bench.material import Clip, Material, Scene, long_recording, stretches
+from softspoken.bench.material import Clip, Material, Scene, exactly, long_recording, stretches
 from softspoken.bench.specs import ContenderSpec
 
 TARGETS = (1, 2, 4)
 """How many voices are followed in one recording."""
+FORCED_S = (5.0, 30.0)
+TOKENS_PER_S = 4.0
+"""Of the forced text: a quick talker's."""
+FORCED_TIMES = 4
+"""A window is short, and is transcribed this often in a row."""
 _ITEMS_EACH = 4
 """Clips that cost about as much as one window of 30 s or one mixture."""
 
@@ -138,10 +143,22 @@ def long(shop: Workshop) -> Suite:
     return Suite("long", tuple(tasks), (*specs.plain(), *specs.short(), *specs.peers()), separate=True)
 
 
+def overhead(shop: Workshop) -> Suite:
+    """The same forced text on windows of 5 and of 30 s, with and without prompts in the same engine."""
+    clips = shop.material.clips(None)
+    tasks = []
+    for seconds in FORCED_S:
+        clip = exactly(clips, seconds)
+        item = replace(shop.item(f"forced-{seconds:g}", clip), tokens=(round(TOKENS_PER_S * seconds),))
+        tasks.append(Task(f"{seconds:g} s", (item,) * FORCED_TIMES))
+    return Suite("overhead", tuple(tasks), tuple(specs.forced()))
+
+
 SUITES: dict[str, Callable[[Workshop], Suite]] = {
     "short-clips": short_clips,
     "windows": windows,
     "targets": targets,
     "long": long,
+    "overhead": overhead,
 }
 """By the names that the command line takes; 'all' there means each of them."""

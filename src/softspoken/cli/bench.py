@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NO_PEERS = "none"
-_FILE_WIDTH = 120
+_FILE_WIDTH = 150
 
 
 class SuiteName(StrEnum):
@@ -22,6 +22,7 @@ class SuiteName(StrEnum):
     WINDOWS = "windows"
     TARGETS = "targets"
     LONG = "long"
+    OVERHEAD = "overhead"
     ALL = "all"
 
 
@@ -30,7 +31,7 @@ def bench(
         SuiteName,
         typer.Option(
             help="short-clips: utterances of 5 to 10 s. windows: 30 s of speech. targets: 1, 2 and 4 voices in one "
-            "mixture. long: recordings of minutes. all: each of them."
+            "mixture. long: recordings of minutes. overhead: with and without prompts in one engine. all: each of them."
         ),
     ] = SuiteName.SHORT_CLIPS,
     backbone: Annotated[list[str] | None, typer.Option(help="Frozen Whisper; repeat it. Default: tiny.en.")] = None,
@@ -102,6 +103,7 @@ def _print_suite(console: "Console", row: dict[str, Any], machine: dict[str, Any
                     f"{contender} is absent: {found['reason']}", highlight=False, markup=False, soft_wrap=True
                 )
         _print_speedups(console, task)
+        _print_costs(console, task)
     measured = [found for found in row["contenders"].items() if found[1]["status"] == "measured"]
     for name, found in measured:
         console.print(f"{name}: {found['note']}", style="dim", highlight=False, soft_wrap=True)
@@ -143,6 +145,17 @@ def _print_speedups(console: "Console", task: dict[str, Any]) -> None:
         else:
             line = f"{best['contender']} is {_spread(best, 2)} times as fast as {peer}"
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _print_costs(console: "Console", task: dict[str, Any]) -> None:
+    """What prompts cost in each engine, where the same work was done with and without."""
+    for name, found in task["contenders"].items():
+        engine, forced, prompt = name.partition("-forced-")
+        plain = task["contenders"].get(f"{engine}-forced")
+        if not forced or plain is None or "absent" in (found["status"], plain["status"]):
+            continue
+        ratio = _spread(plain["speedup_over"][name], 3)
+        console.print(f"{engine}, {prompt} prompt: {ratio} times as long as without", highlight=False, soft_wrap=True)
 
 
 def _spread(found: dict[str, Any], digits: int) -> str:
