@@ -10,9 +10,10 @@ from tiny import LAYERS, WIDTH, tiny_backbone, tone
 from softspoken.audio import write_wav
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, WindowOptions
 from softspoken.engines import load_engine
-from softspoken.errors import AudioError, ConfigError, PromptError, PromptMismatch
+from softspoken.errors import AudioError, ConfigError, PromptMismatch
 from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
+from softspoken.prompts.short import short_window_prompts
 
 BACKBONE = tiny_backbone(5)
 CONFIG = PromptConfig(encoder=StackPrompt(length=3), decoder=None, speaker=None)
@@ -89,7 +90,47 @@ def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -
         PromptedTranscriber(BACKBONE, loaded(tmp_path / "noise", task="noise"))
 
 
-def test_the_shipped_one_is_that_of_the_backbone() -> None:
-    # No prompt for short windows of this backbone comes with the package.
-    with pytest.raises(PromptError, match=f"no prompt 'short/{BACKBONE.name}'"):
-        PromptedTranscriber.from_pretrained(backbone=BACKBONE)
+def test_short_is_read_off_any_backbone() -> None:
+    made = PromptedTranscriber.from_pretrained(backbone=BACKBONE)
+    assert (made.info.task, made.info.window, made.info.backbone.name) == ("transcription", "audio", BACKBONE.name)
+    assert made.transcribe(tone(5.0), QUICK).duration_s == 5.0
+    other = short_window_prompts(tiny_backbone(6)).prompts
+    mine = short_window_prompts(BACKBONE).prompts
+    vectors = "stacks.encoder.vectors"
+    assert not torch.allclose(other.get_parameter(vectors), mine.get_parameter(vectors))
+
+
+def test_short_holds_the_end_of_a_silent_window() -> None:
+    silence = [np.zeros(16_000, np.float32)]
+    states = BACKBONE.encode_layers(BACKBONE.features(silence, 30.0)).states[:-1]
+    vectors = short_window_prompts(BACKBONE).prompts.get_parameter("stacks.encoder.vectors")
+    torch.testing.assert_close(vectors[:, -1], torch.stack([layer[0, -1] for layer in states]))
+
+
+@pytest.mark.embedded
+def test_short_makes_a_short_window_enough() -> None:
+    """Without it, the frozen model writes on and on behind the end of the audio."""
+    jiwer = pytest.importorskip("jiwer")
+    from softspoken.backbones import load_backbone
+    from softspoken.decoding import decode_batch
+    from softspoken.demo import load_recordings
+    from softspoken.demo.recordings import read_clip
+
+    backbone = load_backbone("tiny.en")
+    prompted = PromptedTranscriber.from_pretrained(backbone=backbone)
+    voices = load_recordings().voices
+    texts = [bare(voice.text) for voice in voices]
+    clips = [read_clip(voice.enrolment) for voice in voices]
+    heard = [bare(prompted.transcribe(clip).text) for clip in clips]
+    assert jiwer.wer(texts, heard) < 0.1
+    greedy = DecodingOptions(temperatures=(0.0,), repeat_limit=None, timestamps=False)
+    with torch.no_grad():
+        plain = [
+            decode_batch(backbone, backbone.encode(backbone.features([clip])), greedy, window_s=[12.0])[0].text
+            for clip in clips
+        ]
+    assert jiwer.wer(texts, [bare(text) for text in plain]) > 2 * jiwer.wer(texts, heard)
+
+
+def bare(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ")

@@ -14,7 +14,8 @@ from softspoken.decoding import (
     stream_plain,
 )
 from softspoken.engines import Engine, load_engine
-from softspoken.prompts.checkpoint import SHORT, LoadedPrompts, load_prompts
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.prompts.short import short_window_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, load_embedder
 
 
@@ -84,9 +85,9 @@ def plain(backbone: str, engine: str, precision: str, threads: int) -> Contender
 
 
 def short(backbone: str, engine: str, precision: str, threads: int) -> Contender:
-    """Factory: the prompt for short windows that is shipped for this backbone."""
-    prompts = load_prompts(f"{SHORT}/{backbone}")
-    return Short(make_engine(backbone, engine, precision, threads), prompts)
+    """Factory: the prompt for short windows of this backbone."""
+    made = make_engine(backbone, engine, precision, threads)
+    return Short(made, short_window_prompts(made.backbone))
 
 
 def target(backbone: str, engine: str, precision: str, threads: int) -> Contender:

@@ -4,7 +4,7 @@ The text is forced, so that all write the same number of tokens: what is compare
 somebody happens to hear in it. The voice is measured before the clock runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,9 @@ import torch
 from softspoken.bench.contract import Contender, Item, samples_of
 from softspoken.bench.ours import make_engine
 from softspoken.engines import Engine
-from softspoken.prompts.checkpoint import SHORT, LoadedPrompts, load_prompts
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
+from softspoken.prompts.short import short_window_prompts
 
 FRAME_RATE_HZ = 50
 
@@ -61,9 +62,8 @@ class Forced(Contender):
 
 def forced(backbone: str, engine: str, precision: str, threads: int, prompt: str | None) -> Contender:
     """Factory. `prompt`: 'short', 'target' (the one shipped for this backbone), or None."""
-    loaders: dict[str, Callable[[], LoadedPrompts]] = {
-        "short": lambda: load_prompts(f"{SHORT}/{backbone}"),
-        "target": lambda: load_prompts(backbone),
-    }
-    loaded = None if prompt is None else loaders[prompt]()
-    return Forced(make_engine(backbone, engine, precision, threads), loaded)
+    made = make_engine(backbone, engine, precision, threads)
+    loaded = None
+    if prompt is not None:
+        loaded = short_window_prompts(made.backbone) if prompt == "short" else load_prompts(backbone)
+    return Forced(made, loaded)

@@ -1,7 +1,7 @@
 """Everybody's words in windows as long as the audio, under a prompt that makes these enough for Whisper.
 
-Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcription' stands for the silence that is
-missing, so that 5 s of audio cost 5 s of encoder frames.
+Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcription' stands for what is missing (see
+`prompts.short`), so that 5 s of audio cost 5 s of encoder frames.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,10 @@ from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
-from softspoken.prompts.checkpoint import SHORT, LoadedPrompts, load_prompts
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.prompts.short import SHORT, short_window_prompts
+
+DEFAULT_BACKBONE = "tiny.en"
 
 
 class PromptedTranscriber:
@@ -57,18 +60,21 @@ class PromptedTranscriber:
         """Load everything by name.
 
         Args:
-            prompt: 'short' (the one shipped for the backbone), a folder, or a hub repository.
-            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
+            prompt: 'short' (read off the backbone's own weights), a folder, or a hub repository.
+            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on,
+                for 'short' tiny.en.
             engine, precision: see `load_engine`.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
             ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
-        name = backbone.name if isinstance(backbone, WhisperBackbone) else backbone
-        prompts = load_prompts(f"{SHORT}/{name}" if prompt == SHORT and name is not None else prompt)
+        prompts = None if prompt == SHORT else load_prompts(prompt)
         if not isinstance(backbone, WhisperBackbone):
-            backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
+            trained_on = DEFAULT_BACKBONE if prompts is None else prompts.info.backbone.name
+            backbone = load_backbone(trained_on if backbone is None else backbone, device)
+        # Read off the weights before an engine may change their precision.
+        prompts = short_window_prompts(backbone) if prompts is None else prompts
         return cls(backbone, prompts, load_engine(backbone, engine, precision))
 
     def transcribe(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:

@@ -44,10 +44,8 @@ StoredType = Literal["float32", "float16"]
 Facts = TypeVar("Facts", bound=BaseModel)
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
-"""Prompts that come with the package: one folder a backbone, and in the folder `SHORT` the same for transcription."""
+"""Prompts that come with the package, one folder a backbone."""
 DEFAULT_SHIPPED = "tiny.en"
-SHORT = "short"
-"""Shipped prompts for everybody's words in windows as long as the audio: 'short/tiny.en', 'short/base'."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _AGAIN = "get or save it again"
 # Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
@@ -170,13 +168,12 @@ def shipped_prompts() -> list[str]:
 def find_prompts(reference: str | Path) -> Path:
     """The local folder behind a reference; nothing in it is checked yet.
 
-    `reference`: 'shipped' and 'short' (the ones for tiny.en) or the name of a shipped one ('tiny.en', 'base',
-    'short/base'), else a local folder (of a recogniser: its prompts), else a hub repository 'owner/name'. Raises
-    PromptError when there is none.
+    `reference`: 'shipped' (the one for tiny.en) or the name of a shipped one ('tiny.en', 'base'), else a local folder
+    (of a recogniser: its prompts), else a hub repository 'owner/name'. Raises PromptError when there is none.
     """
     name = str(reference)
     shipped = shipped_prompts()
-    wanted = {"shipped": DEFAULT_SHIPPED, SHORT: f"{SHORT}/{DEFAULT_SHIPPED}"}.get(name, name)
+    wanted = DEFAULT_SHIPPED if name == "shipped" else name
     if wanted in shipped:
         return SHIPPED / wanted
     folder = Path(reference).expanduser()
@@ -185,7 +182,7 @@ def find_prompts(reference: str | Path) -> Path:
         return inner if (folder / RECOGNIZER_FILE).is_file() and inner.is_dir() else folder
     if folder.exists():
         raise PromptError(f"'{name}' is a file; expected a prompt folder with {CONFIG_FILE} and {TENSOR_FILE}")
-    if isinstance(reference, str) and _REPOSITORY.fullmatch(name) and not name.startswith(f"{SHORT}/"):
+    if isinstance(reference, str) and _REPOSITORY.fullmatch(name):
         return download_prompts(name)
     known = ", ".join(f"'{entry}'" for entry in shipped) if shipped else "none"
     raise PromptError(f"no prompt '{name}'; give a folder, a hub repository 'owner/name', or a shipped one ({known})")
