@@ -141,6 +141,7 @@ class Engine(ABC):
             if activity is None:
                 raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
             activity = torch.nn.functional.pad(activity, (0, max(size - activity.shape[1], 0)))[:, :size].to(dtype)
+            frames = frames.to(dtype)
         rows = (
             stack.flow.expand(batch, -1, -1),
             stack.keys.expand(-1, batch, -1, -1),

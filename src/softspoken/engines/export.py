@@ -4,12 +4,14 @@ One encoder for each kind of frame prompt, because what is added to frames is a 
 cache columns are inputs of any length, so every prompt of a backbone shares the same files.
 """
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import config
 from torch import Tensor, nn
 
 from softspoken.backbones import WhisperBackbone
@@ -21,6 +23,9 @@ FRAME_NAMES = ("rest", "active")
 BANK_NAMES = ("keys", "values", "gate", "bias", "by_activity")
 SMALLEST_QUANTISED = 1 << 12
 """Weights with fewer numbers stay in float32."""
+Build = Callable[[], Any]
+
+_TRACING = threading.Lock()
 
 
 def kind_of(frames: FrameRows | None) -> FrameKind:
@@ -119,8 +124,13 @@ def _decoder_model(backbone: WhisperBackbone) -> Any:
 def _converted(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
     import openvino
 
-    with torch.no_grad():
-        model = openvino.convert_model(module.eval(), example_input=example)
+    with _TRACING, torch.no_grad():
+        # Shape checks, where somebody has them on, would become operations of the model.
+        checked, config.jaxtyping_disable = config.jaxtyping_disable, True
+        try:
+            model = openvino.convert_model(module.eval(), example_input=example)
+        finally:
+            config.jaxtyping_disable = checked
     for index, port in enumerate(model.inputs):
         port.get_tensor().set_names({f"input{index}"})
     return model
@@ -146,9 +156,6 @@ def quantise(model: Any) -> Any:
         restored = opset13.multiply(opset13.convert(small, "f32"), opset13.constant(scale))
         product.input(1).replace_source_output(restored.output(0))
     return model
-
-
-Build = Callable[[], Any]
 
 
 def builders(backbone: WhisperBackbone) -> dict[str, Build]:

@@ -162,9 +162,10 @@ class DecoderNetwork(nn.Module):
 
 
 def _attend(
-    query: Float[Tensor, "R H U E"], keys: Float[Tensor, "R H E C"], values: Float[Tensor, "R H C E"], mask: Tensor
+    query: Float[Tensor, "R H U E"], keys: Float[Tensor, "_ H E C"], values: Float[Tensor, "_ H C E"], mask: Tensor
 ) -> Float[Tensor, "R H U E"]:
-    """Attention of a few queries, written out: nothing as large as the keys is copied, turned or scaled."""
+    """Attention of a few queries, written out: nothing as large as the keys is copied, turned or scaled. Keys of one
+    row are those of all."""
     scores = (query * query.shape[-1] ** -0.5) @ keys + mask
     mixed: Tensor = scores.softmax(-1) @ values
     return mixed

@@ -54,7 +54,15 @@ class CompiledRows:
 
     @property
     def sets(self) -> int:
-        return self.encoder.flow.shape[0]
+        """P: of the parts that follow no voice there is one all the same."""
+        sizes: list[int] = []
+
+        def note(part: Tensor, axis: int) -> Tensor:
+            sizes.append(part.shape[axis])
+            return part
+
+        _mapped(self, note)
+        return max(sizes)
 
     def repeated(self, rows: Sequence[int]) -> "CompiledRows":
         """Set `rows[b]` for row b of a batch."""
@@ -82,7 +90,7 @@ class CompiledPrompts:
         """`prompts`: folded or not; they are checked by the caller (`LoadedPrompts.check`)."""
         self.config = prompts.config
         self._backbone = backbone
-        self._prompts = prompts.fold().to(backbone.device)
+        self._prompts = prompts.fold().to(backbone.device).requires_grad_(False)
         # Prompts that follow no voice are the same in every batch.
         self._only = None if self.config.follows_voice else self._compiled(None, None)
 
@@ -167,7 +175,7 @@ def _counts(backbone: WhisperBackbone, numbers: Sequence[int]) -> Int[Tensor, "P
 
 
 def join(sets: Sequence[CompiledRows]) -> CompiledRows:
-    """Sets of any lengths and kinds, of one backbone, as rows of one batch: row b is set b.
+    """Sets of any lengths and kinds, of one backbone, one behind the other as rows of one batch.
 
     Raises ConfigError where the audio would stand at different positions, or be muted differently.
     """
@@ -175,12 +183,23 @@ def join(sets: Sequence[CompiledRows]) -> CompiledRows:
         return sets[0]
     if len({one.shift for one in sets}) > 1:
         raise ConfigError("prompts of different 'shifted' lengths in one batch; run them one after the other")
+    sets = [_whole(one) for one in sets]
     return CompiledRows(
         _join_stacks([one.encoder for one in sets]),
         _join_stacks([one.decoder for one in sets]),
         _join_frames(sets),
         sets[0].shift,
     )
+
+
+def _whole(rows: CompiledRows) -> CompiledRows:
+    """P sets of every part, also of those that are the same for all voices."""
+    size = rows.sets
+
+    def repeat(part: Tensor, axis: int) -> Tensor:
+        return part.expand(*part.shape[:axis], size, *part.shape[axis + 1 :])
+
+    return _mapped(rows, repeat)
 
 
 def _join_stacks(parts: Sequence[CompiledStack]) -> CompiledStack:

@@ -3,7 +3,8 @@
 Shapes: B batch, L layers, T audio frames, D width, S speaker dimensions, R vectors in a bank, P sets (1 or B).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,10 @@ class Bank:
     by_activity: Float[Tensor, "L P R"]
     readout: Float[Tensor, "L P R"] | None = None
 
+    def to(self, dtype: torch.dtype) -> "Bank":
+        given: dict[str, Any] = {name: None if v is None else v.to(dtype) for name, v in vars(self).items()}
+        return Bank(**given)
+
     def matched(
         self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]
     ) -> Float[Tensor, "B T R"]:
@@ -46,6 +51,11 @@ class FrameRows:
     bank: Bank | None = None
     mute_db: float = 0.0
     """How much quieter the encoder hears frames without the target."""
+
+    def to(self, dtype: torch.dtype) -> "FrameRows":
+        """The same vectors for a backbone of another precision."""
+        bank = None if self.bank is None else self.bank.to(dtype)
+        return replace(self, rest=self.rest.to(dtype), active=self.active.to(dtype), bank=bank)
 
     def at(
         self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]

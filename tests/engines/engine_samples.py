@@ -1,0 +1,167 @@
+"""Prompts of every kind with their voices, clips and activity, and a script of decoder steps that all ways run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from tiny import LAYERS, WIDTH, tone
+from torch import Tensor
+
+from softspoken.backbones import Features, WhisperBackbone
+from softspoken.decoding.state import Started, prefill
+from softspoken.engines import Engine, Heard
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
+from softspoken.prompts.compiled import CompiledRows, unprompted
+from softspoken.prompts.config import EnrolmentPrompt
+from softspoken.prompts.enrolment import clip_states
+
+S = 16
+SECONDS = (1.0, 2.6, 1.9)
+"""Windows of different buckets, so that a batch of them is padded."""
+
+_DEEP = {"encoder": StackPrompt(length=4), "decoder": StackPrompt(length=3)}
+_VOICE = SpeakerPrompt(dimension=S)
+
+KINDS: dict[str, PromptConfig | None] = {
+    "authors": PromptConfig(**_DEEP, speaker=_VOICE, placement="shifted", reparameterisation="separate"),
+    "unshifted": PromptConfig(**_DEEP, speaker=_VOICE),
+    "input": PromptConfig(
+        encoder=StackPrompt(length=4, depth="input"),
+        decoder=StackPrompt(length=3, depth="input"),
+        speaker=SpeakerPrompt(dimension=S, into="both"),
+    ),
+    "layered": PromptConfig(
+        encoder=StackPrompt(length=4),
+        decoder=None,
+        speaker=SpeakerPrompt(dimension=S, into="both", every_layer=2, rank=3),
+    ),
+    "decoder voice": PromptConfig(**_DEEP, speaker=SpeakerPrompt(dimension=S, into="decoder")),
+    "keyed": PromptConfig(
+        **_DEEP, speaker=SpeakerPrompt(dimension=S, into="frames"), frames=FramePrompt(keyed=5, mute_db=10)
+    ),
+    "refined": PromptConfig(
+        encoder=None,
+        decoder=None,
+        speaker=SpeakerPrompt(dimension=S, into="frames"),
+        frames=FramePrompt(keyed=6, refined=True),
+    ),
+    "plain frames": PromptConfig(**_DEEP, speaker=None, frames=FramePrompt()),
+    "enrolment": PromptConfig(**_DEEP, speaker=None, enrolment=EnrolmentPrompt(clip_s=0.6)),
+    "appended": PromptConfig(encoder=StackPrompt(length=4), decoder=None, speaker=None, placement="appended"),
+    "none": None,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Prompts, and what they are told about each row of a batch."""
+
+    prompts: SoftPrompts | None
+    speaker: Tensor | None = None
+    clips: Tensor | None = None
+    activity: Tensor | None = None
+
+    def row(self, index: int) -> "Sample":
+        return self.rows([index])
+
+    def rows(self, chosen: Sequence[int]) -> "Sample":
+        index = list(chosen)
+        return Sample(
+            self.prompts,
+            None if self.speaker is None else self.speaker[index],
+            None if self.clips is None else self.clips[:, index],
+            None if self.activity is None else self.activity[index],
+        )
+
+    @contextmanager
+    def injected(self, backbone: WhisperBackbone) -> Iterator[None]:
+        with torch.no_grad():
+            if self.prompts is None:
+                yield
+                return
+            with inject(backbone, self.prompts(self.speaker, self.clips), activity=self.activity):
+                yield
+
+    def compiled(self, engine: Engine) -> CompiledRows:
+        if self.prompts is None:
+            return unprompted(engine.backbone)
+        return engine.compile(self.prompts).rows(self.speaker, self.clips)
+
+    def heard(self, engine: Engine, features: Features) -> Heard:
+        return engine.hear(features, self.compiled(engine), self.activity)
+
+
+def sample(backbone: WhisperBackbone, kind: str, rows: int = len(SECONDS), seed: int = 1) -> Sample:
+    """Large random prompts of a kind, with voices, clips and activity for so many rows."""
+    config = KINDS[kind]
+    if config is None:
+        return Sample(None)
+    generator = torch.Generator().manual_seed(seed)
+    prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS}).eval()
+    with torch.no_grad():
+        for tensor in prompts.parameters():
+            tensor.copy_(0.3 * torch.randn(tensor.shape, generator=generator))
+    clips = [tone(0.5, seed + row) for row in range(rows)]
+    return Sample(
+        prompts,
+        torch.randn(rows, S, generator=generator) if config.speaker is not None else None,
+        clip_states(backbone, clips, config.enrolment) if config.enrolment is not None else None,
+        # Not as long as the frames: what is missing counts as 0.
+        torch.rand(rows, 120, generator=generator) if config.frames is not None else None,
+    )
+
+
+def windows(backbone: WhisperBackbone, rows: Sequence[int] = range(len(SECONDS))) -> Features:
+    return backbone.features([tone(SECONDS[row], row) for row in rows])
+
+
+def injected_start(backbone: WhisperBackbone, given: Sample, features: Features) -> Started:
+    """The reference; to be called, and used, inside `given.injected(backbone)`."""
+    return prefill(backbone, backbone.encode(features), backbone.tokens.start(timestamps=True))
+
+
+def engine_start(engine: Engine, given: Sample, features: Features) -> Started:
+    return given.heard(engine, features).prefill(engine.tokens.start(timestamps=True))
+
+
+@torch.no_grad()
+def few_steps(started: Started) -> list[Tensor]:
+    """Scores of the first tokens of all rows, by row in the first axis."""
+    batch = started.logits.shape[0]
+    rows = started.live(range(batch))
+    return [started.logits, started.no_speech, *(rows.step([token] * batch) for token in (5, 260, 7))]
+
+
+STEPS = 36
+"""More than a bucket of the cache."""
+
+
+@torch.no_grad()
+def many_steps(started: Started) -> list[Tensor]:
+    """What search may do to a batch of three windows: long texts, rows dropped, reordered and repeated, branches."""
+    assert started.logits.shape[0] == 3
+    found = [started.logits, started.no_speech]
+    rows = started.live([0, 1, 2])
+    found += [rows.step([step, step + 100, step + 200]) for step in range(STEPS)]
+    rows.keep([2, 0], [2, 0])
+    found += [rows.step([8, 9]), rows.step([10, 11])]
+    rows.keep([1, 0, 1], [0, 2, 0])
+    found.append(rows.step([12, 13, 14]))
+    # Beams of one window, in another order, then of a single row.
+    rows.keep([2, 0, 2], [0, 0, 0])
+    found.append(rows.step([15, 16, 17]))
+    rows.keep([1], [0])
+    found.append(rows.step([18]))
+    # Another attempt begins where the first began.
+    again = started.live([1])
+    found += [again.step([20]), again.step([21])]
+    beams = started.live([2, 2, 1])
+    found.append(beams.step([22, 23, 24]))
+    return found
+
+
+def assert_close(found: Sequence[Tensor], wanted: Sequence[Tensor], atol: float = 1e-4) -> None:
+    assert len(found) == len(wanted)
+    for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        torch.testing.assert_close(one, other, atol=atol, rtol=0.0, msg=lambda text, at=number: f"step {at}: {text}")
