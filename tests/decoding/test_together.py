@@ -29,6 +29,8 @@ CONFIGS = {
         speaker=VOICE.model_copy(update={"into": "frames"}),
         frames=FramePrompt(keyed=3),
     ),
+    # The same vectors for every voice: only the activity is their own.
+    "frames": PromptConfig(encoder=StackPrompt(length=3), decoder=None, speaker=None, frames=FramePrompt()),
     "shifted": PromptConfig(
         encoder=StackPrompt(length=2, depth="input"), decoder=None, speaker=VOICE, placement="shifted"
     ),
@@ -61,7 +63,13 @@ def recording(seconds: float, pitch: float) -> np.ndarray:
 
 
 def test_each_gets_what_it_gets_alone(transcribers: dict[str, TargetSpeakerTranscriber]) -> None:
-    asked = [("deep", 2.0, "ada"), ("keyed", 7.0, "ben"), ("shifted", 3.5, "ada"), ("deep", 5.0, "ben")]
+    asked = [
+        ("deep", 2.0, "ada"),
+        ("keyed", 7.0, "ben"),
+        ("shifted", 3.5, "ada"),
+        ("deep", 5.0, "ben"),
+        ("frames", 3.0, "ben"),
+    ]
     requests = [Request(transcribers[name], recording(seconds, LOW), who) for name, seconds, who in asked]
     together = transcribe_together(requests, QUICK)
     for request, transcript in zip(requests, together, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines import Engine
 from softspoken.errors import PromptMismatch
-from softspoken.prompts.compiled import join
+from softspoken.prompts.joined import join
 
 
 def activity_of(given: Sequence[Sample]) -> Tensor | None:

@@ -11,7 +11,8 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts import PromptConfig, SoftPrompts, inject
-from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join, unprompted
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, unprompted
+from softspoken.prompts.joined import join
 
 LENGTHS_S = (1.2, 0.7)
 

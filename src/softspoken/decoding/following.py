@@ -25,9 +25,10 @@ from softspoken.decoding.silence import verdict, window_features
 from softspoken.decoding.windows import cut_windows
 from softspoken.engines import Engine
 from softspoken.errors import EnrolmentError
-from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows
 from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.info import PromptInfo
+from softspoken.prompts.joined import join
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, SpeakerEmbedder
 
@@ -155,7 +156,7 @@ def _run(engine: Engine, asked: Sequence[Asked], options: DecodingOptions) -> li
         return [verdict(model, row, logprob) for model, row, logprob in zip(models, scores, empty, strict=True)]
 
     features, rows = _features(asked)
-    sets = [one.prompts.repeated(range(len(one.pairs))) for one in asked if one.prompts is not None]
+    sets = [one.prompts.spread(len(one.pairs)) for one in asked if one.prompts is not None]
     return decode_batch(
         engine.backbone,
         engine.hear_each(features, rows, join(sets), _activity(asked)),

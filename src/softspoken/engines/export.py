@@ -5,7 +5,8 @@ cache columns are inputs of any length, so every prompt of a backbone shares the
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ FRAME_NAMES = ("rest", "active")
 BANK_NAMES = ("keys", "values", "gate", "bias", "by_activity")
 SMALLEST_QUANTISED = 1 << 12
 """Weights with fewer numbers stay in float32."""
-Build = Callable[[], Any]
+Part = tuple[nn.Module, tuple[Tensor, ...]]
+"""A function of tensors, and inputs for it."""
 
 _TRACING = threading.Lock()
 
@@ -87,13 +89,13 @@ class _Decoder(nn.Module):
         return (logits, *written)
 
 
-def _frontend_model(backbone: WhisperBackbone) -> Any:
+def _frontend_part(backbone: WhisperBackbone) -> Part:
     """(mel, valid) -> frames."""
     mels = int(backbone.config.num_mel_bins)
-    return _converted(_Frontend(backbone), (torch.randn(2, mels, 20), torch.ones(2, 1, 20)))
+    return _Frontend(backbone), (torch.randn(2, mels, 20), torch.ones(2, 1, 20))
 
 
-def _encoder_model(backbone: WhisperBackbone, kind: FrameKind) -> Any:
+def _encoder_part(backbone: WhisperBackbone, kind: FrameKind) -> Part:
     """The inputs of `EncoderNetwork.forward`, its frame prompts as `frame_tensors` -> k1, v1, k2, v2, ..."""
     stack = backbone.stacks["encoder"]
     layers, width, batch, time, flow, rows, rank = len(stack.layers), stack.width, 2, 10, 3, 4, 5
@@ -106,10 +108,10 @@ def _encoder_model(backbone: WhisperBackbone, kind: FrameKind) -> Any:
     if kind in ("keyed", "refined"):
         given += [torch.randn(layers, batch, width, rank), torch.randn(layers, batch, rank, width)]
         given += [torch.randn(layers, batch, rank) for _ in range(4 if kind == "refined" else 3)]
-    return _converted(_Encoder(backbone), tuple(given))
+    return _Encoder(backbone), tuple(given)
 
 
-def _decoder_model(backbone: WhisperBackbone) -> Any:
+def _decoder_part(backbone: WhisperBackbone) -> Part:
     """(hidden, mask, cross mask, cache ..., cross ...) -> scores, new columns ..."""
     stack = backbone.stacks["decoder"]
     layers, width, heads = len(stack.layers), stack.width, int(backbone.config.decoder_attention_heads)
@@ -118,22 +120,41 @@ def _decoder_model(backbone: WhisperBackbone) -> Any:
     each = width // heads
     cross = [torch.randn(rows, heads, *size) for _ in range(layers) for size in ((each, states), (states, each))]
     masks = torch.zeros(rows, 1, new, columns + new), torch.zeros(rows, 1, 1, states)
-    return _converted(_Decoder(backbone), (torch.randn(rows, new, width), *masks, *cache, *cross))
+    return _Decoder(backbone), (torch.randn(rows, new, width), *masks, *cache, *cross)
 
 
-def _converted(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+def parts(backbone: WhisperBackbone) -> dict[str, Callable[[], Part]]:
+    """The functions that an engine runs, by name, each with inputs to trace it with; all sizes there are free but the
+    backbone's own."""
+    kinds: tuple[FrameKind, ...] = ("none", "plain", "keyed", "refined")
+    return {
+        "frontend": partial(_frontend_part, backbone),
+        **{f"encoder-{kind}": partial(_encoder_part, backbone, kind) for kind in kinds},
+        "decoder": partial(_decoder_part, backbone),
+    }
+
+
+def openvino_model(part: Part) -> Any:
+    """A part as an OpenVINO model, float32; its inputs are named by their numbers."""
     import openvino
 
-    with _TRACING, torch.no_grad():
-        # Shape checks, where somebody has them on, would become operations of the model.
-        checked, config.jaxtyping_disable = config.jaxtyping_disable, True
-        try:
-            model = openvino.convert_model(module.eval(), example_input=example)
-        finally:
-            config.jaxtyping_disable = checked
+    module, example = part
+    with untyped(), torch.no_grad():
+        model = openvino.convert_model(module.eval(), example_input=example)
     for index, port in enumerate(model.inputs):
         port.get_tensor().set_names({f"input{index}"})
     return model
+
+
+@contextmanager
+def untyped() -> Iterator[None]:
+    """While something is traced: shape checks, where somebody has them on, would become operations of the model."""
+    with _TRACING:
+        checked, config.jaxtyping_disable = config.jaxtyping_disable, True
+        try:
+            yield
+        finally:
+            config.jaxtyping_disable = checked
 
 
 def quantise(model: Any) -> Any:
@@ -156,13 +177,3 @@ def quantise(model: Any) -> Any:
         restored = opset13.multiply(opset13.convert(small, "f32"), opset13.constant(scale))
         product.input(1).replace_source_output(restored.output(0))
     return model
-
-
-def builders(backbone: WhisperBackbone) -> dict[str, Build]:
-    """How each model of a backbone is made, by name."""
-    kinds: tuple[FrameKind, ...] = ("none", "plain", "keyed", "refined")
-    return {
-        "frontend": partial(_frontend_model, backbone),
-        **{f"encoder-{kind}": partial(_encoder_model, backbone, kind) for kind in kinds},
-        "decoder": partial(_decoder_model, backbone),
-    }

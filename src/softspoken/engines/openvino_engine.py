@@ -13,7 +13,7 @@ from torch import Tensor
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines.base import Engine, Precision
-from softspoken.engines.export import builders, frame_tensors, kind_of, quantise
+from softspoken.engines.export import frame_tensors, kind_of, openvino_model, parts, quantise
 from softspoken.engines.store import ModelStore
 from softspoken.engines.threads import one_torch_thread
 from softspoken.errors import BackboneError, ConfigError, MissingExtra
@@ -49,7 +49,7 @@ class OpenVinoEngine(Engine):
         super().__init__(backbone)
         self.precision = precision
         self._core = openvino.Core()
-        self._build = builders(backbone)
+        self._parts = parts(backbone)
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": HINTS[precision],
@@ -78,10 +78,14 @@ class OpenVinoEngine(Engine):
         import openvino
 
         print(f"softspoken: exporting the {name} of '{self.backbone.name}' for OpenVINO, once", file=sys.stderr)
-        model = self._build[name]()
+        model = openvino_model(self._parts[name]())
         if self.precision == "int8":
             model = quantise(model)
-        openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+        try:
+            openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+        except RuntimeError as error:
+            # So it says that the disk is full.
+            raise OSError(str(error).strip().splitlines()[-1][:200]) from error
 
     def _frontend(self, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
         (frames,) = self._model("frontend")(mel, valid)

@@ -42,7 +42,7 @@ class ModelStore:
                 if not target.is_dir():
                     self._make(name, target, write)
         except OSError as error:
-            problem = error.strerror or type(error).__name__
+            problem = error.strerror or str(error) or type(error).__name__
             advice = f"free space or set {CACHE_VARIABLE} to a folder that can be written"
             raise BackboneError(f"cannot write the cache {self.folder}: {problem}; {advice}") from None
         return target

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from softspoken.backbones.base import StackName
 from softspoken.backbones.whisper import WhisperBackbone
@@ -68,6 +67,15 @@ class CompiledRows:
         """Set `rows[b]` for row b of a batch."""
         index = torch.tensor(list(rows), dtype=torch.long, device=self.encoder.flow.device)
         return _mapped(self, lambda part, axis: part if part.shape[axis] == 1 else part.index_select(axis, index))
+
+    def spread(self, count: int | None = None) -> "CompiledRows":
+        """`count` sets of every part, also of those that are the same for all voices; None: as many as there are."""
+        size = self.sets if count is None else count
+
+        def repeat(part: Tensor, axis: int) -> Tensor:
+            return part.expand(*part.shape[:axis], size, *part.shape[axis + 1 :])
+
+        return _mapped(self, repeat)
 
     @property
     def nbytes(self) -> int:
@@ -172,122 +180,6 @@ def _keys_values(layer: Any, rows: Float[Tensor, "P N D"]) -> tuple[Tensor, Tens
 
 def _counts(backbone: WhisperBackbone, numbers: Sequence[int]) -> Int[Tensor, "P"]:
     return torch.tensor(list(numbers), device=backbone.device)
-
-
-def join(sets: Sequence[CompiledRows]) -> CompiledRows:
-    """Sets of any lengths and kinds, of one backbone, one behind the other as rows of one batch.
-
-    Raises ConfigError where the audio would stand at different positions, or be muted differently.
-    """
-    if len(sets) == 1:
-        return sets[0]
-    if len({one.shift for one in sets}) > 1:
-        raise ConfigError("prompts of different 'shifted' lengths in one batch; run them one after the other")
-    sets = [_whole(one) for one in sets]
-    return CompiledRows(
-        _join_stacks([one.encoder for one in sets]),
-        _join_stacks([one.decoder for one in sets]),
-        _join_frames(sets),
-        sets[0].shift,
-    )
-
-
-def _whole(rows: CompiledRows) -> CompiledRows:
-    """P sets of every part, also of those that are the same for all voices."""
-    size = rows.sets
-
-    def repeat(part: Tensor, axis: int) -> Tensor:
-        return part.expand(*part.shape[:axis], size, *part.shape[axis + 1 :])
-
-    return _mapped(rows, repeat)
-
-
-def _join_stacks(parts: Sequence[CompiledStack]) -> CompiledStack:
-    flows = max(part.flow.shape[1] for part in parts)
-    rows = max(part.last.shape[1] for part in parts)
-
-    def joined(name: str, size: int, axis: int) -> Tensor:
-        found = [_padded(getattr(part, name), size, axis + 1) for part in parts]
-        return torch.cat(found, dim=axis)
-
-    return CompiledStack(
-        flow=joined("flow", flows, 0),
-        flow_valid=joined("flow_valid", flows, 0),
-        keys=joined("keys", rows, 1),
-        values=joined("values", rows, 1),
-        valid=joined("valid", rows, 0),
-        last=joined("last", rows, 0),
-        unheard=joined("unheard", rows, 0),
-        positions=torch.cat([part.positions for part in parts]),
-    )
-
-
-def _padded(part: Tensor, size: int, axis: int) -> Tensor:
-    """Zeros (false) up to `size` along `axis`."""
-    behind = [0, 0] * (part.dim() - 1 - axis) + [0, size - part.shape[axis]]
-    return F.pad(part, behind)
-
-
-def _join_frames(sets: Sequence[CompiledRows]) -> FrameRows | None:
-    parts = [one.frames for one in sets]
-    first = next((part for part in parts if part is not None), None)
-    if first is None:
-        return None
-    if any((part.mute_db if part is not None else 0.0) != first.mute_db for part in parts):
-        raise ConfigError("prompts that mute differently in one batch; run them one after the other")
-    layers, width = first.rest.shape[0], first.rest.shape[-1]
-    rank = max((part.bank.keys.shape[-1] for part in parts if part is not None and part.bank is not None), default=0)
-    reads = any(part is not None and part.bank is not None and part.bank.readout is not None for part in parts)
-    filled = []
-    for one, part in zip(sets, parts, strict=True):
-        # Vectors of zero add nothing, whatever chooses them.
-        none = first.rest.new_zeros(layers, 1, width)
-        rows = FrameRows(none, none, None) if part is None else part
-        filled.append(_filled(rows, rank, reads, one.sets) if rank else _filled(rows, 0, False, one.sets))
-    banks = [part.bank for part in filled if part.bank is not None]
-    return FrameRows(
-        torch.cat([part.rest for part in filled], dim=1),
-        torch.cat([part.active for part in filled], dim=1),
-        _join_banks(banks) if rank else None,
-        first.mute_db,
-    )
-
-
-def _filled(part: FrameRows, rank: int, reads: bool, sets: int) -> FrameRows:
-    """The same vectors with a bank of `rank` for each of `sets` rows."""
-    layers, _, width = part.rest.shape
-    zero = part.rest.new_zeros
-    rest, active = (rows.expand(layers, sets, width) for rows in (part.rest, part.active))
-    if not rank:
-        return replace(part, rest=rest, active=active)
-    bank = part.bank
-    if bank is None:
-        none = zero(layers, sets, rank)
-        made = Bank(
-            zero(layers, sets, width, rank), zero(layers, sets, rank, width), none, none, none, none if reads else None
-        )
-        return replace(part, rest=rest, active=active, bank=made)
-
-    def wide(rows: Tensor | None, axis: int) -> Tensor | None:
-        if rows is None:
-            return zero(layers, sets, rank) if reads else None
-        return _padded(rows, rank, axis).expand(layers, sets, *[-1] * (rows.dim() - 2))
-
-    made = Bank(
-        wide(bank.keys, 3), wide(bank.values, 2), wide(bank.gate, 2),  # type: ignore[arg-type]
-        wide(bank.bias, 2), wide(bank.by_activity, 2), wide(bank.readout, 2),  # type: ignore[arg-type]
-    )  # fmt: skip
-    return replace(part, rest=rest, active=active, bank=made)
-
-
-def _join_banks(banks: Sequence[Bank]) -> Bank:
-    def joined(name: str) -> Tensor:
-        return torch.cat([getattr(bank, name) for bank in banks], dim=1)
-
-    names = ("keys", "values", "gate", "bias", "by_activity")
-    return Bank(
-        **{name: joined(name) for name in names}, readout=joined("readout") if banks[0].readout is not None else None
-    )
 
 
 def _mapped(rows: CompiledRows, change: Callable[[Tensor, int], Tensor]) -> CompiledRows:

@@ -25,9 +25,10 @@ _FRAME = SAMPLE_RATE_HZ // 50
 def silent_states(backbone: Backbone, speech: Sequence[np.ndarray], count: int) -> Float[Tensor, "L N D"]:
     """What enters each encoder layer at `count` positions, spread evenly over the silence behind `speech`.
 
-    The clips (mono, 16 kHz) are padded to 30 s, or as far as the encoder goes, and their mean is taken position by
-    position. Positions are chosen, not averaged: states of neighbouring ones differ by their embeddings alone, and the
-    mean over many is like none of them. Not to be called under a prompt. Raises ConfigError when the clips leave too
+    The window's last position is always among them, also where there is only one: on tiny.en it alone does nearly all
+    of the work, and as many others without it do not (docs/experiments.md). For that reason positions are chosen, never
+    pooled with their neighbours. The clips (mono, 16 kHz) are padded to 30 s, or as far as the encoder goes, and their
+    mean is taken position by position. Not to be called under a prompt. Raises ConfigError when the clips leave too
     little silence.
     """
     found = backbone.encode_layers(backbone.features(list(speech), WINDOW_S)).states[:-1]
@@ -38,13 +39,13 @@ def silent_states(backbone: Backbone, speech: Sequence[np.ndarray], count: int) 
             f"the longest clip leaves {max(last - first + 1, 0)} silent positions, {count} vectors begin as such; "
             "give shorter clips or fewer vectors"
         )
-    chosen = torch.linspace(first, last, count).round().long()
+    chosen = torch.linspace(last, first, count).round().long().flip(0)
     return torch.stack([states[:, chosen].float().mean(dim=0) for states in found])
 
 
 @torch.no_grad()
 def begin_as_silence(prompts: SoftPrompts, backbone: Backbone, speech: Sequence[np.ndarray]) -> None:
-    """Set the encoder's prompt vectors to `silent_states`: what a window as long as its audio lacks.
+    """Set the encoder's prompt vectors to `silent_states`: what a window as long as its audio lacks, its end above all.
 
     Raises ConfigError for prompts without plain encoder vectors.
     """

@@ -86,7 +86,8 @@ class TrainConfig(LoopConfig):
     data: DataConfig = DataConfig()
     prompt_start: Literal["normal", "silence"] = "normal"
     """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
-    behind speech in a 30 s window, which windows as long as the audio lack (`softspoken.prompts.starts`)."""
+    behind speech in a 30 s window, up to the window's end, which windows as long as the audio lack
+    (`softspoken.prompts.starts`)."""
     start: Path | None = None
     """A run whose best state this one begins with; its prompts and method must be the same. None: new ones."""
     window: Literal["audio", "30s"] = "audio"
