@@ -53,6 +53,14 @@ def test_prompts_at_the_input_alone_take_what_enters_the_first_layer() -> None:
     assert torch.equal(vectors, silent_states(BACKBONE, SPEECH, 3)[:1])
 
 
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_end_of_the_window_is_always_among_them(count: int) -> None:
+    entering = BACKBONE.encode_layers(BACKBONE.features(SPEECH, MAX_FRAMES / 50)).states[:-1]
+    found = silent_states(BACKBONE, SPEECH, count)
+    for rows, states in zip(found, entering, strict=True):
+        assert torch.allclose(rows[-1], states[:, -1].mean(dim=0), atol=1e-5)
+
+
 def test_too_little_silence_for_so_many_vectors() -> None:
     assert silent_states(BACKBONE, SPEECH, MAX_FRAMES - FIRST).shape == (LAYERS, MAX_FRAMES - FIRST, WIDTH)
     with pytest.raises(ConfigError, match=f"leaves {MAX_FRAMES - FIRST} silent positions"):
