@@ -7,6 +7,7 @@ backbone in one process. Prints a table and one JSON line.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import resource
@@ -25,7 +26,9 @@ PAPERS = PromptConfig(placement="shifted", speaker=SpeakerPrompt(dimension=256))
 
 
 def resident_mb() -> float:
-    """Of this process, now."""
+    """Of this process, now; what has been given back to the allocator does not count (Linux)."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
@@ -42,10 +45,8 @@ def sets_of(engine: Engine, config: PromptConfig, count: int) -> list[CompiledPr
 
 def measure(engine: Engine, config: PromptConfig, count: int) -> dict[str, Any]:
     sets_of(engine, config, 2)
-    gc.collect()
     before = resident_mb()
     kept = sets_of(engine, config, count)
-    gc.collect()
     after = resident_mb()
     layers = {name: len(stack.layers) for name, stack in engine.backbone.stacks.items()}
     numbers = SoftPrompts(config, engine.backbone.stacks["encoder"].width, layers).parameter_count

@@ -1,4 +1,4 @@
-"""Which runtime for the CPU engine: OpenVINO and ONNX Runtime on the same functions, alternating, in one process.
+"""Which runtime for the CPU engine: OpenVINO and ONNX Runtime on the same functions, in processes that take turns.
 
 Encoder (16 prompt rows) and decoder step of a backbone, float32 and int8 weights, against PyTorch. Prints a table and
 one JSON line.
@@ -9,6 +9,8 @@ one JSON line.
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +29,7 @@ ROWS = 16
 COLUMNS = 48
 LENGTHS = (375, 1500)
 """Encoder frames: 7.5 s and 30 s."""
+RUNTIMES = ("torch", "openvino", "onnxruntime")
 Run = Callable[[], Any]
 
 
@@ -108,45 +111,72 @@ def fixed_sizes(backbone: WhisperBackbone) -> set[int]:
     return {stack.width, stack.width // heads, len(stack.layers), heads}
 
 
-def measure(runs: dict[str, Run], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds, all runs in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_number in range(rounds + 2):
-        for name, run in runs.items():
+def measure(runs: dict[str, Run], count: int) -> dict[str, float]:
+    """Median milliseconds of each, after two runs that do not count."""
+    found = {}
+    for name, run in runs.items():
+        taken = []
+        for _ in range(count + 2):
             begin = time.perf_counter()
             run()
-            if round_number >= 2:
-                seconds[name].append(1000 * (time.perf_counter() - begin))
-    return {
-        name: {"median": statistics.median(each), "min": min(each), "max": max(each)} for name, each in seconds.items()
-    }
+            taken.append(1000 * (time.perf_counter() - begin))
+        found[name] = statistics.median(taken[2:])
+    return found
+
+
+def runs_of(
+    runtime: str, backbone: WhisperBackbone, name: str, frames: int, threads: int, folder: Path
+) -> dict[str, Run]:
+    inputs = encoder_inputs(backbone, frames) if name.startswith("encoder") else decoder_inputs(backbone, frames)
+    if runtime == "openvino":
+        return openvino_runs(backbone, name, inputs, threads)
+    if runtime == "onnxruntime":
+        return onnx_runs(backbone, name, inputs, threads, folder)
+    module, _ = parts(backbone)[name]()
+    return {"torch float32": partial(module, *(torch.from_numpy(part) for part in inputs))}
+
+
+def child(asked: argparse.Namespace) -> None:
+    """One runtime, alone in its process: the threads of another would wait in busy loops on the same processors."""
+    torch.set_num_threads(asked.threads)
+    backbone = load_backbone(asked.backbone)
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        for name in ("encoder-none", "decoder"):
+            for frames in LENGTHS:
+                runs = runs_of(asked.only, backbone, name, frames, asked.threads, Path(folder))
+                found[f"{name}, {frames} frames"] = measure(runs, asked.runs)
+    print(json.dumps(found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", default="tiny.en")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each runtime, taking turns")
+    parser.add_argument("--runs", type=int, default=15, help="in each process")
+    parser.add_argument("--only", choices=RUNTIMES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
-    backbone = load_backbone(asked.backbone)
-    results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        for name, make in (("encoder-none", encoder_inputs), ("decoder", decoder_inputs)):
-            for frames in LENGTHS:
-                inputs = make(backbone, frames)
-                module, _ = parts(backbone)[name]()
-                tensors = [torch.from_numpy(part) for part in inputs]
-                runs: dict[str, Run] = {"torch float32": partial(module, *tensors)}
-                runs |= openvino_runs(backbone, name, inputs, asked.threads)
-                runs |= onnx_runs(backbone, name, inputs, asked.threads, Path(folder))
-                found = measure(runs, asked.rounds)
-                results[f"{name}, {frames} frames"] = found
-                print(f"{name}, {frames} frames (ms, median of {asked.rounds}, lowest to highest)")
-                for runtime, each in found.items():
-                    print(f"  {runtime:20} {each['median']:8.2f}  ({each['min']:.2f} to {each['max']:.2f})")
+    if asked.only is not None:
+        child(asked)
+        return
+    gathered: dict[str, dict[str, list[float]]] = {}
+    for _ in range(asked.rounds):
+        for runtime in RUNTIMES:
+            command = [sys.executable, __file__, "--only", runtime, "--backbone", asked.backbone]
+            command += ["--threads", str(asked.threads), "--runs", str(asked.runs)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            for task, by_name in json.loads(done.stdout.splitlines()[-1]).items():
+                for name, median in by_name.items():
+                    gathered.setdefault(task, {}).setdefault(name, []).append(median)
+    for task, by_name in gathered.items():
+        print(
+            f"{task} (ms; medians of {asked.runs} runs, their median over {asked.rounds} processes, lowest to highest)"
+        )
+        for name, medians in by_name.items():
+            print(f"  {name:20} {statistics.median(medians):8.2f}  ({min(medians):.2f} to {max(medians):.2f})")
     machine = describe_environment()
-    print(json.dumps({"benchmark": "runtimes", "backbone": asked.backbone, "results": results, "machine": machine}))
+    print(json.dumps({"benchmark": "runtimes", "backbone": asked.backbone, "results": gathered, "machine": machine}))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def test_the_package_has_speech_for_every_suite(tmp_path: Path) -> None:
         for one in suite.tasks:
             for item in one.items:
                 assert item.audio.is_file()
-                assert any(item.references)
+                # The text of the suite 'overhead' is forced, whatever is said.
+                assert any(item.references) or (name == "overhead" and item.tokens[0] > 0)
                 assert len(item.tokens) == len(item.references) == max(len(item.voices), 1)
     followed = [len(one.items[0].voices) for one in SUITES["targets"](shop).tasks]
     assert tuple(followed) == TARGETS

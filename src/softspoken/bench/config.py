@@ -31,6 +31,8 @@ class BenchConfig(Frozen):
     """Of every contender."""
     peers: tuple[str, ...] | None = None
     """Names of the peers wanted; None: all that are installed."""
+    engines: tuple[str, ...] | None = None
+    """Of ours, as 'openvino-int8'; None: all."""
     seed: int = 0
     """Of the choice of clips."""
     timeout_s: float = Field(default=7200.0, gt=0)

@@ -11,7 +11,7 @@ from softspoken.bench.contract import AbsentError
 from softspoken.bench.material import ManifestMaterial, Material, PackagedMaterial
 from softspoken.bench.process import WorkerProcess
 from softspoken.bench.rounds import Measured, Start, Talk, measure
-from softspoken.bench.specs import ContenderSpec, peer_names, versions
+from softspoken.bench.specs import ContenderSpec, engine_names, peer_names, versions
 from softspoken.bench.summary import summarize_suite
 from softspoken.bench.tasks import SUITES, Suite, Workshop
 from softspoken.bench.weights import Weights
@@ -29,11 +29,12 @@ def run_bench(
     """Each suite with each backbone, as soon as it is done (see `summary` for the keys; 'machine' is the caller's).
 
     Raises:
-        ConfigError: an unknown suite or peer.
+        ConfigError: an unknown suite, engine or peer.
         DataError, BackboneError, MissingExtra: speech, weights or the counting of word errors cannot be had.
     """
     config = BenchConfig() if config is None else config
     _check_names("suite", suites, SUITES)
+    _check_names("engine", () if config.engines is None else config.engines, engine_names())
     _check_names("peer", () if config.peers is None else config.peers, peer_names())
     normalize = TextNormalizer()
     # What is missing is said before an hour of measuring, not after it.
@@ -77,10 +78,12 @@ def start(weights: Weights, config: BenchConfig, spec: ContenderSpec) -> WorkerP
 
 
 def _wanted(suite: Suite, config: BenchConfig) -> Suite:
-    if config.peers is None:
-        return suite
-    kept = tuple(spec for spec in suite.contenders if not spec.peer or spec.name in config.peers)
-    return Suite(suite.name, suite.tasks, kept, suite.separate)
+    def asked(spec: ContenderSpec) -> bool:
+        if spec.peer:
+            return config.peers is None or spec.name in config.peers
+        return config.engines is None or spec.engine in config.engines
+
+    return Suite(suite.name, suite.tasks, tuple(filter(asked, suite.contenders)), suite.separate)
 
 
 def _check_names(what: str, given: Sequence[str], known: Sequence[str] | dict[str, Any]) -> None:

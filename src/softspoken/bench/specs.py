@@ -42,6 +42,11 @@ class ContenderSpec:
     """Whether what it writes means anything."""
 
     @property
+    def engine(self) -> str | None:
+        """Of ours, the engine and its precision; None: somebody else's."""
+        return None if self.peer else f"{self.arguments['engine']}-{self.arguments['precision']}"
+
+    @property
     def installed(self) -> bool:
         return self.module is None or find_spec(self.module) is not None
 
@@ -148,6 +153,11 @@ def hooks() -> ContenderSpec:
         "the authors' way: one target, 30 s, deep prompts by hooks; random prompts, as many tokens as the reference",
         scored=False,
     )
+
+
+def engine_names() -> tuple[str, ...]:
+    """Every engine of ours that can be asked for."""
+    return tuple(f"{engine}-{precision}" for engine, precision in ENGINES)
 
 
 def peer_names() -> tuple[str, ...]:

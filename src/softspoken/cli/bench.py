@@ -39,6 +39,10 @@ def bench(
         list[str] | None,
         typer.Option(help="Only this other program, e.g. faster-whisper-int8; repeat it. none: only ours."),
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this engine of ours, e.g. openvino-int8; repeat it. Default: all."),
+    ] = None,
     speech: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +71,7 @@ def bench(
     given: dict[str, Any] = {"speech": speech, "items": items, "repeats": repeats}
     given |= {} if threads is None else {"threads": threads}
     given |= {} if minutes is None else {"minutes": tuple(minutes)}
+    given |= {} if engine is None else {"engines": tuple(engine)}
     given |= {} if peer is None else {"peers": tuple(name for name in peer if name != _NO_PEERS)}
     names = [name.value for name in SuiteName if name is not SuiteName.ALL] if suite is SuiteName.ALL else [suite.value]
     talk = Console(stderr=True)

@@ -98,7 +98,7 @@ def _frontend_part(backbone: WhisperBackbone) -> Part:
 def _encoder_part(backbone: WhisperBackbone, kind: FrameKind) -> Part:
     """The inputs of `EncoderNetwork.forward`, its frame prompts as `frame_tensors` -> k1, v1, k2, v2, ..."""
     stack = backbone.stacks["encoder"]
-    layers, width, batch, time, flow, rows, rank = len(stack.layers), stack.width, 2, 10, 3, 4, 5
+    layers, width, batch, time, flow, rows, rank = len(stack.layers), stack.width, 2, 11, 3, 9, 5
     given = [torch.randn(batch, time, width), torch.randn(batch, flow, width)]
     given += [torch.randn(layers, batch, rows, width), torch.randn(layers, batch, rows, width)]
     given += [torch.randn(batch, rows, width), torch.ones(batch, flow + time + rows, 1)]
