@@ -8,10 +8,14 @@ if TYPE_CHECKING:
     from softspoken.decoding import (
         DecodingOptions,
         NoiseRobustRecognizer,
+        PromptedTranscriber,
+        Request,
         Segment,
         TargetSpeakerTranscriber,
         Transcript,
+        transcribe_together,
     )
+    from softspoken.engines import Engine, load_engine
     from softspoken.errors import SoftspokenError
     from softspoken.prompts import PromptConfig, SoftPrompts, inject, load_prompts, save_prompts
     from softspoken.speakers import Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
@@ -20,10 +24,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DecodingOptions": "decoding",
+    "Engine": "engines",
     "Enrolment": "speakers",
     "EnrolmentStore": "speakers",
     "NoiseRobustRecognizer": "decoding",
     "PromptConfig": "prompts",
+    "PromptedTranscriber": "decoding",
+    "Request": "decoding",
     "Segment": "decoding",
     "SoftPrompts": "prompts",
     "SoftspokenError": "errors",
@@ -35,16 +42,21 @@ _HOMES = {
     "load_backbone": "backbones",
     "load_encoder": "backbones",
     "load_embedder": "speakers",
+    "load_engine": "engines",
     "load_prompts": "prompts",
     "save_prompts": "prompts",
+    "transcribe_together": "decoding",
 }
 
 __all__ = [
     "DecodingOptions",
+    "Engine",
     "Enrolment",
     "EnrolmentStore",
     "NoiseRobustRecognizer",
     "PromptConfig",
+    "PromptedTranscriber",
+    "Request",
     "Segment",
     "SoftPrompts",
     "SoftspokenError",
@@ -57,8 +69,10 @@ __all__ = [
     "load_backbone",
     "load_embedder",
     "load_encoder",
+    "load_engine",
     "load_prompts",
     "save_prompts",
+    "transcribe_together",
 ]
 
 
