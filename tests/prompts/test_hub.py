@@ -40,17 +40,11 @@ def test_a_package_without_shipped_prompts(tmp_path: Path, monkeypatch: pytest.M
         load_prompts("shipped")
 
 
-def test_prompts_for_short_windows_have_names_by_backbone(shipped: Path, stored: Path) -> None:
-    shutil.copytree(stored, shipped / "short" / "tiny.en")
-    assert checkpoint_module.shipped_prompts() == ["short/tiny.en", "tiny.en"]
-    assert (
-        checkpoint_module.find_prompts("short")
-        == checkpoint_module.find_prompts("short/tiny.en")
-        == shipped / "short" / "tiny.en"
-    )
-    # A hub is not asked for what only a package can have.
-    with pytest.raises(PromptError, match=r"no prompt 'short/base'.*'short/tiny\.en'"):
-        load_prompts("short/base")
+def test_prompts_of_another_kind_have_their_folder_in_their_names(shipped: Path, stored: Path) -> None:
+    shutil.copytree(stored, shipped / "other" / "tiny.en")
+    assert checkpoint_module.shipped_prompts() == ["other/tiny.en", "tiny.en"]
+    assert checkpoint_module.find_prompts("other/tiny.en") == shipped / "other" / "tiny.en"
+    assert checkpoint_module.find_prompts("shipped") == shipped / "tiny.en"
 
 
 def test_a_file_is_no_reference(stored: Path) -> None:
