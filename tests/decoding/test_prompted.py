@@ -8,7 +8,8 @@ import torch
 from tiny import LAYERS, WIDTH, tiny_backbone, tone
 
 from softspoken.audio import write_wav
-from softspoken.decoding import DecodingOptions, PromptedTranscriber, WindowOptions
+from softspoken.decoding import DecodedWindow, DecodingOptions, PromptedTranscriber, WindowOptions
+from softspoken.decoding.longform import Window
 from softspoken.engines import load_engine
 from softspoken.errors import AudioError, ConfigError, PromptMismatch
 from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt
@@ -70,6 +71,29 @@ def test_an_engine_writes_the_same(transcriber: PromptedTranscriber, tmp_path: P
     fast = PromptedTranscriber.from_pretrained(tmp_path / "prompt", BACKBONE, engine="torch", precision="float32")
     audio = tone(5.0, 6)
     assert fast.transcribe(audio, QUICK).text == transcriber.transcribe(audio, QUICK).text
+
+
+@pytest.mark.parametrize(("behind", "heard"), [("speech", 2), ("silence", 1)])
+def test_what_a_window_leaves_out_is_heard_again(
+    transcriber: PromptedTranscriber, monkeypatch: pytest.MonkeyPatch, behind: str, heard: int
+) -> None:
+    """Whisper may end a window after its first sentence; what is loud behind it is another window."""
+    begin, tokens = BACKBONE.tokens.timestamp_begin, BACKBONE.tokens
+    asked: list[tuple[float, float]] = []
+
+    def ended_early(windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
+        asked.extend((window.start_s, window.duration_s) for window in windows)
+        # A word from 0 to 1 s, and the end.
+        written = (begin, *tokens.encode(" a"), begin + 50)
+        return [DecodedWindow(written, " a", -0.1, 0.0, 0.0, 1.0, looped=False, silent=False) for _ in windows]
+
+    monkeypatch.setattr(transcriber, "_decode", ended_early)
+    audio = tone(3.0)
+    if behind == "silence":
+        audio[16_000:] *= 0.01
+    transcript = transcriber.transcribe(audio, QUICK)
+    assert asked == [(0.0, 3.0), (1.0, 2.0)][:heard]
+    assert [(one.start_s, one.end_s) for one in transcript.segments] == [(0.0, 1.0), (1.0, 2.0)][:heard]
 
 
 def test_without_timestamps_a_window_is_a_segment(transcriber: PromptedTranscriber) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
@@ -26,6 +27,11 @@ from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import SHORT, short_window_prompts
 
 DEFAULT_BACKBONE = "tiny.en"
+SHORTEST_S = 1.5
+"""A shorter rest of a window holds no sentence that Whisper would have left out."""
+QUIETER_DB = 20.0
+"""A rest whose loudest moment is so much below the window's is silence."""
+FRAME_S = 0.3
 
 
 class PromptedTranscriber:
@@ -109,10 +115,23 @@ class PromptedTranscriber:
         windows = cut_windows(reader, options.windows)
         number = 0
         while group := list(islice(windows, batch)):
-            for window, found in zip(group, self._decode(group, options, number), strict=True):
-                place = {"offset_s": window.start_s, "window_s": window.duration_s}
-                yield from window_segments(found, self.backbone.tokens, **place)
+            for segments in self._written(group, options, number):
+                yield from segments
             number += len(group)
+
+    def _written(self, windows: list[Window], options: DecodingOptions, number: int) -> list[list[Segment]]:
+        """By window. What a window goes on with behind its last sentence is heard again, as a window of its own."""
+        segments: list[list[Segment]] = []
+        for window, found in zip(windows, self._decode(windows, options, number), strict=True):
+            place = {"offset_s": window.start_s, "window_s": window.duration_s}
+            segments.append(window_segments(found, self.backbone.tokens, **place))
+        rests = [_rest(*each) if options.timestamps else None for each in zip(windows, segments, strict=True)]
+        behind = [index for index, rest in enumerate(rests) if rest is not None]
+        if behind:
+            left = [rest for rest in rests if rest is not None]
+            for index, more in zip(behind, self._written(left, options, number), strict=True):
+                segments[index] += more
+        return segments
 
     @torch.no_grad()
     def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
@@ -123,3 +142,25 @@ class PromptedTranscriber:
         seeds = range(number, number + len(windows))
         heard = self.engine.hear(features, self._compiled.rows())
         return decode_batch(self.backbone, heard, options, window_s=window_s, seeds=seeds)
+
+
+def _rest(window: Window, segments: list[Segment]) -> Window | None:
+    """What stands behind the last sentence, if there is a sentence and the rest is long and loud enough for another.
+
+    Whisper, whose windows begin wherever the one before broke off, ends one early as often as not.
+    """
+    if not segments:
+        return None
+    start_s = segments[-1].end_s
+    size = round(FRAME_S * SAMPLE_RATE_HZ)
+    rest = window.audio[round((start_s - window.start_s) * SAMPLE_RATE_HZ) :]
+    if rest.size < SHORTEST_S * SAMPLE_RATE_HZ or start_s <= window.start_s:
+        return None
+    loudest, here = (_loudest(part, size) for part in (window.audio, rest))
+    return Window(start_s, rest) if here > loudest * 10 ** (-QUIETER_DB / 10) else None
+
+
+def _loudest(audio: np.ndarray, size: int) -> float:
+    """Power of the loudest stretch of `size` samples."""
+    frames = audio[: audio.size // size * size].reshape(-1, size).astype(np.float64)
+    return float((frames**2).mean(axis=1).max())
