@@ -11,10 +11,10 @@ from click.testing import Result
 from tiny import tiny_backbone, tone
 from typer.testing import CliRunner
 
-import softspoken.backbones
+import softspoken.engines.load
 from softspoken.audio import write_wav
 from softspoken.cli.transcribe import transcribe
-from softspoken.decoding import Segment, TargetSpeakerTranscriber, Transcript
+from softspoken.decoding import DecodingOptions, PromptedTranscriber, Segment, TargetSpeakerTranscriber, Transcript
 from softspoken.errors import AudioError, ConfigError
 
 SEGMENTS = (Segment(0.0, 1.5, "good morning"), Segment(2.0, 3.25, "and good bye"))
@@ -41,7 +41,7 @@ class Standin:
 
 @pytest.fixture(autouse=True)
 def standin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", lambda *args: Standin())
+    monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", lambda *args, **kwargs: Standin())
 
 
 def run(*arguments: str) -> Result:
@@ -88,16 +88,41 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--plain", "--speaker", "ada"], ["--plain", "--prompt", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["--plain", "--speaker", "ada"], ["--plain", "--vad"]])
 def test_whose_words_must_be_clear(arguments: list[str]) -> None:
     assert isinstance(run("a.wav", *arguments).exception, ConfigError)
 
 
 def test_plain_needs_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(softspoken.backbones, "load_backbone", lambda *args: tiny_backbone(0))
+    monkeypatch.setattr(softspoken.engines.load, "load_backbone", lambda *args: tiny_backbone(0))
     write_wav(tmp_path / "a.wav", np.asarray(tone(2.0)))
-    result = run(str(tmp_path / "a.wav"), "--plain", "--format", "json", "--no-timestamps")
+    result = run(str(tmp_path / "a.wav"), "--plain", "--engine", "torch", "--format", "json", "--no-timestamps")
     assert result.exit_code == 0
     content = json.loads(result.stdout)
     assert content["duration_s"] == 2.0
     assert content["presence"] is None
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Everybody(Standin):
+        def transcribe(self, file: Path, options: DecodingOptions) -> Transcript:  # type: ignore[override]
+            return Transcript(tuple(self.stream(file, options)), "en", 4.0)
+
+        def stream(self, file: Path, options: DecodingOptions) -> Iterator[Segment]:  # type: ignore[override]
+            asked.append(options.windows.cut)
+            yield from SEGMENTS
+
+    def made(*given: object, **named: object) -> Standin:
+        asked.extend([*given, *named.values()])
+        return Standin() if followed else Everybody()
+
+    monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", made)
+    monkeypatch.setattr(PromptedTranscriber, "from_pretrained", made)
+    who = ["--speaker", "ada"] if followed else ["--plain", "--prompt", "short", "--vad"]
+    result = run("a.wav", *who, "--engine", "openvino", "--precision", "int8", "--backbone", "base")
+    assert result.stdout == "good morning\nand good bye\n"
+    engine = ["cpu", "openvino", "int8"]
+    assert asked == (["shipped", "base", *engine] if followed else ["short", "base", *engine, "speech"])
