@@ -3,6 +3,7 @@
 from softspoken.backbones.base import Backbone, Encoded, Features, Stack
 from softspoken.backbones.ssl import SSLBackbone
 from softspoken.backbones.whisper import WhisperBackbone
+from softspoken.errors import BackboneError
 
 __all__ = [
     "Backbone",
@@ -25,6 +26,7 @@ def load_backbone(reference: str = "tiny.en", device: str = "cpu", dtype: str = 
 
     from softspoken.backbones.checkpoints import load_whisper
 
+    _check_device(device)
     loaded = load_whisper(reference)
     backbone = WhisperBackbone(loaded.model, loaded.tokenizer, loaded.name, loaded.fingerprint)
     return backbone.to(device, getattr(torch, dtype))
@@ -41,8 +43,20 @@ def load_encoder(reference: str = "tiny.en", device: str = "cpu", dtype: str = "
 
     from softspoken.backbones.ssl_checkpoints import load_ssl
 
+    _check_device(device)
     loaded = load_ssl(reference)
     if loaded is None:
         return load_backbone(reference, device, dtype)
     backbone = SSLBackbone(loaded.model, loaded.name, loaded.fingerprint, loaded.normalised)
     return backbone.to(device, getattr(torch, dtype))
+
+
+def _check_device(device: str) -> None:
+    """Raises BackboneError for a device that PyTorch cannot use here, before any weights are fetched."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        problem = str(error).strip().splitlines()[0][:200]
+        raise BackboneError(f"device '{device}' cannot be used here ({problem}); use 'cpu'") from error
