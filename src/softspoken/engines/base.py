@@ -192,7 +192,9 @@ class Engine(ABC):
         no_speech = logits[:, place].softmax(-1)[:, self.tokens.no_speech]
         prompted = torch.cat([stack.valid.expand(batch, -1), stack.flow_valid.expand(batch, -1)], dim=1)
         columns = torch.nn.functional.pad(prompted, (0, len(start)), value=True)
-        return EnginePrefill(self, heard, cache, logits[:, -1], no_speech, columns, offsets + len(start))
+        return EnginePrefill(
+            self, heard.cross, heard.mask, cache, logits[:, -1], no_speech, columns, offsets + len(start)
+        )
 
     def embed(self, tokens: Tensor, first: Tensor) -> Float[Tensor, "R U D"]:
         """Embedded tokens at positions `first[r]`, `first[r]` + 1, ..."""

@@ -5,7 +5,7 @@ Shapes: B windows of the prefill, R rows being written, C columns of the cache, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,19 +14,29 @@ from torch.nn import functional
 
 from softspoken.engines.masks import additive
 
-if TYPE_CHECKING:
-    from softspoken.engines.base import Engine, Heard
-
 BUCKET = 32
 """Widths of the cache are multiples of this."""
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What of an engine a search needs; see `Engine`."""
+
+    def embed(self, tokens: Tensor, first: Tensor) -> Tensor: ...
+
+    def decode(
+        self, hidden: Tensor, mask: Tensor, cross_mask: Tensor, past: Sequence[Tensor], cross: Sequence[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]: ...
 
 
 @dataclass(frozen=True)
 class EnginePrefill:
     """What the forced start leaves behind, for all B windows; every attempt branches from it."""
 
-    engine: "Engine"
-    heard: "Heard"
+    engine: Decoder
+    cross: tuple[Tensor, ...]
+    """Keys and values of the audio, as in `Heard`."""
+    cross_mask: Float[Tensor, "B 1 1 S"]
     cache: tuple[Tensor, ...]
     logits: Float[Tensor, "B V"]
     """Scores of the first free token."""
@@ -94,15 +104,15 @@ class EngineRows:
 
     def _share_audio(self, windows: Sequence[int]) -> None:
         self._windows = list(windows)
-        prefilled, heard = self._prefilled, self._prefilled.heard
+        prefilled = self._prefilled
         index = torch.tensor(self._windows, device=prefilled.logits.device)
         if len(set(self._windows)) == 1:
             # Beams of a single window: all of them see the one copy.
             only = self._windows[0]
-            self._cross = tuple(part[only : only + 1] for part in heard.cross)
+            self._cross = tuple(part[only : only + 1] for part in prefilled.cross)
         else:
-            self._cross = _rows_of(heard.cross, self._windows, heard.rows)
-        self._cross_mask = heard.mask[index]
+            self._cross = _rows_of(prefilled.cross, self._windows, len(prefilled.cross_mask))
+        self._cross_mask = prefilled.cross_mask[index]
         self._places = prefilled.places[index]
         self._columns = prefilled.columns[index]
         self._mask = self._new_mask()
