@@ -61,11 +61,21 @@ def test_clips_of_a_manifest_are_drawn_once_by_the_seed(tmp_path: Path) -> None:
     assert len(ManifestMaterial(path, 3).clips(None)) == 8
 
 
-def test_scenes_of_a_manifest_have_two_who_speak_and_two_who_are_silent(tmp_path: Path) -> None:
+def test_all_voices_of_a_manifests_scene_speak_in_it(tmp_path: Path) -> None:
     (scene,) = ManifestMaterial(manifest(tmp_path), 0).scenes(1, 4)
-    assert [bool(voice.text) for voice in scene.voices] == [True, True, False, False]
+    assert all(voice.text for voice in scene.voices)
     assert float(np.abs(scene.audio).max()) <= 1.0
     assert len({voice.enrolment.tobytes() for voice in scene.voices}) == 4
+    # Two pairs of utterances of 6 s, the second of a pair a second late.
+    assert len(scene.audio) / 16_000 == pytest.approx(2 * 7.0, abs=0.5)
+
+
+def test_all_voices_of_the_packages_scenes_speak_in_them() -> None:
+    scenes = PackagedMaterial().scenes(3, 4)
+    assert len(scenes) == 3
+    for scene in scenes:
+        assert all(voice.text for voice in scene.voices)
+        assert len({voice.enrolment.tobytes() for voice in scene.voices}) == 4
 
 
 def test_speech_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from softspoken.analysis.subject import Report, Subject, TestSet, Vectors
 from softspoken.audio import load_audio
 from softspoken.backbones import Features, WhisperBackbone
 from softspoken.backbones.base import StackName
-from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding.conditioning import Target, activity, listen
-from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
-from softspoken.decoding.options import DecodingOptions, WindowOptions
+from softspoken.decoding.longform import Reader, Window, audio_blocks
+from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import joined
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.windows import cut_windows
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.scores import score_utterance
@@ -67,7 +68,7 @@ class TargetSpeakerSubject(Subject):
         self.stack: StackName = stack
         self.about = prompts.info
         self._name = name
-        self._options = options
+        self._options = options_under(prompts.info, backbone, options)
         self._prompts = prompts.prompts.fold().to(backbone.device).eval()
         self._normalize = TextNormalizer()
 
@@ -119,7 +120,7 @@ class TargetSpeakerSubject(Subject):
         """What each variant writes for the item's voice."""
         try:
             voice = enrol(item.id, [Clip(load_audio(item.enrolment))], self.embedder, limits=_LENIENT)
-            windows = list(quiet_windows(Reader(audio_blocks(load_audio(item.audio))), self._limits()))
+            windows = list(cut_windows(Reader(audio_blocks(load_audio(item.audio))), self._options.windows))
         except (AudioError, EnrolmentError) as error:
             raise type(error)(f"item '{item.id}': {error}") from error
         vector = voice.vector[None]
@@ -133,12 +134,6 @@ class TargetSpeakerSubject(Subject):
                 texts[index].append(text)
         return [" ".join(parts) for parts in texts]
 
-    def _limits(self) -> WindowOptions:
-        frames = self.backbone.max_frames - self.about.prompts.taken_positions
-        longest_s = MAX_WINDOW_S if self.about.window == "30s" else self._options.windows.longest_s
-        longest_s = max(min(longest_s, MAX_WINDOW_S, frames / FRAME_RATE_HZ), 1.0)
-        return self._options.windows.model_copy(update={"longest_s": longest_s})
-
     @torch.no_grad()
     def _decode(
         self, window: Window, target: Target, vector: Float[np.ndarray, "1 S"], variants: Sequence[Vectors | None]
@@ -148,7 +143,6 @@ class TargetSpeakerSubject(Subject):
         features = self.backbone.features([window.audio], 30.0 if self.about.window == "30s" else None)
         speaker = torch.from_numpy(vector).to(self.backbone.device) if config.speaker is not None else None
         own = self._prompts(speaker)
-        options = self._options.model_copy(update={"timestamps": self._options.timestamps and self.about.timestamps})
         groups: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(variants):
             groups[0 if one is None else one.shape[1]].append(index)
@@ -166,13 +160,13 @@ class TargetSpeakerSubject(Subject):
                     decoded = decode_batch(
                         self.backbone,
                         self.backbone.encode(repeated),
-                        options,
+                        self._options,
                         window_s=[window.duration_s] * count,
                         seeds=[0] * count,
                     )
                 for index, written in zip(chosen, decoded, strict=True):
                     segments = window_segments(written, self.backbone.tokens, offset_s=0.0, window_s=window.duration_s)
-                    found[index] = joined([segment.text for segment in segments], options.language)
+                    found[index] = joined([segment.text for segment in segments], self._options.language)
         return found
 
     def _with(self, own: PromptRows, variants: Sequence[Vectors | None]) -> PromptRows:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
@@ -56,10 +56,13 @@ class Frontend(nn.Module):
     def forward(
         self, mel: Float[Tensor, "B M T"], lengths: Int[Tensor, "B"]
     ) -> tuple[Float[Tensor, "B T2 D"], Int[Tensor, "B"]]:
-        # Zeroing behind each row's end is what the convolution's own padding does for a single row.
-        mel = mel * valid_positions(lengths, mel.shape[-1])[:, None, :]
-        hidden = F.gelu(self.conv1(mel)) * valid_positions(lengths, mel.shape[-1])[:, None, :]
-        return F.gelu(self.conv2(hidden)).transpose(1, 2), (lengths + 1) // 2
+        return self.frames(mel, valid_positions(lengths, mel.shape[-1])[:, None, :]), (lengths + 1) // 2
+
+    def frames(self, mel: Float[Tensor, "B M T"], valid: Shaped[Tensor, "B 1 T"]) -> Float[Tensor, "B T2 D"]:
+        """A function of tensors alone; `valid` is 0 or false behind each row's end."""
+        # Zeroing there is what the convolution's own padding does for a single row.
+        hidden = F.gelu(self.conv1(mel * valid)) * valid
+        return F.gelu(self.conv2(hidden)).transpose(1, 2)
 
 
 class Positions(nn.Module):
@@ -84,6 +87,7 @@ class Positions(nn.Module):
 class WhisperBackbone(Backbone):
     """A frozen Whisper: features, `encode`, `decode`, tokens."""
 
+    frontend: Frontend
     inputs_per_frame = 2
 
     def __init__(self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str) -> None:

@@ -14,7 +14,7 @@ from softspoken.audio import load_audio, write_wav
 from softspoken.backbones.base import SAMPLE_RATE_HZ
 from softspoken.data.levels import mix_at_snr, speech_span
 from softspoken.demo import load_recordings
-from softspoken.demo.recordings import DemoRecordings, read_clip
+from softspoken.demo.recordings import DemoRecordings, Mixture, read_clip
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.speech import Talker, read_talkers
 
@@ -53,7 +53,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class EnrolledVoice:
-    """A clip to enrol with, and what the voice says in the scene (nothing: it is silent there)."""
+    """A clip to enrol with, and what the voice says in the scene."""
 
     enrolment: Samples
     text: str
@@ -61,7 +61,7 @@ class EnrolledVoice:
 
 @dataclass(frozen=True)
 class Scene:
-    """Two talkers at once; their voices come first, then those of people who are silent."""
+    """People who speak two at a time, one pair after the other; their voices in this order."""
 
     audio: Samples
     voices: tuple[EnrolledVoice, ...]
@@ -78,7 +78,10 @@ class Material(ABC):
 
     @abstractmethod
     def scenes(self, count: int, voices: int) -> list[Scene]:
-        """At most so many, with so many enrolled voices each. Raises DataError where that is not possible."""
+        """At most so many, with so many enrolled voices each (an even number), all of whom speak.
+
+        Raises DataError where that is not possible.
+        """
 
 
 class PackagedMaterial(Material):
@@ -94,14 +97,14 @@ class PackagedMaterial(Material):
         return [Clip(read_clip(voice.enrolment), voice.text) for voice in self._recordings.voices][:count]
 
     def scenes(self, count: int, voices: int) -> list[Scene]:
+        groups = itertools.combinations(self._recordings.mixtures, voices // 2)
+        apart = (group for group in groups if len({one.voice for each in group for one in each.talkers}) == voices)
+        return [_one_scene([self._pair(mixture) for mixture in group]) for group in itertools.islice(apart, count)]
+
+    def _pair(self, mixture: Mixture) -> Scene:
         known = self._recordings.by_name
-        found = []
-        for mixture in self._recordings.mixtures[:count]:
-            said = {talker.voice: talker.text for talker in mixture.talkers}
-            names = [*said, *(name for name in known if name not in said)][:voices]
-            enrolled = tuple(EnrolledVoice(read_clip(known[name].enrolment), said.get(name, "")) for name in names)
-            found.append(Scene(read_clip(mixture.file), enrolled))
-        return found
+        voices = [EnrolledVoice(read_clip(known[one.voice].enrolment), one.text) for one in mixture.talkers]
+        return Scene(read_clip(mixture.file), tuple(voices))
 
 
 class ManifestMaterial(Material):
@@ -130,8 +133,11 @@ class ManifestMaterial(Material):
         return [self._scene([talkers[i] for i in rng.permutation(len(talkers))[:voices]], rng) for _ in range(count)]
 
     def _scene(self, talkers: Sequence[Talker], rng: np.random.Generator) -> Scene:
-        first, second = (talker.clips[int(rng.integers(len(talker.clips)))] for talker in talkers[:2])
-        audio = [load_audio(span.path, start_s=span.start_s, end_s=span.end_s) for span in (first, second)]
+        return _one_scene([self._pair(talkers[first : first + 2], rng) for first in range(0, len(talkers), 2)])
+
+    def _pair(self, talkers: Sequence[Talker], rng: np.random.Generator) -> Scene:
+        said = [talker.clips[int(rng.integers(len(talker.clips)))] for talker in talkers]
+        audio = [load_audio(span.path, start_s=span.start_s, end_s=span.end_s) for span in said]
         # The second talker begins a second after the first.
         size = max(len(audio[0]), len(audio[1]) + SAMPLE_RATE_HZ)
         one, other = (
@@ -139,13 +145,18 @@ class ManifestMaterial(Material):
             for part, start in zip(audio, (0, SAMPLE_RATE_HZ), strict=True)
         )
         mixed = mix_at_snr(one, other, 0.0)
-        said = [first, second, *[None] * (len(talkers) - 2)]
         voices = []
         for talker, span in zip(talkers, said, strict=True):
             parts = [load_audio(s.path, start_s=s.start_s, end_s=s.end_s) for s in talker.enrolment_candidates(span)]
             enrolment = np.concatenate(parts)[: round(LONGEST_ENROLMENT_S * SAMPLE_RATE_HZ)]
-            voices.append(EnrolledVoice(enrolment, "" if span is None else span.text))
+            voices.append(EnrolledVoice(enrolment, span.text))
         return Scene((0.9 * mixed / max(float(np.abs(mixed).max()), 1.0)).astype(np.float32), tuple(voices))
+
+
+def _one_scene(pairs: Sequence[Scene]) -> Scene:
+    """One pair after the other."""
+    audio = join([Clip(pair.audio, "") for pair in pairs]).audio
+    return Scene(audio, tuple(voice for pair in pairs for voice in pair.voices))
 
 
 def stretches(clips: Sequence[Clip], count: int) -> list[Clip]:

@@ -13,16 +13,16 @@ from softspoken.decoding import (
     decode_batch,
     stream_plain,
 )
-from softspoken.engines import Engine, load_engine
+from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import short_window_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, load_embedder
 
 
-def make_engine(backbone: str, engine: str, precision: str, threads: int) -> Engine:
+def make_engine(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Engine:
     """The one place that makes our engines; `specs.ENGINES` names those that take part."""
     torch.set_num_threads(threads)
-    return load_engine(backbone, engine, precision, threads=threads)  # type: ignore[arg-type]
+    return load_engine(backbone, engine, precision, threads=threads)
 
 
 class Plain(Contender):
@@ -79,18 +79,18 @@ class Target(Contender):
         return ((voice, transcript.text) for voice, transcript in enumerate(transcripts))
 
 
-def plain(backbone: str, engine: str, precision: str, threads: int) -> Contender:
+def plain(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Contender:
     """Factory: no prompt."""
     return Plain(make_engine(backbone, engine, precision, threads))
 
 
-def short(backbone: str, engine: str, precision: str, threads: int) -> Contender:
+def short(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Contender:
     """Factory: the prompt for short windows of this backbone."""
     made = make_engine(backbone, engine, precision, threads)
     return Short(made, short_window_prompts(made.backbone))
 
 
-def target(backbone: str, engine: str, precision: str, threads: int) -> Contender:
+def target(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Contender:
     """Factory: the target-speaker prompt that is shipped for this backbone."""
     prompts = load_prompts(backbone)
     made = make_engine(backbone, engine, precision, threads)

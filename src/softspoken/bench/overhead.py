@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import torch
 
-from softspoken.bench.contract import Contender, Item, samples_of
+from softspoken.backbones.whisper import FRAME_RATE_HZ
+from softspoken.bench.contract import SAMPLE_RATE_HZ, Contender, Item, Samples, samples_of
 from softspoken.bench.ours import make_engine
-from softspoken.engines import Engine
+from softspoken.engines import Engine, EngineName, Precision
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
 from softspoken.prompts.short import short_window_prompts
 
-FRAME_RATE_HZ = 50
-
 
 @dataclass(frozen=True)
 class _Forced:
-    samples: object
+    samples: Samples
     rows: CompiledRows | None
     activity: torch.Tensor | None
     tokens: tuple[int, ...]
@@ -43,14 +42,14 @@ class Forced(Contender):
             voice = config.speaker
             speaker = None if voice is None else torch.randn(1, voice.dimension, generator=seed)
             rows = self._compiled.rows(speaker)
-            frames = -(-samples.size * FRAME_RATE_HZ // 16_000)
+            frames = -(-samples.size * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
             activity = torch.rand(1, frames, generator=seed) if config.frames is not None else None
         return _Forced(samples, rows, activity, item.tokens)
 
     @torch.no_grad()
     def hear(self, prepared: _Forced) -> Iterator[tuple[int, str]]:
         engine, backbone = self._engine, self._engine.backbone
-        features = backbone.features([prepared.samples])  # type: ignore[list-item]
+        features = backbone.features([prepared.samples])
         start = backbone.tokens.start(None, timestamps=True)
         with engine.searching():
             live = engine.hear(features, prepared.rows, prepared.activity).prefill(start).live([0])
@@ -60,7 +59,7 @@ class Forced(Contender):
         yield 0, ""
 
 
-def forced(backbone: str, engine: str, precision: str, threads: int, prompt: str | None) -> Contender:
+def forced(backbone: str, engine: EngineName, precision: Precision, threads: int, prompt: str | None) -> Contender:
     """Factory. `prompt`: 'short', 'target' (the one shipped for this backbone), or None."""
     made = make_engine(backbone, engine, precision, threads)
     loaded = None

@@ -120,7 +120,7 @@ def windows(shop: Workshop) -> Suite:
 
 
 def targets(shop: Workshop) -> Suite:
-    """One, two and four enrolled voices in one mixture of two talkers."""
+    """One, two and four enrolled voices, all of whom speak, in one recording of four talkers."""
     scenes = shop.material.scenes(shop.items_each(), max(TARGETS))
     tasks = tuple(
         Task(

@@ -83,16 +83,8 @@ def transcribe(
 ) -> None:
     """Write what one voice says in recordings, and nothing else; nothing at all if it is silent there."""
     from softspoken.decoding import DecodingOptions, WindowOptions
-    from softspoken.errors import ConfigError
 
-    if plain and speaker is not None:
-        raise ConfigError("--plain follows no voice; leave out --speaker, or --plain")
-    if not plain and speaker is None:
-        raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
-    if plain and prompt is None and vad:
-        raise ConfigError("--vad cuts windows for a prompt, plain Whisper has its own; give --prompt short, too")
-    if file_format in (FileFormat.SRT, FileFormat.VTT) and len(files) > 1:
-        raise ConfigError(f"{len(files)} recordings as one {file_format.value}; give one, or --format json")
+    _check(files, speaker, plain, prompt, vad, file_format)
     windows = WindowOptions(cut="speech" if vad else "quiet")
     options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam, windows=windows)
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
@@ -111,6 +103,22 @@ def transcribe(
         return
     _write(out, text)
     typer.echo(f"written to {out}", err=True)
+
+
+def _check(
+    files: Sequence[Path], speaker: str | None, plain: bool, prompt: str | None, vad: bool, file_format: FileFormat
+) -> None:
+    """Raises ConfigError for options that do not go together."""
+    from softspoken.errors import ConfigError
+
+    if plain and speaker is not None:
+        raise ConfigError("--plain follows no voice; leave out --speaker, or --plain")
+    if not plain and speaker is None:
+        raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
+    if plain and prompt is None and vad:
+        raise ConfigError("--vad cuts windows for a prompt, plain Whisper has its own; give --prompt short, too")
+    if file_format in (FileFormat.SRT, FileFormat.VTT) and len(files) > 1:
+        raise ConfigError(f"{len(files)} recordings as one {file_format.value}; give one, or --format json")
 
 
 def _plain(backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "tuple[Whole, Stream]":

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softspoken.backbones import Features
-from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.backbones.whisper import MAX_WINDOW_S
 from softspoken.decoding.conditioning import Target, activity, listen
 from softspoken.decoding.longform import Reader, Window
 from softspoken.decoding.options import DecodingOptions
@@ -81,13 +81,6 @@ class Following:
         self._vectors = np.stack([voice.vector for voice in voices])
         self._clips = self._heard_clips()
 
-    def windows(self, reader: Reader, options: DecodingOptions) -> Iterator[Window]:
-        """The recording cut into windows that the encoder has positions for; shifted prompts take some of them."""
-        limit_s = MAX_WINDOW_S if self._info.window == "30s" else options.windows.longest_s
-        room_s = (self.engine.backbone.max_frames - self._info.prompts.taken_positions) / FRAME_RATE_HZ
-        longest_s = min(limit_s, room_s, MAX_WINDOW_S)
-        return cut_windows(reader, options.windows.model_copy(update={"longest_s": longest_s}))
-
     @torch.no_grad()
     def ask(self, windows: Sequence[Window], number: int) -> Asked:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
@@ -129,8 +122,8 @@ class Following:
 
 
 def follow(following: Following, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[list[VoiceHeard]]:
-    """By window, what each voice said in it; `batch` windows are run together."""
-    windows = following.windows(reader, options)
+    """By window, what each voice said in it; `batch` windows are run together. `options`: see `options_under`."""
+    windows = cut_windows(reader, options.windows)
     number = 0
     while group := list(islice(windows, batch)):
         (heard,) = find_out(following.engine, [following.ask(group, number)], options)

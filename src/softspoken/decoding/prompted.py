@@ -13,10 +13,11 @@ import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.backbones.whisper import MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
+from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
@@ -88,28 +89,14 @@ class PromptedTranscriber:
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
-        options = self._resolved(options)
+        options = options_under(self.info, self.backbone, options)
         reader = Reader(audio_blocks(audio))
         segments = tuple(self._segments(reader, options, options.windows.batch))
         return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
 
     def stream(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return self._segments(Reader(audio_blocks(audio)), self._resolved(options), batch=1)
-
-    def _resolved(self, options: DecodingOptions | None) -> DecodingOptions:
-        options = DecodingOptions() if options is None else options
-        longest_s = MAX_WINDOW_S if self.info.window == "30s" else options.windows.longest_s
-        # Shifted prompts take some of the encoder's positions.
-        room_s = (self.backbone.max_frames - self.info.prompts.taken_positions) / FRAME_RATE_HZ
-        return options.model_copy(
-            update={
-                # Windows follow the recording's pauses: one may be silent, or begin with a pause.
-                "start": "any" if options.start == "auto" else options.start,
-                "timestamps": options.timestamps and self.info.timestamps,
-                "windows": options.windows.model_copy(update={"longest_s": min(longest_s, room_s, MAX_WINDOW_S)}),
-            }
-        )
+        return self._segments(Reader(audio_blocks(audio)), options_under(self.info, self.backbone, options), batch=1)
 
     def _segments(self, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[Segment]:
         windows = cut_windows(reader, options.windows)
@@ -147,7 +134,7 @@ class PromptedTranscriber:
 def _rest(window: Window, segments: list[Segment]) -> Window | None:
     """What stands behind the last sentence, if there is a sentence and the rest is long and loud enough for another.
 
-    Whisper, whose windows begin wherever the one before broke off, ends one early as often as not.
+    Whisper, whose next window would begin where this one broke off, now and then ends one early.
     """
     if not segments:
         return None

@@ -63,8 +63,7 @@ def sample(
     while True:
         logits = rules(logits, [histories[w] for w in slots], [limits.last_times[w] for w in slots])
         chosen = _choose(logits, slots, temperature, draw)
-        picked = logits.gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0]
-        gained = (picked - logits.logsumexp(-1)).tolist()
+        gained = logits.log_softmax(-1).gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0].tolist()
         for window, token, logprob in zip(slots, chosen, gained, strict=True):
             if window in done:
                 histories[window].append(end)
@@ -97,7 +96,8 @@ def _choose(
     logits: Float[Tensor, "R V"], windows: Sequence[int], temperature: float, draw: Mapping[int, torch.Generator]
 ) -> list[int]:
     if not draw:
-        greedy: list[int] = logits.argmax(-1).tolist()
+        # PyTorch's own takes as long on a processor as everything else that is done to the scores.
+        greedy: list[int] = (logits.numpy() if logits.device.type == "cpu" else logits).argmax(-1).tolist()
         return greedy
     # Drawn on the CPU: the same seed gives the same text on every device.
     probabilities = (logits / temperature).softmax(-1).cpu()

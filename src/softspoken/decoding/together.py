@@ -14,6 +14,7 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
 from softspoken.decoding.result import Transcript
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber, transcript_of
+from softspoken.decoding.windows import cut_windows
 from softspoken.errors import ConfigError
 
 
@@ -47,7 +48,7 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
     follows = [request.transcriber.following([request.transcriber.voice(request.speaker)]) for request in requests]
     readers = [Reader(audio_blocks(request.audio)) for request in requests]
     heard: list[list[VoiceHeard]] = [[] for _ in requests]
-    windows = [each.windows(*given) for each, given in zip(follows, zip(readers, resolved, strict=True), strict=True)]
+    windows = [cut_windows(reader, each.windows) for reader, each in zip(readers, resolved, strict=True)]
     open_ones = list(range(len(requests)))
     while open_ones:
         groups: dict[object, list[int]] = defaultdict(list)

@@ -11,6 +11,7 @@ from softspoken.decoding.following import Following, VoiceHeard, follow
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of, transcribe_plain
+from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
@@ -130,14 +131,7 @@ class TargetSpeakerTranscriber:
 
     def resolved(self, options: DecodingOptions | None) -> DecodingOptions:
         """The options as they count for this prompt."""
-        options = DecodingOptions() if options is None else options
-        return options.model_copy(
-            update={
-                # A target may be silent in a window, or begin to speak late.
-                "start": "any" if options.start == "auto" else options.start,
-                "timestamps": options.timestamps and self.info.timestamps,
-            }
-        )
+        return options_under(self.info, self.backbone, options)
 
 
 def transcript_of(heard: Sequence[VoiceHeard], speaker: str, language: str, duration_s: float) -> Transcript:

@@ -16,7 +16,7 @@ from jaxtyping import config
 from torch import Tensor, nn
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.engines.network import DecoderNetwork, EncoderNetwork, frontend
+from softspoken.engines.network import DecoderNetwork, EncoderNetwork
 from softspoken.prompts.frames import Bank, FrameRows
 
 FrameKind = Literal["none", "plain", "keyed", "refined"]
@@ -63,7 +63,7 @@ class _Frontend(nn.Module):
         self.module = backbone.frontend
 
     def forward(self, mel: Tensor, valid: Tensor) -> Tensor:
-        return frontend(self.module, mel, valid)
+        return self.module.frames(mel, valid)
 
 
 class _Encoder(nn.Module):

@@ -23,13 +23,6 @@ Block = Any
 """transformers' `WhisperEncoderLayer` or `WhisperDecoderLayer`, which carry no types."""
 
 
-def frontend(module: nn.Module, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
-    """The backbone's convolutions as a function of tensors alone; `valid` is 0 behind a row's end."""
-    convolutions: Any = module
-    hidden = functional.gelu(convolutions.conv1(mel * valid)) * valid
-    return functional.gelu(convolutions.conv2(hidden)).transpose(1, 2)
-
-
 class EncoderNetwork(nn.Module):
     """Audio frames (positions added) to the keys and values that the decoder looks up, layer by layer."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.graphs import StepGraphs
-from softspoken.engines.network import DecoderNetwork, EncoderNetwork, frontend
+from softspoken.engines.network import DecoderNetwork, EncoderNetwork
 from softspoken.errors import ConfigError
 from softspoken.prompts.frames import FrameRows
 
@@ -40,7 +40,7 @@ class TorchEngine(Engine):
         self._graphs = StepGraphs() if backbone.device.type == "cuda" else None
 
     def _frontend(self, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
-        return frontend(self.backbone.frontend, mel, valid)
+        return self.backbone.frontend.frames(mel, valid)
 
     def _encode(
         self,

@@ -87,28 +87,31 @@ def _join_frames(sets: Sequence[CompiledRows]) -> FrameRows | None:
 def _filled(part: FrameRows, rank: int, reads: bool, sets: int) -> FrameRows:
     """The same vectors with a bank of `rank` for each of `sets` rows."""
     layers, _, width = part.rest.shape
-    zero = part.rest.new_zeros
-    rest, active = (rows.expand(layers, sets, width) for rows in (part.rest, part.active))
+    none = part.rest.new_zeros(layers, 1, 0)
+
+    def spread(rows: Tensor) -> Tensor:
+        return rows.expand(layers, sets, *rows.shape[2:])
+
+    def wide(rows: Tensor, axis: int) -> Tensor:
+        return spread(_padded(rows, rank, axis))
+
+    changed = replace(part, rest=spread(part.rest), active=spread(part.active))
     if not rank:
-        return replace(part, rest=rest, active=active)
+        return changed
     bank = part.bank
     if bank is None:
-        none = zero(layers, sets, rank)
-        made = Bank(
-            zero(layers, sets, width, rank), zero(layers, sets, rank, width), none, none, none, none if reads else None
+        bank = Bank(
+            part.rest.new_zeros(layers, 1, width, 0), part.rest.new_zeros(layers, 1, 0, width), none, none, none
         )
-        return replace(part, rest=rest, active=active, bank=made)
-
-    def wide(rows: Tensor | None, axis: int) -> Tensor | None:
-        if rows is None:
-            return zero(layers, sets, rank) if reads else None
-        return _padded(rows, rank, axis).expand(layers, sets, *[-1] * (rows.dim() - 2))
-
     made = Bank(
-        wide(bank.keys, 3), wide(bank.values, 2), wide(bank.gate, 2),  # type: ignore[arg-type]
-        wide(bank.bias, 2), wide(bank.by_activity, 2), wide(bank.readout, 2),  # type: ignore[arg-type]
-    )  # fmt: skip
-    return replace(part, rest=rest, active=active, bank=made)
+        keys=wide(bank.keys, 3),
+        values=wide(bank.values, 2),
+        gate=wide(bank.gate, 2),
+        bias=wide(bank.bias, 2),
+        by_activity=wide(bank.by_activity, 2),
+        readout=wide(none if bank.readout is None else bank.readout, 2) if reads else None,
+    )
+    return replace(changed, bank=made)
 
 
 def _join_banks(banks: Sequence[Bank]) -> Bank:

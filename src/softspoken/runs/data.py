@@ -6,6 +6,7 @@ import numpy as np
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
+from softspoken.data.channels import ChannelConfig
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
 from softspoken.data.examples import MixtureDataset, Scorer, read_texts
 from softspoken.data.fixed_mixtures import FixedMixtures
@@ -52,8 +53,8 @@ def development_batches(
     config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone, texts: Mapping[str, str]
 ) -> list[Batch]:
     """Two-talker mixtures of the talkers set aside, overlap at least half: pairs of targets, the same in every run."""
-    fixed = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0)}
-    never: dict[str, float] = {
+    fixed: dict[str, object] = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0), "channels": ChannelConfig()}
+    never: dict[str, object] = {
         "curriculum": 0.0,
         "silent_probability": 0.0,
         "noise_probability": 0.0,
