@@ -1,68 +1,89 @@
 """What a prompt costs in an engine: the same work on the same audio, with one and without.
 
 The text is forced, so that all write the same number of tokens: what is compared is the work of a window, not how much
-somebody happens to hear in it. The voice is measured before the clock runs.
+somebody happens to hear in it. Where the voice sounds is measured before the clock runs, or within the time.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
 
 from softspoken.backbones.whisper import FRAME_RATE_HZ
 from softspoken.bench.contract import SAMPLE_RATE_HZ, Contender, Item, Samples, samples_of
 from softspoken.bench.ours import make_engine
+from softspoken.decoding.conditioning import activity, listen
 from softspoken.engines import Engine, EngineName, Precision
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
 from softspoken.prompts.short import short_window_prompts
+from softspoken.speakers import DEFAULT_EMBEDDER, SpeakerEmbedder, load_embedder
 
 
 @dataclass(frozen=True)
 class _Forced:
     samples: Samples
+    voice: Float32[np.ndarray, "1 S"]
     rows: CompiledRows | None
-    activity: torch.Tensor | None
+    activity: Tensor | None
     tokens: tuple[int, ...]
 
 
 class Forced(Contender):
     """Encoder, prefill and a step a token, windows as long as the audio."""
 
-    def __init__(self, engine: Engine, prompts: LoadedPrompts | None) -> None:
+    def __init__(
+        self, engine: Engine, prompts: LoadedPrompts | None = None, embedder: SpeakerEmbedder | None = None
+    ) -> None:
+        """`embedder`: measures within the time where the voice sounds; None: that is known."""
         self._engine = engine
         self._info = None if prompts is None else prompts.info
         self._compiled = None if prompts is None else engine.compile(prompts.prompts)
+        self._embedder = embedder
 
     def prepare(self, item: Item) -> _Forced:
-        rows, activity = None, None
-        samples = samples_of(item.audio)
+        rows, known = None, None
+        samples, voice = samples_of(item.audio), np.zeros((1, 0), np.float32)
         if self._compiled is not None and self._info is not None:
-            config, seed = self._info.prompts, torch.Generator().manual_seed(0)
-            voice = config.speaker
-            speaker = None if voice is None else torch.randn(1, voice.dimension, generator=seed)
-            rows = self._compiled.rows(speaker)
+            config, rng = self._info.prompts, np.random.default_rng(0)
+            if config.speaker is not None:
+                voice = rng.standard_normal((1, config.speaker.dimension), np.float32)
+            rows = self._compiled.rows(torch.from_numpy(voice) if config.speaker is not None else None)
             frames = -(-samples.size * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
-            activity = torch.rand(1, frames, generator=seed) if config.frames is not None else None
-        return _Forced(samples, rows, activity, item.tokens)
+            known = torch.from_numpy(rng.random((1, frames), np.float32)) if config.frames is not None else None
+        return _Forced(samples, voice, rows, known, item.tokens)
 
     @torch.no_grad()
     def hear(self, prepared: _Forced) -> Iterator[tuple[int, str]]:
         engine, backbone = self._engine, self._engine.backbone
         features = backbone.features([prepared.samples])
         start = backbone.tokens.start(None, timestamps=True)
+        heard = engine.hear(features, prepared.rows, self._activity(prepared))
         with engine.searching():
-            live = engine.hear(features, prepared.rows, prepared.activity).prefill(start).live([0])
+            live = heard.prefill(start).live([0])
             for index in range(sum(prepared.tokens)):
                 # Any text will do: a step costs the same whatever is written.
                 live.step([backbone.tokens.encode(" a")[0] + index % 50])
         yield 0, ""
 
+    def _activity(self, prepared: _Forced) -> Float[Tensor, "1 _"] | None:
+        frames = None if self._info is None else self._info.prompts.frames
+        if self._embedder is None or frames is None:
+            return prepared.activity
+        measured = listen(self._embedder, prepared.samples, prepared.voice, frames)
+        return activity(list(measured.scores), frames, self._engine.backbone.device)
+
 
 def forced(backbone: str, engine: EngineName, precision: Precision, threads: int, prompt: str | None) -> Contender:
-    """Factory. `prompt`: 'short', 'target' (the one shipped for this backbone), or None."""
+    """Factory. `prompt`: 'short', 'target' (the one shipped for this backbone), 'target-measured', or None."""
     made = make_engine(backbone, engine, precision, threads)
-    loaded = None
-    if prompt is not None:
-        loaded = short_window_prompts(made.backbone) if prompt == "short" else load_prompts(backbone)
-    return Forced(made, loaded)
+    if prompt is None:
+        return Forced(made)
+    if prompt == "short":
+        return Forced(made, short_window_prompts(made.backbone))
+    loaded = load_prompts(backbone)
+    embedder = load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER) if prompt == "target-measured" else None
+    return Forced(made, loaded, embedder)

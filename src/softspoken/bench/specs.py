@@ -90,7 +90,8 @@ def forced() -> list[ContenderSpec]:
     notes = {
         None: "no prompt",
         "short": "the prompt for short windows",
-        "target": "the target-speaker prompt, the voice measured beforehand",
+        "target": "the target-speaker prompt, where the voice sounds is known",
+        "target-measured": "the same, where the voice sounds is measured within the time",
     }
     return [
         ContenderSpec(
