@@ -43,14 +43,16 @@ class Forced(Contender):
         self._info = None if prompts is None else prompts.info
         self._compiled = None if prompts is None else engine.compile(prompts.prompts)
         self._embedder = embedder
+        config = None if prompts is None else prompts.info.prompts.speaker
+        known = 0 if config is None else config.dimension
+        self._dimension = known if embedder is None else embedder.dimension
 
     def prepare(self, item: Item) -> _Forced:
         rows, known = None, None
-        samples, voice = samples_of(item.audio), np.zeros((1, 0), np.float32)
+        samples, rng = samples_of(item.audio), np.random.default_rng(0)
+        voice = rng.standard_normal((1, self._dimension), np.float32)
         if self._compiled is not None and self._info is not None:
-            config, rng = self._info.prompts, np.random.default_rng(0)
-            if config.speaker is not None:
-                voice = rng.standard_normal((1, config.speaker.dimension), np.float32)
+            config = self._info.prompts
             rows = self._compiled.rows(torch.from_numpy(voice) if config.speaker is not None else None)
             frames = -(-samples.size * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
             known = torch.from_numpy(rng.random((1, frames), np.float32)) if config.frames is not None else None
