@@ -128,6 +128,14 @@ def test_what_a_run_lacks_is_a_dash_and_null(tmp_path: Path) -> None:
     assert plain["rows"][0]["tests"]["dev"]["rejection_rate"] == 0.5
 
 
+def test_a_share_of_few_seeds_stays_a_share(tmp_path: Path) -> None:
+    # Nobody rejected with one seed, everybody with the other: the widened draws leave 0 to 1.
+    runs = [scored(made_run(tmp_path / f"{seed}", seed=seed), 3, kept=2 * seed) for seed in range(2)]
+    found = compare_runs(runs).rows[0].cells["dev"].rejection
+    assert found is not None
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
 def test_a_cost_that_one_of_the_seeds_lacks_is_not_a_mean_of_the_others(tmp_path: Path) -> None:
     folders = [made_run(tmp_path / f"r{seed}", seed=seed, facts=seed == 0) for seed in (0, 1)]
     (row,) = compare_runs(folders).rows

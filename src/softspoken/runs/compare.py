@@ -125,7 +125,7 @@ def _cells(groups: Sequence[Group], base: Group, test: str, by: By) -> dict[str,
             difference=None
             if name == base.name or base.name not in scored
             else _rate([found, scored[base.name]], _errors, by),
-            rejection=_rate([found], _rejected, by) if _common([found], _rejected) else None,
+            rejection=_rate([found], _rejected, by, most=1.0) if _common([found], _rejected) else None,
         )
         for name, found in scored.items()
     }
@@ -153,8 +153,9 @@ def _common(groups: Sequence[Mapping[int, Evaluation]], count: Count) -> list[st
     ]
 
 
-def _rate(groups: Sequence[Mapping[int, Evaluation]], count: Count, by: By) -> Estimate:
-    """The rate of one configuration, or of the first less the second, over the items that both have."""
+def _rate(groups: Sequence[Mapping[int, Evaluation]], count: Count, by: By, most: float = float("inf")) -> Estimate:
+    """The rate of one configuration (`most`: the highest there can be), or of the first less the second, over the items
+    that both have."""
     items = _common(groups, count)
     first = next(iter(groups[0].values()))
     totals = np.array([_counted(first.scores[item], count)[1] for item in items], dtype=np.int64)
@@ -162,7 +163,8 @@ def _rate(groups: Sequence[Mapping[int, Evaluation]], count: Count, by: By) -> E
     draws = seed_draws(_clusters(first, items, by), totals, counts)
     values = [mean_rate(one, totals) for one in counts]
     if len(groups) == 1:
-        return estimate(values[0], draws[:, 0])
+        # Draws of few seeds are widened, and may leave what a rate can be.
+        return estimate(values[0], draws[:, 0].clip(0.0, most))
     return estimate(values[0] - values[1], draws[:, 0] - draws[:, 1])
 
 
