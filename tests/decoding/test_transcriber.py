@@ -20,6 +20,7 @@ from softspoken.decoding import (
     transcribe_plain,
 )
 from softspoken.decoding.conditioning import activity, listen
+from softspoken.engines import Precision, TorchEngine
 from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMismatch, SpeakerNotFound
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
@@ -104,6 +105,25 @@ def test_many_voices_and_batches_are_single_ones(transcriber: TargetSpeakerTrans
         assert alone.presence == transcript.presence
         assert list(transcriber.stream(audio, speaker, QUICK)) == pytest.approx(list(alone.segments))
     assert transcriber.transcribe_many(audio, []) == []
+
+
+@pytest.mark.parametrize(("precision", "asked"), [("float32", 0), ("bfloat16", 1)])
+def test_listening_is_rounded_as_the_engine_is(tmp_path: Path, precision: Precision, asked: int) -> None:
+    """What says where the voice sounds may be rounded with the rest; the voice itself never is."""
+    roundings = []
+
+    class Noting(PitchEmbedder):
+        def rounding(self) -> PitchEmbedder:
+            roundings.append(PitchEmbedder())
+            return roundings[-1]
+
+    engine = TorchEngine(tiny_backbone(5), precision)
+    given = Noting()
+    transcriber = TargetSpeakerTranscriber(engine.backbone, loaded(tmp_path / "prompt"), given, engine=engine)
+    found = transcriber.transcribe(recording(), voice(4.0, LOW), QUICK)
+    assert len(roundings) == asked
+    assert transcriber.embedder is given
+    assert found.presence > 0.5
 
 
 def test_segments_come_in_order_and_lie_in_the_recording(transcriber: TargetSpeakerTranscriber) -> None:

@@ -1,5 +1,6 @@
 """Compiled prompts: worked out once, of their own size only, equal to what `inject` places."""
 
+import copy
 import gc
 
 import pytest
@@ -11,7 +12,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts import PromptConfig, SoftPrompts, inject
-from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, unprompted
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, compile_rows, unprompted
 from softspoken.prompts.joined import join
 
 LENGTHS_S = (1.2, 0.7)
@@ -135,6 +136,35 @@ def test_joined_rows_of_frames_and_none(backbone: WhisperBackbone) -> None:
         with torch.no_grad():
             wanted = backbone.decode(some_tokens(backbone, 2), backbone.encode(features))[1, -1]
         torch.testing.assert_close(together[1], wanted, atol=1e-4, rtol=0.0)
+
+
+def test_what_was_stored_in_half_is_kept_in_half(backbone: WhisperBackbone) -> None:
+    """Exactly the same rows, of prompts whose numbers half precision holds; others stay as they are."""
+    config = CONFIGS["frames, keyed"]
+    prompts = trained(config)
+    trainable = prompts.fold().parameter_count
+    assert kept_bytes(CompiledPrompts(backbone, prompts)) >= 4 * trainable
+    stored = copy.deepcopy(prompts).half().float()
+    compiled = CompiledPrompts(backbone, stored)
+    assert kept_bytes(compiled) == 2 * sum(part.numel() for part in stored.fold().state_dict().values())
+    speaker = voices(config, 2)
+    with torch.no_grad():
+        wanted = compile_rows(backbone, stored.fold()(speaker))
+    for one, other in zip(tensors(compiled.rows(speaker)), tensors(wanted), strict=True):
+        assert torch.equal(one, other)
+
+
+def kept_bytes(compiled: CompiledPrompts) -> int:
+    """Of everything that it holds beside its backbone."""
+    gc.collect()
+    parts = [part for value in vars(compiled).values() for part in _tensors_of(value)]
+    return sum(storages([part for part in parts if part.device.type != "meta"]).values())
+
+
+def _tensors_of(value: object) -> list[Tensor]:
+    if isinstance(value, SoftPrompts):
+        return list(value.state_dict().values())
+    return list(value.values()) if isinstance(value, dict) else []
 
 
 def test_size_is_what_they_hold(config: PromptConfig, backbone: WhisperBackbone) -> None:

@@ -10,7 +10,7 @@ from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.errors import AudioError, BackboneError
-from softspoken.speakers import activity_scores, load_embedder
+from softspoken.speakers import activity_scores, ge2e, load_embedder
 from softspoken.speakers.ge2e import Ge2eEmbedder, Ge2eNetwork, load_network
 
 
@@ -41,6 +41,23 @@ def test_windows_together_are_windows_alone(embedder: Ge2eEmbedder) -> None:
         with torch.inference_mode():
             alone = embedder.network(mel[None, first : first + 160])[0].numpy()
         np.testing.assert_allclose(vectors[index], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_only_windows_are_rounded_and_only_where_it_helps(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ge2e, "multiplies_bfloat16", lambda: able)
+    torch.manual_seed(0)
+    exact = Ge2eEmbedder(Ge2eNetwork())
+    rounding = exact.rounding()
+    assert rounding is exact.rounding()
+    assert (rounding is exact) != able
+    audio = voice(4.0)
+    np.testing.assert_array_equal(rounding.embed(audio), exact.embed(audio))
+    (found, found_s), (wanted, wanted_s) = rounding.embed_windows(audio), exact.embed_windows(audio)
+    np.testing.assert_array_equal(found_s, wanted_s)
+    assert np.array_equal(found, wanted) != able
+    np.testing.assert_allclose((found * wanted).sum(axis=1), 1.0, atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-5)
 
 
 def test_quiet_audio_is_raised(embedder: Ge2eEmbedder) -> None:

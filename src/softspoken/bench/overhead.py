@@ -87,5 +87,7 @@ def forced(backbone: str, engine: EngineName, precision: Precision, threads: int
     if prompt == "short":
         return Forced(made, short_window_prompts(made.backbone))
     loaded = load_prompts(backbone)
-    embedder = load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER) if prompt == "target-measured" else None
-    return Forced(made, loaded, embedder)
+    if prompt == "target":
+        return Forced(made, loaded)
+    embedder = load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER)
+    return Forced(made, loaded, embedder if precision == "float32" else embedder.rounding())

@@ -77,9 +77,11 @@ class Following:
         """Raises EnrolmentError for a voice without a clip, where the prompt hears that."""
         self.engine = engine
         self.voices = list(voices)
-        self._prompts, self._info, self._embedder = prompts, info, embedder
+        self._info, self._embedder = info, embedder
         self._vectors = np.stack([voice.vector for voice in voices])
-        self._clips = self._heard_clips()
+        speaker = torch.from_numpy(self._vectors).to(engine.backbone.device)
+        # No window changes what the voices make of the prompts.
+        self._rows = prompts.rows(speaker if info.prompts.speaker is not None else None, self._heard_clips())
 
     @torch.no_grad()
     def ask(self, windows: Sequence[Window], number: int) -> Asked:
@@ -97,10 +99,7 @@ class Following:
         features = backbone.features([window.audio for window in windows], padded_s)
         prompts, active = None, None
         if pairs:
-            spoken = [voice for _, voice in pairs]
-            speaker = torch.from_numpy(self._vectors[spoken]).to(backbone.device)
-            clips = None if self._clips is None else self._clips[:, spoken]
-            prompts = self._prompts.rows(speaker if info.prompts.speaker is not None else None, clips)
+            prompts = self._rows.repeated([voice for _, voice in pairs])
             scores = [targets[index].scores[voice] for index, voice in pairs]
             frames = info.prompts.frames
             active = activity(scores, frames, backbone.device) if frames is not None else None

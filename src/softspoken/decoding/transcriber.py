@@ -121,7 +121,9 @@ class TargetSpeakerTranscriber:
 
     def following(self, voices: Sequence[Enrolment]) -> Following:
         """These voices, ready to be followed through a recording."""
-        return Following(self.engine, self._compiled, self.info, self.embedder, voices)
+        # Where the model's own products are rounded, those that say where a voice sounds may be too.
+        embedder = self.embedder if self.engine.precision == "float32" else self.embedder.rounding()
+        return Following(self.engine, self._compiled, self.info, embedder, voices)
 
     @property
     def company(self) -> tuple[int, float]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.func import functional_call
 
 from softspoken.backbones.base import StackName
 from softspoken.backbones.whisper import WhisperBackbone
@@ -98,7 +99,9 @@ class CompiledPrompts:
         """`prompts`: folded or not; they are checked by the caller (`LoadedPrompts.check`)."""
         self.config = prompts.config
         self._backbone = backbone
-        self._prompts = prompts.fold().to(backbone.device).requires_grad_(False)
+        folded = prompts.fold().to(backbone.device).requires_grad_(False)
+        self._held = {name: _smallest(part) for name, part in folded.state_dict().items()}
+        self._prompts = folded.to("meta")
         # Prompts that follow no voice are the same in every batch.
         self._only = None if self.config.follows_voice else self._compiled(None, None)
 
@@ -113,7 +116,15 @@ class CompiledPrompts:
 
     @torch.no_grad()
     def _compiled(self, speaker: Tensor | None, clips: Tensor | None) -> CompiledRows:
-        return compile_rows(self._backbone, self._prompts(speaker, clips))
+        held = {name: part.float() for name, part in self._held.items()}
+        rows: PromptRows = functional_call(self._prompts, held, (speaker, clips))
+        return compile_rows(self._backbone, rows)
+
+
+def _smallest(part: Tensor) -> Tensor:
+    """In half precision where that is exact, as it is for prompts that were stored so."""
+    half = part.half()
+    return half if torch.equal(half.float(), part) else part
 
 
 @torch.no_grad()

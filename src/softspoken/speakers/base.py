@@ -54,6 +54,11 @@ class SpeakerEmbedder(ABC):
         vectors = [self.embed_batch(np.stack([audio[s : s + window] for s in batch])) for batch in batches]
         return np.concatenate(vectors), (starts / SAMPLE_RATE_HZ).astype(np.float32)
 
+    def rounding(self) -> "SpeakerEmbedder":
+        """The same embedder with the windows of `embed_windows` computed in less than float32 where that is faster on
+        this processor; else itself. `embed` gives the same voices."""
+        return self
+
     def embed_batch(self, audio: Float32[np.ndarray, "B samples"]) -> Float32[np.ndarray, "B S"]:
         """Unit vectors of recordings of equal length; embedders that can do them together override this."""
         return np.stack([self.embed(row) for row in audio])

@@ -5,13 +5,16 @@ the unit sphere. Its vectors are therefore never negative: over 300 utterances o
 strangers have a mean cosine of 0.54 (95 % below 0.69), two utterances of one talker 0.82 (95 % above 0.73).
 """
 
+import copy
 import hashlib
 import pickle
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,8 +53,8 @@ class Ge2eNetwork(nn.Module):
         self.linear = nn.Linear(_WIDTH, _WIDTH)
 
     def forward(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B S"]:
-        _, (hidden, _) = self.lstm(mel)
-        return functional.normalize(self.linear(hidden[-1]).relu(), dim=-1)
+        _, (hidden, _) = self.lstm(mel.to(next(self.lstm.parameters()).dtype))
+        return functional.normalize(self.linear(hidden[-1].to(mel.dtype)).relu(), dim=-1)
 
 
 class Ge2eEmbedder(SpeakerEmbedder):
@@ -63,20 +66,36 @@ class Ge2eEmbedder(SpeakerEmbedder):
     # talkers, half and half, 113 of 119 (LibriSpeech) and 61 of 79 (speechocean762).
     two_voices_below = 0.78
 
-    def __init__(self, network: Ge2eNetwork, device: str = "cpu") -> None:
+    def __init__(self, network: Ge2eNetwork, device: str = "cpu", windows: torch.dtype = torch.float32) -> None:
+        """`windows`: what the LSTM of `embed_windows` computes in."""
         self.device = torch.device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
+        self._for_windows = self.network
+        if windows != torch.float32:
+            self._for_windows = copy.deepcopy(self.network)
+            self._for_windows.lstm.to(windows)
 
     @classmethod
     def load(cls, device: str = "cpu") -> "Ge2eEmbedder":
         """With the pinned weights. BackboneError when they cannot be had or are not the ones this code knows."""
         return cls(load_network(PACKAGE.file(MEMBER)), device)
 
+    def rounding(self) -> "Ge2eEmbedder":
+        """With windows in bfloat16 on processors that multiply it: 1.7 to 1.8 times as fast, cosines move by 0.0014
+        (at most 0.012)."""
+        return self._rounding
+
+    @cached_property
+    def _rounding(self) -> "Ge2eEmbedder":
+        fast = self.device.type == "cpu" and multiplies_bfloat16()
+        return Ge2eEmbedder(self.network, str(self.device), torch.bfloat16) if fast else self
+
     @torch.inference_mode()
     def embed(self, audio: Waveform) -> Vector:
         """Mean of the unit vectors of partials of 1.6 s with half overlap, scaled to length one."""
         mel = self._mel(audio)
-        vectors = self._partials(mel, _PARTIAL_FRAMES, window_starts(len(mel), _PARTIAL_FRAMES, _PARTIAL_HOP_FRAMES))
+        starts = window_starts(len(mel), _PARTIAL_FRAMES, _PARTIAL_HOP_FRAMES)
+        vectors = _partials(self.network, mel, _PARTIAL_FRAMES, starts)
         return functional.normalize(vectors.mean(dim=0), dim=0).cpu().numpy()
 
     @torch.inference_mode()
@@ -87,7 +106,8 @@ class Ge2eEmbedder(SpeakerEmbedder):
         mel = self._mel(audio)
         window, hop = round(window_s * _FRAME_RATE_HZ), round(hop_s * _FRAME_RATE_HZ)
         starts = window_starts(len(mel), window, hop)
-        return self._partials(mel, window, starts).cpu().numpy(), (starts / _FRAME_RATE_HZ).astype(np.float32)
+        vectors = _partials(self._for_windows, mel, window, starts)
+        return vectors.cpu().numpy(), (starts / _FRAME_RATE_HZ).astype(np.float32)
 
     def _mel(self, audio: np.ndarray) -> Tensor:
         # The encoder hears power, not its logarithm, so level matters: quiet audio is raised, loud audio left alone.
@@ -95,9 +115,18 @@ class Ge2eEmbedder(SpeakerEmbedder):
         level_db = 10 * torch.log10(samples.square().mean() + 1e-12)
         return mel_power(samples * 10 ** ((_LEVEL_DBFS - level_db).clamp_min(0) / 20), _BANDS)
 
-    def _partials(self, mel: Tensor, frames: int, starts: np.ndarray) -> Tensor:
-        batches = [starts[i : i + _BATCH] for i in range(0, len(starts), _BATCH)]
-        return torch.cat([self.network(torch.stack([mel[s : s + frames] for s in batch])) for batch in batches])
+
+def _partials(
+    network: Ge2eNetwork, mel: Float[Tensor, "T M"], frames: int, starts: Int[np.ndarray, " W"]
+) -> Float[Tensor, "W S"]:
+    batches = [starts[i : i + _BATCH] for i in range(0, len(starts), _BATCH)]
+    return torch.cat([network(torch.stack([mel[s : s + frames] for s in batch])) for batch in batches])
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for it (without them it is slower than float32)."""
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16", False) or known.get("amx_bf16", False))
 
 
 def load_network(path: Path) -> Ge2eNetwork:
