@@ -1,7 +1,8 @@
 """What many sets of prompts on one model cost in memory: loaded, compiled, ready for any voice.
 
-Sets of the shipped prompt's configuration and of the target-speaker paper's, each with numbers of its own, on one
-backbone in one process. Prints a table and one JSON line.
+Sets of the shipped prompt's configuration and of the target-speaker paper's, each with numbers of its own in half
+precision, as `softspoken prompt export --half` stores them, on one backbone in one process. Prints a table and one
+JSON line.
 
     python benchmarks/prompt_sets.py --backbone base --sets 100
 """
@@ -39,7 +40,8 @@ def sets_of(engine: Engine, config: PromptConfig, count: int) -> list[CompiledPr
     made = []
     for seed in range(count):
         torch.manual_seed(seed)
-        made.append(engine.compile(SoftPrompts(config, engine.backbone.stacks["encoder"].width, layers)))
+        prompts = SoftPrompts(config, engine.backbone.stacks["encoder"].width, layers)
+        made.append(engine.compile(prompts.half().float()))
     return made
 
 

@@ -80,14 +80,18 @@ class Forced(Contender):
 
 
 def forced(backbone: str, engine: EngineName, precision: Precision, threads: int, prompt: str | None) -> Contender:
-    """Factory. `prompt`: 'short', 'target' (the one shipped for this backbone), 'target-measured', or None."""
-    made = make_engine(backbone, engine, precision, threads)
+    """Factory. `prompt`: see `forced_in`."""
+    return forced_in(make_engine(backbone, engine, precision, threads), backbone, prompt)
+
+
+def forced_in(engine: Engine, backbone: str, prompt: str | None) -> Forced:
+    """`prompt`: 'short', 'target' (the one shipped for this backbone), 'target-measured', or None."""
     if prompt is None:
-        return Forced(made)
+        return Forced(engine)
     if prompt == "short":
-        return Forced(made, short_window_prompts(made.backbone))
+        return Forced(engine, short_window_prompts(engine.backbone))
     loaded = load_prompts(backbone)
     if prompt == "target":
-        return Forced(made, loaded)
+        return Forced(engine, loaded)
     embedder = load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER)
-    return Forced(made, loaded, embedder if precision == "float32" else embedder.rounding())
+    return Forced(engine, loaded, embedder if engine.precision == "float32" else embedder.rounding())
