@@ -43,9 +43,10 @@ ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "back
 # Contenders are made of everything that transcribes; speech to transcribe comes from data and the demo.
 ALLOWED["bench"] = ALLOWED["serve"] | {"evaluation", "data", "demo"}
 # Where a run is put together: data, loop, the development figures that the loop is handed; and for a study of prompts,
-# the analyses of what was trained.
+# the analyses of what was trained. What is evaluated may run on another engine.
 ALLOWED["runs"] = LEAVES | {
     "backbones",
+    "engines",
     "speakers",
     "data",
     "prompts",

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("softspoken.analysis.load.load_encoder", lambda reference, device="cpu": BACKBONE)
+    # What annotates with the class must have been imported before a function stands in its place.
+    import_module("softspoken.analysis.probe")
     monkeypatch.setattr("softspoken.analysis.probe_data.ProbeOptions", partial(ProbeOptions, trees=20, permutations=1))
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,46 @@ def test_several_methods_are_a_list_with_paired_differences(manifest: Path, tmp_
     assert len(out.read_text().splitlines()) == 6
 
 
+def test_every_method_in_every_precision(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the first; in one precision alone, names stay as they are."""
+    asked = []
+    made = Systems.method
+
+    def noting(self: Systems, name: str) -> Method:
+        asked.append((self.engine, self.precision, name))
+        return made(self, name)
+
+    monkeypatch.setattr(Systems, "method", noting)
+    both = ("--precision", "float32", "--precision", "int8")
+    rows = json.loads(run(manifest, "--method", "right", "--method", "deaf", "--engine", "openvino", *both, "--json"))
+    assert [row["method"] for row in rows] == ["right, float32", "right, int8", "deaf, float32", "deaf, int8"]
+    assert {row["difference"]["against"] for row in rows[1:]} == {"right, float32"}
+    assert asked == [("openvino", kind, name) for name in ("right", "deaf") for kind in ("float32", "int8")]
+    assert json.loads(run(manifest, "--method", "right", "--precision", "int8", "--json"))["method"] == "right"
+    assert asked[-1] == ("torch", "int8", "right")
+    run(manifest, "--method", "right")
+    assert asked[-1] == ("torch", None, "right")
+
+
 def test_the_table_fits_a_narrow_terminal(manifest: Path) -> None:
-    shown = run(manifest, "--method", "talks", "--method", "right")
-    table = [line for line in shown.splitlines() if "talks" in line and "50.0%" in line]
-    assert len(table) == 1
-    assert max(len(line) for line in shown.splitlines()[:6]) <= 80
-    assert "right less talks: -50.0 points" in shown
+    shown = run(manifest, "--method", "talks", "--method", "right", "--precision", "float32", "--precision", "int8")
+    table = shown.split("silent kept: ")[0].splitlines()
+    assert max(len(line) for line in table) <= 80
+    assert "seconds" in table[1]
+    rows = [line for line in table if "%" in line][1:]
+    names = ("talks, float32", "talks, int8", "right, float32", "right, int8")
+    assert [line.strip().startswith(name) for line, name in zip(rows, names, strict=True)] == [True] * 4
+    assert all("0.0" in line.split()[-1] for line in rows)
+    assert "right, float32 less talks, float32: -50.0 points" in shown
+
+
+def test_a_long_name_is_shown_whole(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "run:/somewhere/far/down/a/run@last"
+    found = Systems.method
+    monkeypatch.setattr(Systems, "method", lambda self, asked: replace(found(self, "talks"), name=asked))
+    table = run(manifest, "--method", name).split("silent kept: ")[0].splitlines()
+    assert max(len(line) for line in table) <= 80
+    assert "".join(line[:16].strip() for line in table[3:]) == name
 
 
 def test_limit_takes_the_first_items(manifest: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs of prompt tuning's rivals: recipe to stored weights, evaluated as prompts are, and what they cost."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
 from softspoken.runs.facts import tuning_facts
+from softspoken.runs.methods import Systems
 from softspoken.runs.target_speaker import run_training
 from softspoken.runs.trained import load_run, run_named
 from softspoken.training.config import TrainConfig, read_recipe
@@ -88,11 +90,11 @@ def recipe_of(speech: Path, folder: Path, kind: str) -> TrainConfig:
     return config
 
 
-def written(manifest: Path, *methods: str) -> dict[str, list[str]]:
-    """What each method writes for each item."""
+def written(manifest: Path, *methods: str, how: Sequence[str] = ()) -> dict[str, list[str]]:
+    """What each method writes for each item. `how`: further options."""
     out = manifest.with_name("items.jsonl")
     named = [word for method in methods for word in ("--method", method)]
-    ran = CliRunner().invoke(app, ["evaluate", str(manifest), *named, "--json", "--out", str(out)])
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), *named, *how, "--json", "--out", str(out)])
     assert ran.exit_code == 0, (ran.output, ran.exception)
     found: dict[str, list[str]] = {}
     for line in map(json.loads, out.read_text().splitlines()):
@@ -118,6 +120,15 @@ def test_a_run_of_every_method_is_evaluated(tmp_path: Path, speech: Path, manife
     assert found[names[0]] == found[names[1]]
     if kind == "prompt":
         assert found[names[0]] == found[names[2]]
+
+        assert len(written(manifest, names[0], how=["--precision", "bfloat16"])[names[0]]) == 2
+        reference, rounded = (Systems(precision=kind).method(names[0]).identity for kind in (None, "bfloat16"))
+        assert rounded == reference | {"engine": "torch", "precision": "bfloat16"}
+    else:
+        for how in (["--precision", "bfloat16"], ["--engine", "openvino"]):
+            refused = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", names[0], *how])
+            assert isinstance(refused.exception, ConfigError)
+            assert "leave --engine and --precision out" in str(refused.exception)
 
     facts = tuning_facts(run)
     backbone = tiny_backbone()

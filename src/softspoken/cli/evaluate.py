@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli.engines import EngineChoice, PrecisionChoice
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from softspoken.evaluation.manifest import EvaluationItem
-    from softspoken.evaluation.runner import MethodResult
+    from softspoken.evaluation.runner import Method, MethodResult
+    from softspoken.runs.methods import Systems
 
 
 def evaluate(
@@ -36,6 +40,13 @@ def evaluate(
     backbone: Annotated[
         str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
     ] = None,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="What runs the model. 'torch', in float32, is what published figures are of.")
+    ] = EngineChoice.TORCH,
+    precision: Annotated[
+        list[PrecisionChoice] | None,
+        typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
     timing: Annotated[
@@ -59,15 +70,18 @@ def evaluate(
     talk = Console(stderr=True)
     items = read_evaluation_manifest(manifest)[:limit]
     normalize = TextNormalizer()
-    systems = Systems(backbone)
+    precisions = list(dict.fromkeys(precision)) if precision else [None]
+    kinds = [Systems(backbone, engine.value, None if each is None else each.value) for each in precisions]
     # All are loaded before the first one runs: a missing prompt shows at once, not after an hour.
-    methods = [systems.method(name) for name in dict.fromkeys(method or ["shipped"])]
+    methods = [
+        _named(systems, name, len(kinds) > 1) for name in dict.fromkeys(method or ["shipped"]) for systems in kinds
+    ]
     results = [run_method(each, items, normalize, _progress(each.name, talk)) for each in methods]
     if out is not None:
         write_items(results, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
     rows = _rows(results)
-    details = evaluate_detail.add_details(rows, results, items, normalize, systems.plain_text, timing, natural)
+    details = evaluate_detail.add_details(rows, results, items, normalize, kinds[0].plain_text, timing, natural)
     if as_json:
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
         return
@@ -75,6 +89,12 @@ def evaluate(
     _print_table(shown, rows)
     for show in details:
         show(shown, rows)
+
+
+def _named(systems: "Systems", name: str, several: bool) -> "Method":
+    """A method; `several`: its name says in which precision."""
+    found = systems.method(name)
+    return replace(found, name=f"{found.name}, {systems.precision}") if several else found
 
 
 def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":
@@ -108,12 +128,13 @@ def _print_table(console: "Console", rows: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.table import Table
 
-    table = Table("method", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    table.add_column("method", overflow="fold", min_width=11)
     for column in ("WER", "95 % interval", "sub/del/ins", "words", "silent kept", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     differences = []
     for row in rows:
-        interval = "-" if row["wer"] is None else f"{row['wer_low']:.1%} .. {row['wer_high']:.1%}"
+        interval = "-" if row["wer"] is None else f"{100 * row['wer_low']:.1f} .. {row['wer_high']:.1%}"
         errors = "/".join(str(row[key]) for key in ("substitutions", "deletions", "insertions"))
         kept = _percent(row["rejection_rate"])
         table.add_row(

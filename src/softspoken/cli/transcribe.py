@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softspoken.cli.engines import EngineChoice, PrecisionChoice
+
 if TYPE_CHECKING:
     from softspoken.decoding import DecodingOptions, Segment, Transcript
     from softspoken.engines import EngineName, Precision
@@ -18,23 +20,6 @@ if TYPE_CHECKING:
     """Device, engine and precision."""
     Whole = Callable[[Path], Transcript]
     Stream = Callable[[Path], Iterator[Segment]]
-
-
-class EngineChoice(StrEnum):
-    """What `--engine` takes."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    OPENVINO = "openvino"
-
-
-class PrecisionChoice(StrEnum):
-    """What `--precision` takes."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-    INT8 = "int8"
 
 
 class FileFormat(StrEnum):

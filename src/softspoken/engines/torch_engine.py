@@ -31,7 +31,9 @@ class TorchEngine(Engine):
         if precision is None:
             precision = next(name for name, dtype in DTYPES.items() if dtype == backbone.dtype)
         if precision not in DTYPES:
-            raise ConfigError(f"engine 'torch' has no precision '{precision}'; use {', '.join(DTYPES)}")
+            raise ConfigError(
+                f"engine 'torch' has no precision '{precision}'; use {', '.join(DTYPES)}, or another engine (openvino)"
+            )
         self.precision = precision
         backbone.to(backbone.device, DTYPES[precision])
         super().__init__(backbone)

@@ -5,8 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
+from softspoken.engines import Engine, EngineName, Precision, load_engine
+from softspoken.errors import ConfigError
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
 from softspoken.evaluation.separation import separated, separation_named
@@ -22,9 +24,14 @@ _DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence
 class Systems:
     """Builds methods by name; what several of them need is loaded once."""
 
-    def __init__(self, backbone: str | None = None) -> None:
-        """`backbone`: the frozen Whisper; None: the prompt's own, else `DEFAULT_BACKBONE`."""
+    def __init__(
+        self, backbone: str | None = None, engine: EngineName = "torch", precision: Precision | None = None
+    ) -> None:
+        """`backbone`: the frozen Whisper; None: the prompt's own, else `DEFAULT_BACKBONE`. `engine`, `precision`: see
+        `load_engine`."""
         self.backbone = backbone
+        self.engine: EngineName = engine
+        self.precision: Precision | None = precision
 
     def method(self, name: str) -> runner.Method:
         """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]',
@@ -49,29 +56,37 @@ class Systems:
 
     def plain_text(self, audio: runner.Waveform) -> Transcript:
         """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
-        return transcribe_plain(self._backbone, audio, DecodingOptions(timestamps=False))
+        return transcribe_plain(self._loaded, audio, DecodingOptions(timestamps=False))
 
     @cached_property
-    def _backbone(self) -> WhisperBackbone:
-        return load_backbone(DEFAULT_BACKBONE if self.backbone is None else self.backbone)
+    def _loaded(self) -> Engine:
+        return load_engine(DEFAULT_BACKBONE if self.backbone is None else self.backbone, self.engine, self.precision)
 
     @property
     def _backbone_facts(self) -> dict[str, Any]:
-        return {"backbone": self._backbone.fingerprint}
+        return {"backbone": self._loaded.backbone.fingerprint} | _ran_on(self._loaded)
 
     def _plain(self, audio: runner.Waveform) -> Transcript:
-        return transcribe_plain(self._backbone, audio)
+        return transcribe_plain(self._loaded, audio)
 
     def _prompted(self, name: str) -> runner.Method:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
         reference = self.backbone if name == "shipped" and self.backbone is not None else name
-        transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone=self.backbone)
+        transcriber = TargetSpeakerTranscriber.from_pretrained(
+            reference, backbone=self.backbone, engine=self.engine, precision=self.precision
+        )
         return _following(name, transcriber, {})
 
     def _of_run(self, name: str, run: Path, state: StateName) -> runner.Method:
         loaded = load_run(run, state, None if self.backbone is None else load_backbone(self.backbone))
+        asked = (self.engine, self.precision)
+        if loaded.config.method.kind != "prompt" and asked not in (("torch", None), ("torch", "float32")):
+            raise ConfigError(
+                f"method '{name}' changes weights of the backbone, which only engine 'torch' runs, in float32; "
+                "leave --engine and --precision out"
+            )
         weights = {"weights": digest_of(loaded.trained), "method": loaded.config.method.model_dump(mode="json")}
-        return _following(name, transcriber_of(loaded), weights)
+        return _following(name, transcriber_of(loaded, self.engine, self.precision), weights)
 
 
 def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[str, Any]) -> runner.Method:
@@ -79,4 +94,11 @@ def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[s
     method = runner.prompted(name, lambda audio, enrolment: transcriber.transcribe(audio, speaker=enrolment))
     # What the prompt is, not where it lies, nor what its card says of it.
     facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
-    return replace(method, identity=facts | weights | {"backbone": transcriber.backbone.fingerprint})
+    ran_on = {"backbone": transcriber.backbone.fingerprint} | _ran_on(transcriber.engine)
+    return replace(method, identity=facts | weights | ran_on)
+
+
+def _ran_on(engine: Engine) -> dict[str, str]:
+    """What answers depend on beside the weights, unless it is the reference: PyTorch in float32."""
+    reference = engine.name == "torch" and engine.precision == "float32"
+    return {} if reference else {"engine": engine.name, "precision": engine.precision}

@@ -21,6 +21,7 @@ from torch import Tensor
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.weights import fingerprint
 from softspoken.decoding import TargetSpeakerTranscriber
+from softspoken.engines import EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
 from softspoken.prompts import LoadedPrompts, PromptConfig, SoftPrompts
 from softspoken.prompts.checkpoint import first_problem, prompt_files
@@ -104,8 +105,12 @@ def load_run(run: Path, state: StateName = "best", backbone: WhisperBackbone | N
     return LoadedRun(config, backbone, trained.eval())
 
 
-def transcriber_of(loaded: LoadedRun) -> TargetSpeakerTranscriber:
+def transcriber_of(
+    loaded: LoadedRun, engine: EngineName = "torch", precision: Precision | None = None
+) -> TargetSpeakerTranscriber:
     """Transcribes as the model that was trained; from now on its backbone runs with the trained weights.
+
+    `engine`, `precision`: see `load_engine`; engines other than PyTorch run a backbone as it was before training.
 
     Raises ConfigError for a run that follows no voice.
     """
@@ -118,7 +123,8 @@ def transcriber_of(loaded: LoadedRun) -> TargetSpeakerTranscriber:
     if weights is not None:
         weights.attach()
     embedder = load_embedder(loaded.config.embedder)
-    return TargetSpeakerTranscriber(backbone, LoadedPrompts(prompts.fold().eval(), info), embedder)
+    made = load_engine(backbone, engine, precision)
+    return TargetSpeakerTranscriber(backbone, LoadedPrompts(prompts.fold().eval(), info), embedder, engine=made)
 
 
 def digest_of(trained: Trained) -> str:
