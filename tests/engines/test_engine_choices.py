@@ -16,7 +16,7 @@ from voices import PitchEmbedder, voice
 from softspoken.backbones import WhisperBackbone
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, WindowOptions, stream_plain, transcribe_plain
 from softspoken.decoding.search import decode_batch
-from softspoken.engines import Engine, TorchEngine, load_engine
+from softspoken.engines import Engine, TorchEngine, load_engine, openvino_engine
 from softspoken.errors import ConfigError, MissingExtra
 from softspoken.packages import CACHE_VARIABLE
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
@@ -81,6 +81,24 @@ def test_int8_weights_are_int8_on_disk(int8: Engine) -> None:
         assert max(node.get_data().size for node in left) < 4096
         weights = sum(node.get_data().size for node in small)
         assert (folder / name / "model.bin").stat().st_size < 1.3 * weights
+
+
+def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And writes what it would write if every step rounded float32 states anew, as other processors do."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    found = {}
+    for able in (True, False):
+        monkeypatch.setattr(openvino_engine, "multiplies_bfloat16", lambda able=able: able)
+        engine = load_engine(tiny_backbone(2, width=64), "openvino", "bfloat16", threads=1)
+        heard = engine.hear(windows(engine.backbone))
+        assert {part.dtype for part in heard.cross} == {torch.bfloat16 if able else torch.float32}
+        prefilled = heard.prefill(engine.tokens.start())
+        rows = prefilled.live([1, 0])
+        rows.keep([1], [0])
+        found[able] = [*few_steps(prefilled), rows.step([3])]
+    spread = float(found[False][0].std())
+    for one, other in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(one, other, atol=0.02 * spread, rtol=0.0)
 
 
 def test_loading_by_name(backbone: WhisperBackbone, engines: dict[str, Engine]) -> None:

@@ -24,6 +24,8 @@ FRAME_NAMES = ("rest", "active")
 BANK_NAMES = ("keys", "values", "gate", "bias", "by_activity")
 SMALLEST_QUANTISED = 1 << 12
 """Weights with fewer numbers stay in float32."""
+FIRST_STATE = 3
+"""Inputs of the decoder before its cache: vectors and two masks."""
 Part = tuple[nn.Module, tuple[Tensor, ...]]
 """A function of tensors, and inputs for it."""
 
@@ -177,3 +179,15 @@ def quantise(model: Any) -> Any:
         restored = opset13.multiply(opset13.convert(small, "f32"), opset13.constant(scale))
         product.input(1).replace_source_output(restored.output(0))
     return model
+
+
+def with_half_states(decoder: Any) -> Any:
+    """The decoder's model, handed the audio's keys and values (the second half of its states) in bfloat16."""
+    from openvino import Type
+    from openvino.preprocess import PrePostProcessor
+
+    prepared = PrePostProcessor(decoder)
+    states = len(decoder.inputs) - FIRST_STATE
+    for index in range(FIRST_STATE + states // 2, FIRST_STATE + states):
+        prepared.input(index).tensor().set_element_type(Type.bf16)
+    return prepared.build()

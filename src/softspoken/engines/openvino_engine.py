@@ -13,10 +13,11 @@ from torch import Tensor
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines.base import Engine, Precision
-from softspoken.engines.export import frame_tensors, kind_of, openvino_model, parts, quantise
+from softspoken.engines.export import frame_tensors, kind_of, openvino_model, parts, quantise, with_half_states
 from softspoken.engines.store import ModelStore
 from softspoken.engines.threads import one_torch_thread
 from softspoken.errors import BackboneError, ConfigError, MissingExtra
+from softspoken.processor import multiplies_bfloat16
 from softspoken.prompts.frames import FrameRows
 
 LAYOUT = 1
@@ -48,6 +49,8 @@ class OpenVinoEngine(Engine):
             raise MissingExtra("openvino", "cpu", "the engine 'openvino'") from None
         super().__init__(backbone)
         self.precision = precision
+        # What is rounded to bfloat16 for each token anyway is kept so: half of it to read.
+        self._half_states = precision == "bfloat16" and multiplies_bfloat16()
         self._core = openvino.Core()
         self._parts = parts(backbone)
         self._settings: dict[str, Any] = {
@@ -67,7 +70,10 @@ class OpenVinoEngine(Engine):
         if name not in self._models:
             folder = self._store.model(name, lambda folder: self._export(name, folder))
             try:
-                compiled = self._core.compile_model(folder / "model.xml", "CPU", self._settings)
+                model = self._core.read_model(folder / "model.xml")
+                if self._half_states and name == "decoder":
+                    model = with_half_states(model)
+                compiled = self._core.compile_model(model, "CPU", self._settings)
             except RuntimeError as error:
                 problem = str(error).strip().splitlines()[-1][:200]
                 raise BackboneError(f"'{folder}' cannot be used ({problem}); remove it, it is made anew") from error
@@ -99,7 +105,8 @@ class OpenVinoEngine(Engine):
         frames: FrameRows | None,
     ) -> tuple[Tensor, ...]:
         given = () if frames is None or activity is None else (activity, *frame_tensors(frames))
-        return self._model(f"encoder-{kind_of(frames)}")(audio, *rows, *given)
+        found = self._model(f"encoder-{kind_of(frames)}")(audio, *rows, *given)
+        return tuple(part.bfloat16() for part in found) if self._half_states else found
 
     def decode(
         self,
@@ -140,8 +147,6 @@ class _Request:
         self._bound: dict[int, Tensor] = {}
 
     def __call__(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        import openvino
-
         for index, given in enumerate(inputs):
             # An input that is kept alive cannot have given its address to another.
             before = self._bound.get(index)
@@ -149,7 +154,17 @@ class _Request:
             if not same or given.numel() == 0 or not given.is_contiguous():
                 part = given.contiguous()
                 self._bound[index] = part
-                self._request.set_input_tensor(index, openvino.Tensor(part.numpy(), shared_memory=True))
+                self._request.set_input_tensor(index, _shared(part))
         self._request.infer()
         # Copies: the request's own memory goes to somebody else now.
         return tuple(torch.from_numpy(self._request.get_output_tensor(index).data.copy()) for index in self._outputs)
+
+
+def _shared(part: Tensor) -> Any:
+    """The same memory as a tensor of OpenVINO."""
+    import openvino
+
+    if part.dtype != torch.bfloat16:
+        return openvino.Tensor(part.numpy(), shared_memory=True)
+    # numpy has no such numbers: their bytes, and what they are.
+    return openvino.Tensor(part.view(torch.int16).numpy(), openvino.Shape(list(part.shape)), openvino.Type.bf16)

@@ -10,7 +10,6 @@ import hashlib
 import pickle
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch.nn import functional
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import BackboneError
 from softspoken.packages import PinnedPackage
+from softspoken.processor import multiplies_bfloat16
 from softspoken.speakers.base import (
     Seconds,
     SpeakerEmbedder,
@@ -121,12 +121,6 @@ def _partials(
 ) -> Float[Tensor, "W S"]:
     batches = [starts[i : i + _BATCH] for i in range(0, len(starts), _BATCH)]
     return torch.cat([network(torch.stack([mel[s : s + frames] for s in batch])) for batch in batches])
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for it (without them it is slower than float32)."""
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16", False) or known.get("amx_bf16", False))
 
 
 def load_network(path: Path) -> Ge2eNetwork:
