@@ -15,7 +15,7 @@ from torch import Tensor
 from softspoken.backbones.whisper import FRAME_RATE_HZ
 from softspoken.bench.contract import SAMPLE_RATE_HZ, Contender, Item, Samples, samples_of
 from softspoken.bench.ours import make_engine
-from softspoken.decoding.conditioning import activity, listen
+from softspoken.decoding.conditioning import activity, listen, listener
 from softspoken.engines import Engine, EngineName, Precision
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
@@ -93,5 +93,4 @@ def forced_in(engine: Engine, backbone: str, prompt: str | None) -> Forced:
     loaded = load_prompts(backbone)
     if prompt == "target":
         return Forced(engine, loaded)
-    embedder = load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER)
-    return Forced(engine, loaded, embedder if engine.precision == "float32" else embedder.rounding())
+    return Forced(engine, loaded, listener(load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER), engine))

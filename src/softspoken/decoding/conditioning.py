@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from softspoken.engines import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.config import FramePrompt
 from softspoken.prompts.frames import activity_of
@@ -55,6 +56,11 @@ def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedde
     if isinstance(speaker, Path):
         return enrol(_SAMPLES_NAME, [Clip(speaker)], embedder)
     return resolve_voice(speaker, store, embedder)
+
+
+def listener(embedder: SpeakerEmbedder, engine: Engine) -> SpeakerEmbedder:
+    """What says where a voice sounds. Where the model's own products are rounded, it may be too; voices never are."""
+    return embedder if engine.precision == "float32" else embedder.rounding()
 
 
 @dataclass(frozen=True)

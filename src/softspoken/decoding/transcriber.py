@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.decoding.conditioning import Speaker, find_voice
+from softspoken.decoding.conditioning import Speaker, find_voice, listener
 from softspoken.decoding.following import Following, VoiceHeard, follow
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
@@ -121,9 +121,7 @@ class TargetSpeakerTranscriber:
 
     def following(self, voices: Sequence[Enrolment]) -> Following:
         """These voices, ready to be followed through a recording."""
-        # Where the model's own products are rounded, those that say where a voice sounds may be too.
-        embedder = self.embedder if self.engine.precision == "float32" else self.embedder.rounding()
-        return Following(self.engine, self._compiled, self.info, embedder, voices)
+        return Following(self.engine, self._compiled, self.info, listener(self.embedder, self.engine), voices)
 
     @property
     def company(self) -> tuple[int, float]:
