@@ -125,12 +125,17 @@ def test_a_command_that_cannot_be_one_is_refused_before_it_runs(name: str, said:
     [
         ("no-such-separator {mixture} {folder}", "cannot run"),
         (python("import sys; print('loading'); sys.exit('no weights here')"), "code 1 .'no weights here'"),
+        (python("print('no weights here'); exit(1)"), "code 1 .'no weights here'"),
         (python("pass"), "wrote no WAV or FLAC"),
         (python("import sys; open(sys.argv[2] + '/notes.txt', 'w').write('x')"), "wrote no WAV or FLAC"),
     ],
-    ids=["absent", "failing", "nothing", "no-audio"],
+    ids=["absent", "failing", "failing-quietly", "nothing", "no-audio"],
 )
-def test_a_failing_command_is_one_clear_line_and_leaves_nothing(command: str, said: str, scratch: Path) -> None:
+def test_a_failing_command_is_one_clear_line_and_leaves_nothing(
+    command: str, said: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As programs run elsewhere: what they print comes when they end, behind their complaint.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with pytest.raises(ConfigError, match=said) as caught:
         separate(mixture(), SeparationOptions(command))
     assert "\n" not in str(caught.value)

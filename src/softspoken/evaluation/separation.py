@@ -144,11 +144,13 @@ def nearest_source(
 
 
 def _run(words: list[str], log: Path, options: SeparationOptions) -> None:
-    with log.open("wb") as said:
+    # Apart, for what a program writes to its standard output may reach the file after its last words.
+    complaints = log.with_name(f"{log.name}.err")
+    with log.open("wb") as said, complaints.open("wb") as complained:
         try:
             # In a group of its own, so that what it starts ends with it.
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+                words, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, start_new_session=True
             )
         except OSError as error:
             raise ConfigError(
@@ -165,9 +167,13 @@ def _run(words: list[str], log: Path, options: SeparationOptions) -> None:
             if process.poll() is None:
                 _end(process)
     if code != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = _lines(complaints) or _lines(log)
         last = f" ('{lines[-1].strip()[-_SHOWN:]}')" if lines else ""
         raise ConfigError(f"the separator '{options.command}' failed with code {code}{last}; run it by hand to see why")
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
