@@ -12,12 +12,13 @@ import json
 import time
 
 import numpy as np
-import torch
 
+from softspoken.audio import SHORTEST_S
 from softspoken.bench.contract import SAMPLE_RATE_HZ, Item
 from softspoken.bench.overhead import Forced, forced_in
 from softspoken.bench.tasks import FORCED_S, TOKENS_PER_S
 from softspoken.engines import load_engine
+from softspoken.errors import SoftspokenError
 from softspoken.runs.environment import describe_environment
 
 PROMPTS = (None, "short", "target", "target-measured")
@@ -55,7 +56,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--lengths", type=float, nargs="+", default=list(FORCED_S), help="seconds of audio")
     asked = parser.parse_args()
-    engine = load_engine(asked.backbone, asked.engine, asked.precision)
+    if asked.rounds < 1 or min(asked.lengths) < SHORTEST_S:
+        parser.error(f"--rounds: at least 1; --lengths: at least {SHORTEST_S} s")
+    try:
+        engine = load_engine(asked.backbone, asked.engine, asked.precision)
+    except SoftspokenError as error:
+        parser.error(str(error))
     contenders = [forced_in(engine, asked.backbone, prompt) for prompt in PROMPTS]
     results = {}
     for length_s in asked.lengths:
@@ -66,7 +72,7 @@ def main() -> None:
         for prompt, ratio in found.items():
             print(f"{length_s:4g} s {prompt:16} {ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]")
     facts = {"backbone": asked.backbone, "engine": asked.engine, "precision": asked.precision, "rounds": asked.rounds}
-    machine = describe_environment() | {"threads": torch.get_num_threads()}
+    machine = describe_environment()
     print(json.dumps({"benchmark": "prompt_overhead", **facts, "results": results, "machine": machine}))
 
 

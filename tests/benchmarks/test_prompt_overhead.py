@@ -1,26 +1,18 @@
 """The benchmark of what a prompt costs finds what contenders of known cost take more."""
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark_scripts import benchmark
 
 from softspoken.bench.contract import Contender, Item
-
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "prompt_overhead.py"
 
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("prompt_overhead", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return benchmark("prompt_overhead")
 
 
 class Costly(Contender):

@@ -1,33 +1,20 @@
 """The benchmark of training runs on a small backbone; what it says of speed there means nothing."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from benchmark_scripts import benchmark
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from voices import PitchEmbedder
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "training_speed.py"
-
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("training_speed", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    # As Python does for a script: its neighbours can be imported.
-    sys.path.insert(0, str(FILE.parent))
-    try:
-        spec.loader.exec_module(loaded)
-    finally:
-        sys.path.remove(str(FILE.parent))
-    return loaded
+    return benchmark("training_speed")
 
 
 @pytest.fixture(scope="module")
