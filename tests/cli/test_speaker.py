@@ -11,6 +11,7 @@ from voices import PitchEmbedder, voice
 
 import softspoken.speakers
 from softspoken.audio import write_wav
+from softspoken.cli import speaker as cli_speaker
 from softspoken.cli.speaker import app
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 
@@ -35,6 +36,14 @@ def typed(*words: object) -> Result:
 def listed() -> list[dict[str, object]]:
     voices: list[dict[str, object]] = json.loads(typed("list", "--json").stdout)
     return voices
+
+
+def test_fetched_ahead_of_time(home: Path) -> None:
+    assert typed("fetch").stdout == "pitch is ready: 8 dimensions\n"
+
+
+def test_the_default_is_the_one_of_the_library() -> None:
+    assert cli_speaker.DEFAULT == softspoken.speakers.DEFAULT_EMBEDDER
 
 
 def test_the_life_of_a_voice(home: Path) -> None:

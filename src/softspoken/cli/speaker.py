@@ -9,7 +9,14 @@ import typer
 if TYPE_CHECKING:
     from softspoken.speakers import Enrolment, EnrolmentStore
 
-app = typer.Typer(name="speaker", help="Voices: enrol, list, show, rename, remove, export.", no_args_is_help=True)
+app = typer.Typer(
+    name="speaker",
+    help="Voices: enrol, list, show, rename, remove, export; fetch what tells them apart.",
+    no_args_is_help=True,
+)
+
+DEFAULT = "ge2e"
+EMBEDDERS = "ge2e, campplus, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx"
 
 Name = Annotated[str, typer.Argument(help="The name of an enrolled voice.")]
 Store = Annotated[Path | None, typer.Option("--store", help="File of voices; by default voices.db in the data folder.")]
@@ -24,9 +31,7 @@ def enrol(
     start_s: Annotated[float | None, typer.Option("--from", help="Use each file from this second on.")] = None,
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
     replace: Replace = False,
-    embedder: Annotated[
-        str, typer.Option(help="campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx.")
-    ] = "ge2e",
+    embedder: Annotated[str, typer.Option(help=f"{EMBEDDERS}; the one that the prompt follows.")] = DEFAULT,
     store: Store = None,
 ) -> None:
     """Learn a voice from clips with at least 3 s of speech each; 10 s or more is better."""
@@ -111,6 +116,15 @@ def import_voices(
         raise EnrolmentError(f"cannot read '{file}' ({type(error).__name__}): name a file made by export") from None
     taken_in = _open(store).import_json(text, replace=replace)
     typer.echo(f"took in {', '.join(voice.name for voice in taken_in) or 'no voices'}", err=True)
+
+
+@app.command("fetch")
+def fetch(embedder: Annotated[str, typer.Argument(help=f"{EMBEDDERS}.")] = DEFAULT) -> None:
+    """Fetch a speaker embedder into the cache and verify it, so that later work needs no network."""
+    from softspoken.speakers import load_embedder
+
+    ready = load_embedder(embedder)
+    typer.echo(f"{ready.name} is ready: {ready.dimension} dimensions")
 
 
 def _open(store: Path | None) -> "EnrolmentStore":

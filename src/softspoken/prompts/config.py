@@ -32,7 +32,7 @@ class SpeakerPrompt(Frozen):
     """How the target's voice, a speaker embedding, becomes prompt vectors."""
 
     dimension: int = Field(default=256, ge=1)
-    """Size S of the embedding (GE2E 256, x-vector 512)."""
+    """Size S of the embedding (GE2E 256, CAM++ 192, x-vector 512)."""
     into: SpeakerTarget = "encoder"
     """Which stack gets a `Linear(S, D)` projection in front of its prompt vectors (the paper: the encoder); `frames`:
     none does, only the keyed frame vectors hear the voice."""
@@ -60,7 +60,8 @@ class FramePrompt(Frozen):
     """How much quieter the encoder hears a frame in which the target surely does not speak: the cascade's strength
     joined to the prompt's. 0: not at all."""
     slope: float = 25.0
-    """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment."""
+    """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment. This and the
+    next three are made for GE2E; for CAM++ give 12, 0.25, 0.8 and 0.4 (recipes/target-speaker/campplus.toml)."""
     threshold: float = 0.68
     window_s: float = Field(default=1.6, gt=0)
     """Length of the windows that are compared with the enrolment."""

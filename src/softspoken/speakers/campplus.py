@@ -53,7 +53,7 @@ _BATCH = 64
 
 
 class CamPlusEmbedder(SpeakerEmbedder):
-    """The embedder of the shipped prompts, 192 dimensions."""
+    """Tells voices apart better than the default, at several times its cost; 192 dimensions."""
 
     name = "campplus"
     dimension = WIDTH

@@ -2,6 +2,8 @@
 (arXiv 2303.00332, section 2). Names of the parts are those of the published checkpoints.
 """
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,65 +27,31 @@ class CamPlusPlus(nn.Module):
         self.head = Head()
         parts: dict[str, nn.Module] = {"tdnn": _tdnn(32 * BANDS // 8, _FIRST)}
         channels = _FIRST
-        for number, (layers, dilation) in enumerate(BLOCKS, 1):
-            names = [f"tdnnd{layer}" for layer in range(1, layers + 1)]
-            made = [_DenseLayer(channels + GROWTH * layer, dilation) for layer in range(layers)]
-            parts[f"block{number}"] = _Dense(dict(zip(names, made, strict=True)))
-            channels += GROWTH * layers
-            parts[f"transit{number}"] = _Named(
-                nonlinear=_normed(channels), linear=nn.Conv1d(channels, channels // 2, 1, bias=False)
-            )
+        for number, (count, dilation) in enumerate(BLOCKS, 1):
+            layers = {f"tdnnd{n + 1}": _DenseLayer(channels + GROWTH * n, dilation) for n in range(count)}
+            parts[f"block{number}"] = _Dense(OrderedDict(layers))
+            channels += GROWTH * count
+            halve = nn.Conv1d(channels, channels // 2, 1, bias=False)
+            parts[f"transit{number}"] = _named(nonlinear=_normed(channels), linear=halve)
             channels //= 2
         parts["out_nonlinear"] = _normed(channels)
-        parts["dense"] = _Named(
-            linear=nn.Conv1d(2 * channels, WIDTH, 1, bias=False),
-            nonlinear=_Named(batchnorm=nn.BatchNorm1d(WIDTH, affine=False)),
-        )
-        self.xvector = _Named(**parts)
+        vector = nn.Conv1d(2 * channels, WIDTH, 1, bias=False)
+        parts["dense"] = _named(linear=vector, nonlinear=_named(batchnorm=nn.BatchNorm1d(WIDTH, affine=False)))
+        self.xvector = _named(**parts)
 
     def forward(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B S"]:
-        """One vector a row, pooled over all of its frames."""
-        return self.pooled(self.positions(mel))
-
-    def positions(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B C P"]:
-        """What is pooled: one column for every `STRIDE` frames."""
-        x: Tensor = self.head(mel.transpose(1, 2))
-        for name, part in self.xvector.named_children():
-            if name != "dense":
-                x = part(x)
-        return x
-
-    def pooled(self, positions: Float[Tensor, "B C P"]) -> Float[Tensor, "B S"]:
-        """Mean and deviation over time, turned into the vector."""
-        mean, deviation = positions.mean(dim=-1), positions.std(dim=-1)
-        vectors: Tensor = self.xvector.get_submodule("dense")(torch.cat([mean, deviation], dim=-1)[..., None])
+        """One vector a row: mean and deviation over time of what the blocks make of it."""
+        positions = self.xvector[:-1](self.head(mel.transpose(1, 2)))
+        pooled = torch.cat([positions.mean(dim=-1), positions.std(dim=-1)], dim=-1)
+        vectors: Tensor = self.xvector[-1](pooled[..., None])
         return vectors[..., 0]
 
 
-class _Named(nn.Module):
-    """Parts that run one after another, by name."""
-
-    def __init__(self, **parts: nn.Module) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for part in self.children():
-            x = part(x)
-        return x
-
-
-class _Dense(nn.Module):
+class _Dense(nn.Sequential):
     """Layers of which each hears what all before it have said."""
 
-    def __init__(self, layers: dict[str, nn.Module]) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
+        for layer in self:
             x = torch.cat([x, layer(x)], dim=1)
         return x
 
@@ -155,10 +123,15 @@ class Residual(nn.Module):
         return summed
 
 
-def _normed(channels: int) -> _Named:
-    return _Named(batchnorm=nn.BatchNorm1d(channels), relu=nn.ReLU())
+def _named(**parts: nn.Module) -> nn.Sequential:
+    """Parts that run one after another, by name."""
+    return nn.Sequential(OrderedDict(parts))
 
 
-def _tdnn(inputs: int, outputs: int) -> _Named:
+def _normed(channels: int) -> nn.Sequential:
+    return _named(batchnorm=nn.BatchNorm1d(channels), relu=nn.ReLU())
+
+
+def _tdnn(inputs: int, outputs: int) -> nn.Sequential:
     convolution = nn.Conv1d(inputs, outputs, 5, stride=STRIDE, padding=2, bias=False)
-    return _Named(linear=convolution, nonlinear=_normed(outputs))
+    return _named(linear=convolution, nonlinear=_normed(outputs))

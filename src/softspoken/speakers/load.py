@@ -7,19 +7,19 @@ DEFAULT_EMBEDDER = "ge2e"
 
 
 def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> SpeakerEmbedder:
-    """ "campplus", "ge2e" (the default), "speechbrain/x-vector", "speechbrain/ecapa", or the path of an .onnx file.
+    """ "ge2e" (the default), "campplus", "speechbrain/x-vector", "speechbrain/ecapa", or the path of an .onnx file.
 
     Raises ConfigError for another name, MissingExtra where an extra is not installed, BackboneError where the weights
     cannot be had or are damaged.
     """
-    if reference == "campplus":
-        from softspoken.speakers.campplus import CamPlusEmbedder
-
-        return CamPlusEmbedder.load(device)
     if reference == "ge2e":
         from softspoken.speakers.ge2e import Ge2eEmbedder
 
         return Ge2eEmbedder.load(device)
+    if reference == "campplus":
+        from softspoken.speakers.campplus import CamPlusEmbedder
+
+        return CamPlusEmbedder.load(device)
     if reference in ("speechbrain/x-vector", "speechbrain/ecapa"):
         from softspoken.speakers.xvector import SpeechBrainEmbedder
 
@@ -29,6 +29,6 @@ def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> Spe
 
         return OnnxEmbedder(reference)
     raise ConfigError(
-        f"no speaker embedder '{reference}': use campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, "
+        f"no speaker embedder '{reference}': use ge2e, campplus, speechbrain/x-vector, speechbrain/ecapa, "
         "or a file *.onnx"
     )
