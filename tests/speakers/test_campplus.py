@@ -66,11 +66,22 @@ def test_a_window_is_what_the_recording_of_it_is(embedder: CamPlusEmbedder) -> N
 
 def test_a_long_recording_is_the_mean_of_its_parts(embedder: CamPlusEmbedder) -> None:
     audio = voice(40.0)
-    mel = embedder._log_mel(audio)
-    halves = [embedder.network(centred(part[None]))[0] for part in (mel[:1999], mel[1999:])]
+    mel = campplus._sounding(embedder._log_mel(audio))
+    halves = [embedder.network(centred(part[None]))[0] for part in mel.tensor_split(2)]
     mean = sum(half / half.norm() for half in halves)
     assert isinstance(mean, torch.Tensor)
     np.testing.assert_allclose(embedder.embed(audio), (mean / mean.norm()).numpy(), atol=1e-4)
+
+
+def test_silence_around_a_voice_does_not_count(embedder: CamPlusEmbedder) -> None:
+    audio = voice(3.0)
+    nothing = np.zeros(48_000, np.float32)
+    padded = np.concatenate([nothing, audio, nothing])
+    with torch.inference_mode():
+        whole = embedder.network(centred(embedder._log_mel(padded)[None]))[0].numpy()
+    wanted = embedder.embed(audio)
+    moved = np.linalg.norm(embedder.embed(padded) - wanted)
+    assert moved < 0.1 * np.linalg.norm(whole / np.linalg.norm(whole) - wanted)
 
 
 def test_loudness_does_not_matter(embedder: CamPlusEmbedder) -> None:
