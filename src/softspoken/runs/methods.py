@@ -45,12 +45,12 @@ class Systems:
             return replace(runner.clean(self._plain), identity=self._backbone_facts)
         options = cascade_named(name)
         if options is not None:
-            embedder = load_embedder()
+            embedder = load_embedder("ge2e")
             facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
         separation = separation_named(name)
         if separation is not None:
-            return separated(load_embedder(), self._plain, separation, name)
+            return separated(load_embedder("ge2e"), self._plain, separation, name)
         found = run_named(name)
         return self._prompted(name) if found is None else self._of_run(name, *found)
 
