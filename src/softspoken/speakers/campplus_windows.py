@@ -1,8 +1,8 @@
 """CAM++ over many short windows: the numbers of `CamPlusPlus`, arranged for a processor.
 
 Normalisations are folded into the products beside them, time is a row so that every layer is one matrix product over
-all windows, and a block's layers write into one buffer. 1.9 times as fast as the module in bfloat16, 1.5 times in float32 (20 windows of 0.8 s, one
-thread, AVX512_BF16).
+all windows, and a block's layers write into one buffer. 1.9 times as fast as the module in bfloat16, 1.5 times in
+float32 (20 windows of 0.8 s, one thread, AVX512_BF16).
 """
 
 import copy
