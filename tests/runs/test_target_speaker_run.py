@@ -79,8 +79,17 @@ def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> No
     on = tmp_path / "on.toml"
     on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\nsteps = 1\nlearning_rate = 1e-9\n')
     assert CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")]).exit_code == 0
-    before, after = (load_prompts(folder / "prompt").prompts.state_dict() for folder in (first, tmp_path / "on"))
+    stored = [load_prompts(folder / "prompt") for folder in (first, tmp_path / "on")]
+    before, after = (one.prompts.state_dict() for one in stored)
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    earlier, later = (one.info.training for one in stored)
+    assert "before" not in earlier
+    assert later["before"] == {what: earlier[what] for what in ("mixtures", "steps", "hours", "seed")}
+    first.rename(tmp_path / "moved")
+    export = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "alone")]
+    assert CliRunner().invoke(app, export).exit_code == 0
+    assert load_prompts(tmp_path / "alone").info.training["before"] == "another run"
+    (tmp_path / "moved").rename(first)
     on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
     refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
     assert isinstance(refused.exception, ConfigError)

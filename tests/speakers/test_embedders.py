@@ -138,5 +138,5 @@ def test_speechbrain_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_embedder() -> None:
-    with pytest.raises(ConfigError, match="no speaker embedder 'd-vector': use ge2e, campplus"):
+    with pytest.raises(ConfigError, match="no speaker embedder 'd-vector': use campplus, ge2e"):
         load_embedder("d-vector")

@@ -1,6 +1,9 @@
 """Engines and precisions by the names that commands take."""
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 
 class EngineChoice(StrEnum):
@@ -18,3 +21,9 @@ class PrecisionChoice(StrEnum):
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
     INT8 = "int8"
+
+
+Measured = Annotated[
+    EngineChoice, typer.Option("--engine", help="What runs the model. 'torch', in float32, is the reference.")
+]
+"""`--engine` of what measures."""

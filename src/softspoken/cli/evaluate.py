@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.engines import EngineChoice, Measured, PrecisionChoice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,16 +33,14 @@ def evaluate(
             "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), "
             "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
             "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
-            "repository. 'cascade:0.64' sets the threshold. Repeat it to compare; the first is "
+            "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
             "what the others are compared with. Default: shipped."
         ),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
     ] = None,
-    engine: Annotated[
-        EngineChoice, typer.Option(help="What runs the model. 'torch', in float32, is what published figures are of.")
-    ] = EngineChoice.TORCH,
+    engine: Measured = EngineChoice.TORCH,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),

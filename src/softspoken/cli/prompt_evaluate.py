@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softspoken.cli.data_mixtures import Noise, NoiseLevel, Reverberation, Whose, noise_of, numbers_of, surroundings_of
+from softspoken.cli.engines import EngineChoice, Measured, PrecisionChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from softspoken.evaluation.grid import GridSpec
+    from softspoken.evaluation.runner import Method
     from softspoken.runs.grid import Report
 
 
@@ -45,6 +47,8 @@ def evaluate_prompt(
         ),
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own.")] = None,
+    engine: Measured = EngineChoice.TORCH,
+    precision: Annotated[PrecisionChoice | None, typer.Option(help="Of the weights (default: float32).")] = None,
     talkers: Annotated[str | None, typer.Option(help="Of the grid. Default: 2,3.")] = None,
     overlap: Annotated[str | None, typer.Option(help="Of the grid. Default: 0,0.25,0.5,0.75,1.")] = None,
     snr_db: Annotated[
@@ -61,6 +65,7 @@ def evaluate_prompt(
 ) -> None:
     """Score a prompt: on a manifest, or with --grid on every number of talkers, overlap and level asked for."""
     from softspoken.errors import ConfigError
+    from softspoken.runs.methods import Systems
 
     options: dict[str, Any] = {"--talkers": talkers, "--overlap": overlap, "--snr-db": snr_db, "--mixtures": mixtures}
     options |= {"--noise": noise, "--noise-snr-db": noise_snr_db, "--rt60-s": rt60_s, "--seed": seed, "--split": split}
@@ -71,12 +76,24 @@ def evaluate_prompt(
             raise ConfigError(f"{given[0]} is for a grid; add --grid, or leave it out")
         from softspoken.cli.evaluate import evaluate
 
-        evaluate(manifest=manifest, method=names, backbone=backbone, out=out, limit=limit, as_json=as_json)
+        evaluate(
+            manifest=manifest,
+            method=names,
+            backbone=backbone,
+            engine=engine,
+            precision=None if precision is None else [precision],
+            out=out,
+            limit=limit,
+            as_json=as_json,
+        )
         return
     if out is None or limit is not None:
         raise ConfigError("--grid writes a folder and measures all of it; give --out FOLDER, and no --limit")
     spec = _grid_of(options)
-    _run(spec, manifest, out, names, backbone, noise, as_json)
+    systems = Systems(backbone, engine.value, None if precision is None else precision.value)
+    # All are loaded before the first cell is made: a missing prompt shows at once.
+    methods = [systems.method(name) for name in names]
+    _run(spec, manifest, out, methods, noise, as_json)
 
 
 def _grid_of(options: dict[str, Any]) -> "GridSpec":
@@ -97,19 +114,13 @@ def _grid_of(options: dict[str, Any]) -> "GridSpec":
     return replace(GridSpec(), **{name: value for name, value in given.items() if value is not None})
 
 
-def _run(
-    spec: "GridSpec", speech: Path, out: Path, names: list[str], backbone: str | None, noise: Path | None, as_json: bool
-) -> None:
+def _run(spec: "GridSpec", speech: Path, out: Path, methods: "list[Method]", noise: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from softspoken.runs.grid import measure_grid
     from softspoken.runs.grid_report import grid_json, totals_table, write_grid
-    from softspoken.runs.methods import Systems
 
     talk = Console(stderr=True)
-    systems = Systems(backbone)
-    # All are loaded before the first cell is made: a missing prompt shows at once.
-    methods = [systems.method(name) for name in names]
     bank = noise_of(noise, spec.split)
     with _progress(talk) as report:
         result = measure_grid(spec, speech, out, methods, bank, report, lambda line: talk.print(line, highlight=False))

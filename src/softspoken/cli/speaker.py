@@ -15,8 +15,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-DEFAULT = "ge2e"
-EMBEDDERS = "ge2e, campplus, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx"
+DEFAULT = "campplus"
+EMBEDDERS = "campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx"
 
 Name = Annotated[str, typer.Argument(help="The name of an enrolled voice.")]
 Store = Annotated[Path | None, typer.Option("--store", help="File of voices; by default voices.db in the data folder.")]

@@ -61,7 +61,7 @@ class FramePrompt(Frozen):
     joined to the prompt's. 0: not at all."""
     slope: float = 25.0
     """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment. This and the
-    next three are made for GE2E; for CAM++ give 12, 0.25, 0.8 and 0.4 (recipes/target-speaker/campplus.toml)."""
+    next three are made for GE2E; for CAM++ give 12, 0.25, 0.8 and 0.4 (recipes/target-speaker/tiny.en-first.toml)."""
     threshold: float = 0.68
     window_s: float = Field(default=1.6, gt=0)
     """Length of the windows that are compared with the enrolment."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
+from softspoken.decoding.conditioning import listener
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError
 from softspoken.evaluation import runner
@@ -17,6 +18,8 @@ from softspoken.speakers import load_embedder
 
 DEFAULT_BACKBONE = "tiny.en"
 """Of methods without a prompt, which would name its own."""
+_EMBEDDER = "campplus"
+"""Of methods without a prompt: the thresholds of `CascadeOptions` and `SeparationOptions` are made for it."""
 _DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
 """What a stored prompt's answers depend on."""
 
@@ -45,12 +48,12 @@ class Systems:
             return replace(runner.clean(self._plain), identity=self._backbone_facts)
         options = cascade_named(name)
         if options is not None:
-            embedder = load_embedder("ge2e")
+            embedder = listener(load_embedder(_EMBEDDER), self._loaded)
             facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
         separation = separation_named(name)
         if separation is not None:
-            return separated(load_embedder("ge2e"), self._plain, separation, name)
+            return separated(load_embedder(_EMBEDDER), self._plain, separation, name)
         found = run_named(name)
         return self._prompted(name) if found is None else self._of_run(name, *found)
 

@@ -20,7 +20,7 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.data.windows import short_speech
 from softspoken.decoding import DecodingOptions, decode_batch
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, SoftspokenError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, inject, save_prompts
@@ -42,7 +42,7 @@ from softspoken.training.config import TrainConfig
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
-from softspoken.training.state import Progress, load_state
+from softspoken.training.state import Progress, load_state, read_progress
 from softspoken.training.target_speaker import TargetSpeakerObjective, conditioning, voice_contrast
 
 PROMPT_FOLDER = "prompt"
@@ -213,16 +213,29 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
 
 
 def training_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """For the model card."""
+    """For the model card; `before` tells of the run that this one began with, as far as that can still be read."""
     return {
         **_speech_facts(config.data),
+        **_run_facts(config, progress),
+        "development_wer": progress.best,
+        "objective": config.objective.model_dump(),
+    }
+
+
+def _run_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    facts: dict[str, Any] = {
         "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
         "steps": progress.step,
         "hours": round(progress.seconds / 3600, 2),
         "seed": config.seed,
-        "development_wer": progress.best,
-        "objective": config.objective.model_dump(),
     }
+    if config.start is not None:
+        try:
+            first = read_progress(state_file(config.start, "best"))
+            facts["before"] = _run_facts(run_config(config.start), first)
+        except SoftspokenError:
+            facts["before"] = "another run"
+    return facts
 
 
 def _speech_facts(data: DataConfig) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Ge2eNetwork(nn.Module):
 
 
 class Ge2eEmbedder(SpeakerEmbedder):
-    """The default speaker embedder, 256 dimensions."""
+    """GE2E's speaker encoder, 256 dimensions."""
 
     name = "ge2e"
     dimension = _WIDTH

@@ -3,11 +3,12 @@
 from softspoken.errors import ConfigError
 from softspoken.speakers.base import SpeakerEmbedder
 
-DEFAULT_EMBEDDER = "ge2e"
+DEFAULT_EMBEDDER = "campplus"
+"""The one that the shipped prompts follow."""
 
 
 def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> SpeakerEmbedder:
-    """ "ge2e" (the default), "campplus", "speechbrain/x-vector", "speechbrain/ecapa", or the path of an .onnx file.
+    """ "campplus" (the default), "ge2e", "speechbrain/x-vector", "speechbrain/ecapa", or the path of an .onnx file.
 
     Raises ConfigError for another name, MissingExtra where an extra is not installed, BackboneError where the weights
     cannot be had or are damaged.
@@ -29,6 +30,6 @@ def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> Spe
 
         return OnnxEmbedder(reference)
     raise ConfigError(
-        f"no speaker embedder '{reference}': use ge2e, campplus, speechbrain/x-vector, speechbrain/ecapa, "
+        f"no speaker embedder '{reference}': use campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, "
         "or a file *.onnx"
     )
