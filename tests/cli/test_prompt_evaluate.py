@@ -69,6 +69,27 @@ def test_without_a_grid_it_is_evaluate(tmp_path: Path) -> None:
     assert len((tmp_path / "items-out.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("grid", [True, False])
+def test_the_engine_and_precision_asked_for(
+    grid: bool, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def method(self: Systems, name: str) -> Method:
+        asked.append((self.engine, self.precision))
+        return Method(name, lambda item: Transcript(()), identity={})
+
+    monkeypatch.setattr(Systems, "method", method)
+    engine = ("--engine", "openvino", "--precision", "int8")
+    if grid:
+        run("any", speech, "--grid", "--out", tmp_path / "grid", *engine, *SMALL)
+    else:
+        (tmp_path / "a.wav").touch()
+        (tmp_path / "items.jsonl").write_text('{"audio": "a.wav", "enrolment": "a.wav", "text": "GOOD DAY"}')
+        run("any", tmp_path / "items.jsonl", *engine)
+    assert asked == [("openvino", "int8")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
