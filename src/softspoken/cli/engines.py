@@ -23,7 +23,7 @@ class PrecisionChoice(StrEnum):
     INT8 = "int8"
 
 
-Measured = Annotated[
+MeasuringEngine = Annotated[
     EngineChoice, typer.Option("--engine", help="What runs the model. 'torch', in float32, is the reference.")
 ]
 """`--engine` of what measures."""

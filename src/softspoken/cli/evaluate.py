@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.engines import EngineChoice, Measured, PrecisionChoice
+from softspoken.cli.engines import EngineChoice, MeasuringEngine, PrecisionChoice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def evaluate(
     backbone: Annotated[
         str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
     ] = None,
-    engine: Measured = EngineChoice.TORCH,
+    engine: MeasuringEngine = EngineChoice.TORCH,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softspoken.cli.data_mixtures import Noise, NoiseLevel, Reverberation, Whose, noise_of, numbers_of, surroundings_of
-from softspoken.cli.engines import EngineChoice, Measured, PrecisionChoice
+from softspoken.cli.engines import EngineChoice, MeasuringEngine, PrecisionChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def evaluate_prompt(
         ),
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own.")] = None,
-    engine: Measured = EngineChoice.TORCH,
+    engine: MeasuringEngine = EngineChoice.TORCH,
     precision: Annotated[PrecisionChoice | None, typer.Option(help="Of the weights (default: float32).")] = None,
     talkers: Annotated[str | None, typer.Option(help="Of the grid. Default: 2,3.")] = None,
     overlap: Annotated[str | None, typer.Option(help="Of the grid. Default: 0,0.25,0.5,0.75,1.")] = None,

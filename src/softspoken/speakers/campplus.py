@@ -53,7 +53,7 @@ _BATCH = 64
 
 
 class CamPlusEmbedder(SpeakerEmbedder):
-    """Tells voices apart better than the default, at several times its cost; 192 dimensions."""
+    """What the shipped prompts follow: better at telling voices apart than GE2E, and dearer; 192 dimensions."""
 
     name = "campplus"
     dimension = WIDTH
