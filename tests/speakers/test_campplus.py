@@ -10,6 +10,7 @@ from voices import voice
 
 from softspoken.errors import AudioError, BackboneError
 from softspoken.speakers import campplus
+from softspoken.speakers import network as speaker_network
 from softspoken.speakers.campplus import CamPlusEmbedder, load_network
 from softspoken.speakers.campplus_network import BANDS, CamPlusPlus
 from softspoken.speakers.features import centred
@@ -104,7 +105,7 @@ def test_context_is_that_of_the_segment_and_of_the_whole() -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_only_windows_are_rounded_and_only_where_it_helps(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campplus, "multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(speaker_network, "multiplies_bfloat16", lambda: able)
     exact = CamPlusEmbedder(network())
     rounding = exact.rounding()
     assert rounding is exact.rounding()
