@@ -1,4 +1,4 @@
-"""A speaker embedder that is a torch network: voices in float32, windows in what the processor multiplies fastest."""
+"""A speaker embedder that is a torch network: voices in float32, windows of a recording in less where that is asked."""
 
 from abc import abstractmethod
 from collections.abc import Callable
