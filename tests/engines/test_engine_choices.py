@@ -88,7 +88,7 @@ def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     found = {}
     for able in (True, False):
-        monkeypatch.setattr(openvino_engine, "multiplies_bfloat16", lambda able=able: able)
+        monkeypatch.setattr(openvino_engine, "_rounds", lambda core, able=able: able)
         engine = load_engine(tiny_backbone(2, width=64), "openvino", "bfloat16", threads=1)
         heard = engine.hear(windows(engine.backbone))
         assert {part.dtype for part in heard.cross} == {torch.bfloat16 if able else torch.float32}

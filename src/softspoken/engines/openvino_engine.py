@@ -17,7 +17,6 @@ from softspoken.engines.export import frame_tensors, kind_of, openvino_model, pa
 from softspoken.engines.store import ModelStore
 from softspoken.engines.threads import one_torch_thread
 from softspoken.errors import BackboneError, ConfigError, MissingExtra
-from softspoken.processor import multiplies_bfloat16
 from softspoken.prompts.frames import FrameRows
 
 LAYOUT = 1
@@ -49,9 +48,9 @@ class OpenVinoEngine(Engine):
             raise MissingExtra("openvino", "cpu", "the engine 'openvino'") from None
         super().__init__(backbone)
         self.precision = precision
-        # What is rounded to bfloat16 for each token anyway is kept so: half of it to read.
-        self._half_states = precision == "bfloat16" and multiplies_bfloat16()
         self._core = openvino.Core()
+        # What is rounded to bfloat16 for each token anyway is kept so: half of it to read.
+        self._half_states = precision == "bfloat16" and _rounds(self._core)
         self._parts = parts(backbone)
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -168,3 +167,8 @@ def _shared(part: Tensor) -> Any:
         return openvino.Tensor(part.numpy(), shared_memory=True)
     # numpy has no such numbers: their bytes, and what they are.
     return openvino.Tensor(part.view(torch.int16).numpy(), openvino.Shape(list(part.shape)), openvino.Type.bf16)
+
+
+def _rounds(core: Any) -> bool:
+    """Whether it computes in bfloat16 here where that is asked of it; else in float32."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

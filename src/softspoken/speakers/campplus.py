@@ -47,7 +47,7 @@ _LOST_FRAMES = FRAME_SAMPLES // HOP_SAMPLES
 _FEWEST_FRAMES = 2 * STRIDE
 _LONGEST_FRAMES = 2000
 _SILENT_BELOW_DB = 40.0
-_BATCH = 64
+_BATCH = 16
 
 
 class CamPlusEmbedder(NetworkEmbedder[CamPlusPlus]):

@@ -28,7 +28,7 @@ class NetworkEmbedder(SpeakerEmbedder, Generic[N]):
         """From windows of log mel or mel frames [B, T, M] to vectors [B, S] in float32, computed in `dtype`."""
 
     def rounding(self) -> SpeakerEmbedder:
-        """With windows in bfloat16 on processors that multiply it."""
+        """With windows in bfloat16 on processors that are faster in it."""
         return self._rounding
 
     @cached_property
