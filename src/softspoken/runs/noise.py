@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from softspoken.backbones import Backbone, load_encoder
 from softspoken.backbones.base import valid_positions
@@ -24,6 +23,7 @@ from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.prompts import SoftPrompts
 from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
+from softspoken.runs.accelerator import new_accelerator
 from softspoken.runs.progress import progress_bar
 from softspoken.training.config import NoiseTrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
@@ -51,7 +51,7 @@ class NoiseData:
 
 def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
     """Train by `config` in `out` and write `out/recognizer`; None when it stopped early because the time was up."""
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = new_accelerator(config.precision)
     backbone = load_encoder(config.backbone, device=str(accelerator.device))
     characters = Characters()
     data = noise_data(config, characters)

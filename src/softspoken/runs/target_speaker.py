@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
@@ -25,6 +24,7 @@ from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, inject, save_prompts
 from softspoken.prompts.starts import begin_as_silence
+from softspoken.runs.accelerator import new_accelerator
 from softspoken.runs.data import development_batches, development_windows, training_data, window_data
 from softspoken.runs.facts import begin_facts, note_memory
 from softspoken.runs.progress import progress_bar
@@ -63,7 +63,7 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
 
     Returns what was written; None when it stopped early because the time was up.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = new_accelerator(config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
     embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
     if embedder is not None and config.precision == "bf16":
