@@ -8,6 +8,10 @@ from jaxtyping import install_import_hook
 
 install_import_hook("softspoken", "beartype.beartype")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: more threads than cores make small products many times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
