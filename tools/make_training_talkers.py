@@ -1,10 +1,10 @@
-"""Make synthetic talkers for training: every Kokoro voice but the demo's, and averages of two of them.
+"""Make synthetic talkers for training: every Kokoro voice but the demo's, and blends of two of them.
 
-    python tools/make_training_talkers.py --scratch SCRATCH --speech SPEECH/manifest.jsonl --out OUT --limit-s 2400
+    python tools/make_training_talkers.py --scratch SCRATCH --sentences FILE --out OUT --limit-s 2400
 
-Needs what `kokoro_tts.py` beside this file needs. Nothing it makes is committed. The texts are half transcripts of the
-training split (16 to 24 words), half made-up sentences about work and home with numbers and names. Utterances are made
-in rounds, one for each talker, so that after any stop there are about as many of each; a second run goes on.
+Needs what `kokoro_tts.py` beside this file needs. Nothing it makes is committed. Of the texts two of three are lines of
+FILE (sentences of any book, 10 to 24 words), the others are made up: work and home, with numbers and names. Utterances
+are made in rounds, one for each talker, so that after any stop there are about as many of each; a second run goes on.
 
 The demo's voices, and averages with them, are left out: the demo is then a test on voices never trained on.
 """
@@ -22,7 +22,7 @@ from demo_script import VOICES
 from kokoro_tts import load
 
 SAMPLE_RATE_HZ = 16_000
-PAIRS = 40
+PAIRS = 150
 ROUNDS = 4
 NAMES = [
     "Maria",
@@ -123,31 +123,28 @@ def made_up(rng: np.random.Generator) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def transcripts(manifest: Path) -> list[str]:
-    """Texts of the training split with 16 to 24 words (whole utterances or their segments), lower-cased."""
-    texts = set()
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if entry["split"] == "train":
-            pieces = [entry.get("text")] + [segment.get("text") for segment in entry.get("segments") or []]
-            texts |= {piece.lower().strip() for piece in pieces if piece and 16 <= len(piece.split()) <= 24}
-    return sorted(texts)
+def sentences(path: Path) -> list[str]:
+    """The lines of 10 to 24 words."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return sorted({line.strip() for line in lines if 10 <= len(line.split()) <= 24})
 
 
 def talkers(voices: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Talker -> style rows: each voice that is not the demo's, and PAIRS averages of two voices of the same sex."""
+    """Talker -> style rows: each voice that is not the demo's, and PAIRS blends of two voices of the same sex."""
     kept = {name: style for name, style in sorted(voices.items()) if name not in {v.kokoro for v in VOICES}}
     pairs = [(a, b) for a, b in combinations(kept, 2) if a[1] == b[1]]
-    chosen = [pairs[index] for index in sorted(rng.choice(len(pairs), PAIRS, replace=False))]
-    return kept | {f"{a}+{b}": (kept[a] + kept[b]) / 2 for a, b in chosen}
+    blends = {}
+    for index in rng.choice(len(pairs), PAIRS, replace=False):
+        a, b = pairs[index]
+        share = rng.uniform(0.35, 0.65)
+        blends[f"{a}+{b}"] = (share * kept[a] + (1 - share) * kept[b]).astype(np.float32)
+    return kept | blends
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make synthetic talkers for training.")
     parser.add_argument("--scratch", type=Path, required=True, help="folder with wheels/ and npm/ (see kokoro_tts.py)")
-    parser.add_argument(
-        "--speech", type=Path, required=True, help="manifest with transcripts (its training split is read)"
-    )
+    parser.add_argument("--sentences", type=Path, required=True, help="a text file, a sentence a line")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit-s", type=float, required=True, help="stop after so many seconds")
     options = parser.parse_args()
@@ -155,7 +152,7 @@ def main() -> None:
     rng = np.random.default_rng(11)
     tts = load(options.scratch, threads=1)
     speakers = talkers({name: tts.voices[name] for name in tts.voices.files}, rng)
-    read = rng.permutation(transcripts(options.speech))
+    read = rng.permutation(sentences(options.sentences))
     options.out.mkdir(parents=True, exist_ok=True)
     manifest = options.out / "manifest.jsonl"
     done = {json.loads(line)["id"] for line in manifest.read_text().splitlines()} if manifest.is_file() else set()
@@ -164,8 +161,8 @@ def main() -> None:
     for turn in range(ROUNDS):
         for speaker, style in speakers.items():
             # Texts are drawn for every utterance, made or skipped, so that a second run goes on with the same ones.
-            text = str(read[count % len(read)]) if (count + turn) % 2 else made_up(rng)
-            pace = float(rng.uniform(0.92, 1.1))
+            text = str(read[count % len(read)]) if (count + turn) % 3 else made_up(rng)
+            pace = float(rng.uniform(0.9, 1.2))
             count += 1
             identity = f"{speaker}_{turn}"
             if identity in done:

@@ -88,12 +88,31 @@ def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> No
     first.rename(tmp_path / "moved")
     export = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "alone")]
     assert CliRunner().invoke(app, export).exit_code == 0
-    assert load_prompts(tmp_path / "alone").info.training["before"] == "another run"
+    assert load_prompts(tmp_path / "alone").info.training["before"] == "another run or prompt"
     (tmp_path / "moved").rename(first)
     on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
     refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
     assert isinstance(refused.exception, ConfigError)
     assert "other 'prompts'" in str(refused.exception)
+
+
+def test_a_run_may_begin_with_a_stored_prompt(recipe: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "first")]).exit_code == 0
+    first = (tmp_path / "first" / "prompt").rename(tmp_path / "given")
+    on = tmp_path / "on.toml"
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\nsteps = 1\nlearning_rate = 1e-9\n')
+    done = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")])
+    assert done.exit_code == 0, done.exception
+    given, after = load_prompts(first), load_prompts(tmp_path / "on" / "prompt")
+    numbers = given.prompts.state_dict()
+    assert all(torch.allclose(value, numbers[name], atol=1e-6) for name, value in after.prompts.state_dict().items())
+    assert after.info.training["before"] == {
+        what: given.info.training[what] for what in ("mixtures", "steps", "hours", "seed")
+    }
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
+    refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "other 'prompts' than this run (encoder: length:" in str(refused.exception)
 
 
 def test_a_state_is_exported_at_half_the_size(recipe: Path, tmp_path: Path) -> None:

@@ -19,12 +19,13 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.data.windows import short_speech
 from softspoken.decoding import DecodingOptions, decode_batch
-from softspoken.errors import ConfigError, SoftspokenError
+from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, inject, save_prompts
 from softspoken.prompts.starts import begin_as_silence
 from softspoken.runs.accelerator import new_accelerator
+from softspoken.runs.beginnings import begin_as, run_facts
 from softspoken.runs.data import development_batches, development_windows, training_data, window_data
 from softspoken.runs.facts import begin_facts, note_memory
 from softspoken.runs.progress import progress_bar
@@ -42,7 +43,7 @@ from softspoken.training.config import TrainConfig
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
-from softspoken.training.state import Progress, load_state, read_progress
+from softspoken.training.state import Progress, load_state
 from softspoken.training.target_speaker import TargetSpeakerObjective, conditioning, voice_contrast
 
 PROMPT_FOLDER = "prompt"
@@ -164,19 +165,14 @@ def rates_of(method: MethodConfig) -> dict[str, float]:
 
 
 def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
-    """What is to be trained: as the run that it starts from left it, else new.
+    """What is to be trained: as what it starts from left it, else new. Errors as of `begin_as`.
 
-    Voices are centred and scaled by those of the training talkers. Raises ConfigError for a start that trains something
-    else.
+    New prompts centre and scale voices by those of the training talkers.
     """
     torch.manual_seed(config.seed)
     trained = untrained(config, backbone)
     if config.start is not None:
-        first = run_config(config.start)
-        for what in ("backbone", "embedder", "prompts", "method"):
-            if getattr(first, what) != getattr(config, what):
-                raise ConfigError(f"the run in '{config.start}' has other '{what}' than this one; start without it")
-        load_state(state_file(config.start, "best"), trained, None)
+        begin_as(config.start, trained, config, backbone)
         return trained
     prompts = prompts_of(trained)
     if config.prompt_start == "silence":
@@ -216,26 +212,10 @@ def training_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """For the model card; `before` tells of the run that this one began with, as far as that can still be read."""
     return {
         **_speech_facts(config.data),
-        **_run_facts(config, progress),
+        **run_facts(config, progress),
         "development_wer": progress.best,
         "objective": config.objective.model_dump(),
     }
-
-
-def _run_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
-        "steps": progress.step,
-        "hours": round(progress.seconds / 3600, 2),
-        "seed": config.seed,
-    }
-    if config.start is not None:
-        try:
-            first = read_progress(state_file(config.start, "best"))
-            facts["before"] = _run_facts(run_config(config.start), first)
-        except SoftspokenError:
-            facts["before"] = "another run"
-    return facts
 
 
 def _speech_facts(data: DataConfig) -> dict[str, Any]:

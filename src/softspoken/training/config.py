@@ -88,8 +88,9 @@ class TrainConfig(LoopConfig):
     """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
     behind speech in a 30 s window, up to the window's end, which windows as long as the audio lack
     (`softspoken.prompts.starts`)."""
-    start: Path | None = None
-    """A run whose best state this one begins with; its prompts and method must be the same. None: new ones."""
+    start: str | None = None
+    """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
+    repository 'owner/name'). Prompts, method and embedder must be the same. None: new prompts."""
     window: Literal["audio", "30s"] = "audio"
     """How long the windows are that the model hears: as the mixture, or 30 s as in the paper (section 3)."""
     mixtures_per_batch: int = Field(default=4, ge=1)
