@@ -16,6 +16,8 @@ from softspoken.training.state import Progress, load_state, read_progress
 def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: WhisperBackbone) -> None:
     """Give `trained` the numbers of the run in folder `start`, or of the stored prompt `start` (see `find_prompts`).
 
+    A stored prompt may lack whole parts that `config` has, such as 'enrolment': these begin new.
+
     Raises:
         ConfigError: it trains something else than `config`.
         PromptError: there is no such run or prompt, or it belongs to another backbone.
@@ -27,7 +29,8 @@ def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: Whispe
         return
     stored = load_prompts(start, backbone)
     _require_same(start, _compared(stored, config))
-    prompts_of(trained).load_state_dict(stored.prompts.state_dict())
+    prompts = prompts_of(trained)
+    prompts.load_state_dict(prompts.state_dict() | stored.prompts.state_dict())
 
 
 def begun_facts(start: str) -> dict[str, Any] | str:
@@ -52,6 +55,8 @@ def run_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
     return facts if config.start is None else facts | {"before": begun_facts(config.start)}
 
 
+_PARTS = ("encoder", "decoder", "frames", "enrolment")
+"""Of prompts: what a recipe may add to a stored one. Voices would have to be centred and scaled anew."""
 _OF_A_RUN = ("backbone", "embedder", "prompts", "method")
 _UNKNOWN = "another run or prompt"
 _HOW_LONG = ("mixtures", "steps", "hours", "seed", "before")
@@ -64,8 +69,9 @@ def _is_run(start: str) -> bool:
 def _compared(stored: LoadedPrompts, config: TrainConfig) -> dict[str, tuple[Any, Any]]:
     """What of a stored prompt must be as the recipe has it."""
     facts = stored_facts(config)
+    lacking = {name: None for name in _PARTS if getattr(stored.info.prompts, name) is None}
     return {
-        "prompts": (stored.info.prompts, config.prompts),
+        "prompts": (stored.info.prompts, config.prompts.model_copy(update=lacking)),
         "method": ("prompt", config.method.kind),
         **{name: (getattr(stored.info, name), facts[name]) for name in ("task", "embedder", "window")},
     }
