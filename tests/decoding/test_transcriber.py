@@ -305,5 +305,7 @@ def test_a_prompt_that_hears_the_clip_needs_one(tmp_path: Path, store: Enrolment
     one, two = hearing.transcribe_many(recording, clips, QUICK)
     assert hearing.transcribe(recording, clips[0], QUICK).text == one.text
     assert one.text != two.text
+    assert hearing.transcribe(recording, "ada", QUICK).text == one.text
+    store.enrol("ada", [clips[0]], EMBEDDER, replace=True, keep_clip=False)
     with pytest.raises(EnrolmentError, match="of 'ada' only the embedding is stored"):
         hearing.transcribe(recording, "ada", QUICK)

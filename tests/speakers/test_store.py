@@ -114,7 +114,41 @@ def test_export_and_import(store: EnrolmentStore, tmp_path: Path) -> None:
     for mine, theirs in zip(store.list(), other.list(), strict=True):
         np.testing.assert_array_equal(mine.vector, theirs.vector)
         assert (mine.name, mine.sources, mine.created) == (theirs.name, theirs.sources, theirs.created)
+        assert mine.clip is not None
+        np.testing.assert_array_equal(mine.clip, theirs.clip)
     assert [voice["name"] for voice in json.loads(store.export(["Bob"]))["voices"]] == ["Bob"]
+
+
+def test_the_sound_is_kept_unless_it_is_left_out(store: EnrolmentStore) -> None:
+    sound = voice(4, 300)
+    store.enrol("Anna", [voice(3.5, 300), sound], PitchEmbedder())
+    store.enrol("Bob", [sound], PitchEmbedder(), keep_clip=False)
+    kept = store.get("Anna").clip
+    assert kept is not None
+    np.testing.assert_allclose(kept, sound, atol=2**-15)
+    assert store.get("Bob").clip is None
+    store.enrol("Long", [np.tile(sound, 10)], PitchEmbedder())
+    assert [None if one.clip is None else len(one.clip) / 16_000 for one in store.list()] == [4.0, None, 30.0]
+
+
+def test_a_store_from_before_clips(store: EnrolmentStore) -> None:
+    store.add([made("Anna")])
+    with sqlite3.connect(store.path) as database:
+        database.execute("ALTER TABLE voices DROP COLUMN clip")
+        database.execute("PRAGMA user_version = 1")
+    before = store.path.read_bytes()
+    assert store.get("Anna").clip is None
+    assert store.path.read_bytes() == before
+    store.enrol("Bob", [voice(4, 300)], PitchEmbedder())
+    assert [one.clip is None for one in store.list()] == [True, False]
+
+
+def test_an_export_from_before_clips(store: EnrolmentStore) -> None:
+    store.enrol("Anna", [voice(4, 300)], PitchEmbedder())
+    content = json.loads(store.export()) | {"version": 1}
+    content["voices"][0].pop("clip")
+    (anna,) = store.import_json(json.dumps(content), replace=True)
+    assert anna.clip is None
 
 
 def test_import_is_all_or_nothing(store: EnrolmentStore, tmp_path: Path) -> None:
@@ -132,7 +166,9 @@ def test_import_is_all_or_nothing(store: EnrolmentStore, tmp_path: Path) -> None
     ("change", "message"),
     [
         (lambda c: c.update(format="other"), "in format 'other'"),
-        (lambda c: c.update(version=2), "version 2"),
+        (lambda c: c.update(version=3), "version 3"),
+        (lambda c: c["voices"][0].update(clip="@"), "voice 1 of the export is incomplete"),
+        (lambda c: c["voices"][0].update(clip="AAAA"), "kept clip of a voice is damaged"),
         (lambda c: c["voices"][0].pop("vector"), "voice 1 of the export is incomplete"),
         (lambda c: c["voices"][0]["vector"].__setitem__(0, float("nan")), "no unit vector"),
         (lambda c: c["voices"][0].update(vector=[1.0, 1.0]), "no unit vector"),

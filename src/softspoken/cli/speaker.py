@@ -32,6 +32,9 @@ def enrol(
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
     replace: Replace = False,
     embedder: Annotated[str, typer.Option(help=f"{EMBEDDERS}; the one that the prompt follows.")] = DEFAULT,
+    clip: Annotated[
+        bool, typer.Option("--clip/--no-clip", help="Keep up to 30 s of the sound, too, for prompts that hear it.")
+    ] = True,
     store: Store = None,
 ) -> None:
     """Learn a voice from clips with at least 3 s of speech each; 10 s or more is better."""
@@ -39,7 +42,7 @@ def enrol(
 
     clips = [Clip(file, start_s, end_s) for file in files]
     opened = _open(store)
-    enrolment = opened.enrol(name, clips, load_embedder(embedder), replace=replace)
+    enrolment = opened.enrol(name, clips, load_embedder(embedder), replace=replace, keep_clip=clip)
     for warning in enrolment.warnings:
         typer.echo(f"softspoken: warning: {warning}", err=True)
     count = "one clip" if len(clips) == 1 else f"{len(clips)} clips"
@@ -97,7 +100,7 @@ def export(
     ] = None,
     store: Store = None,
 ) -> None:
-    """Print voices as JSON, vectors included: softspoken speaker export > voices.json"""
+    """Print voices as JSON, vectors and kept clips included: softspoken speaker export > voices.json"""
     typer.echo(_open(store).export(names or None))
 
 
@@ -134,7 +137,9 @@ def _open(store: Path | None) -> "EnrolmentStore":
 
 
 def _record(voice: "Enrolment") -> dict[str, Any]:
-    """What is shown of a voice: everything but the numbers of its vector."""
+    """What is shown of a voice: everything but the numbers of its vector and the samples of its clip."""
+    from softspoken.audio import SAMPLE_RATE_HZ
+
     return {
         "name": voice.name,
         "embedder": voice.embedder,
@@ -143,4 +148,5 @@ def _record(voice: "Enrolment") -> dict[str, Any]:
         "created": voice.created,
         "sources": list(voice.sources),
         "warnings": list(voice.warnings),
+        "clip_s": 0.0 if voice.clip is None else round(len(voice.clip) / SAMPLE_RATE_HZ, 2),
     }

@@ -114,7 +114,7 @@ class Following:
             if voice.clip is None:
                 raise EnrolmentError(
                     f"this prompt hears the enrolment clip itself, of '{voice.name}' only the embedding is stored; "
-                    "give a clip of the voice instead of its name"
+                    "enrol the voice again with its clip, or give a clip instead of its name"
                 )
         clips = [voice.clip for voice in self.voices if voice.clip is not None]
         return clip_states(self.engine.backbone, clips, config)

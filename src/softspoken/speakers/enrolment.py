@@ -1,5 +1,6 @@
 """An enrolled voice: how it is made from clips, what its name may be, and how it is written as JSON."""
 
+import base64
 import difflib
 import json
 import unicodedata
@@ -14,10 +15,12 @@ from jaxtyping import Float32
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.errors import EnrolmentError
 from softspoken.speakers.base import SpeakerEmbedder, unit
+from softspoken.speakers.kept_clips import pack, unpack
 from softspoken.speakers.quality import EnrolmentLimits, check_enrolment
 
 FORMAT = "softspoken voices"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = (1, FORMAT_VERSION)
 LONGEST_NAME = 64
 # Longer clips teach nothing more about a voice, and an hour by mistake should not take minutes.
 _LONGEST_CLIP_S = 120.0
@@ -76,8 +79,7 @@ class Enrolment:
     sources: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     clip: Float32[np.ndarray, " N"] | None = field(default=None, compare=False, repr=False)
-    """Up to half a minute of the voice (16 kHz), for prompts that hear it themselves. It is never stored: a voice out
-    of a store or an export has none."""
+    """Up to half a minute of the voice (16 kHz), for prompts that hear it themselves; None where it was not kept."""
 
 
 def enrol(
@@ -136,7 +138,7 @@ def close_names(name: str, known: Sequence[str]) -> str:
 
 
 def to_json(enrolments: Sequence[Enrolment]) -> str:
-    """All that is known of the voices; float32 values survive the way there and back exactly."""
+    """All that is known of the voices, clips as FLAC in base64; vectors survive the way there and back exactly."""
     voices = [
         {
             "name": enrolment.name,
@@ -146,6 +148,7 @@ def to_json(enrolments: Sequence[Enrolment]) -> str:
             "created": enrolment.created,
             "sources": list(enrolment.sources),
             "warnings": list(enrolment.warnings),
+            "clip": None if enrolment.clip is None else base64.b64encode(pack(enrolment.clip)).decode(),
         }
         for enrolment in enrolments
     ]
@@ -159,8 +162,8 @@ def from_json(text: str) -> list[Enrolment]:
         form, version, voices = content["format"], content["version"], content["voices"]
     except (ValueError, KeyError, TypeError) as error:
         raise EnrolmentError("not an export of voices: expected the JSON of 'softspoken speaker export'") from error
-    if form != FORMAT or version != FORMAT_VERSION or not isinstance(voices, list):
-        expected = f"'{FORMAT}' version {FORMAT_VERSION}"
+    if form != FORMAT or version not in _READABLE or not isinstance(voices, list):
+        expected = f"'{FORMAT}' version {FORMAT_VERSION} or less"
         raise EnrolmentError(f"an export of voices in format '{form}' version {version}, expected {expected}: update")
     return [_voice(number, voice) for number, voice in enumerate(voices, start=1)]
 
@@ -171,8 +174,10 @@ def _voice(number: int, voice: Any) -> Enrolment:
         texts = [str(voice[key]) for key in ("embedder", "created")]
         lists = [tuple(str(item) for item in voice[key]) for key in ("sources", "warnings")]
         name, speech_s = checked_name(str(voice["name"])), float(voice["speech_s"])
+        kept = voice.get("clip")
+        clip = None if kept is None else unpack(base64.b64decode(kept, validate=True))
     except (KeyError, TypeError, ValueError) as error:
         raise EnrolmentError(f"voice {number} of the export is incomplete ({error}): export it again") from error
     if vector.ndim != 1 or not np.isfinite(vector).all() or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:
         raise EnrolmentError(f"voice '{name}' of the export has no unit vector: export it again")
-    return Enrolment(name, texts[0], vector, speech_s, texts[1], lists[0], lists[1])
+    return Enrolment(name, texts[0], vector, speech_s, texts[1], lists[0], lists[1], clip)

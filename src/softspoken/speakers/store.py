@@ -1,8 +1,10 @@
 """Enrolled voices on disk: one SQLite file, safe with several processes, exported and imported as JSON.
 
-A voice is kept as its unit vector, never as sound. The file is readable by its owner alone.
+A voice is kept as its unit vector and, unless it is left out, up to half a minute of its sound, for prompts that hear
+the clip themselves. The file is readable by its owner alone.
 """
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -17,9 +19,10 @@ import platformdirs
 from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import ClipLike, Enrolment, checked_name, close_names, enrol, from_json, to_json
+from softspoken.speakers.kept_clips import pack, unpack
 
 HOME_VARIABLE = "SOFTSPOKEN_HOME"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _WAIT_S = 30.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS voices (
@@ -30,10 +33,13 @@ CREATE TABLE IF NOT EXISTS voices (
     speech_s REAL NOT NULL,
     created TEXT NOT NULL,
     sources TEXT NOT NULL,
-    warnings TEXT NOT NULL
+    warnings TEXT NOT NULL,
+    clip BLOB
 )
 """
 _COLUMNS = "name, embedder, dimension, vector, speech_s, created, sources, warnings"
+_WITHOUT_CLIPS = 1
+"""The format that had none."""
 
 # Inside the class, `list` is a method.
 Voices = list[Enrolment]
@@ -54,9 +60,18 @@ class EnrolmentStore:
         self.path = default_store_path() if path is None else Path(path)
 
     def enrol(
-        self, name: str, clips: Sequence[ClipLike], embedder: SpeakerEmbedder, *, replace: bool = False
+        self,
+        name: str,
+        clips: Sequence[ClipLike],
+        embedder: SpeakerEmbedder,
+        *,
+        replace: bool = False,
+        keep_clip: bool = True,
     ) -> Enrolment:
         """Make a voice from clips and keep it under `name`.
+
+        `keep_clip`: the sound, too, at most half a minute of the longest clip; prompts that hear the clip themselves
+        cannot be told of the voice by its name without it.
 
         Nothing is written unless every clip passes its checks. Raises AudioError or EnrolmentError for a clip that
         cannot be used, EnrolmentError for a name that is taken (unless `replace`) or not possible.
@@ -65,6 +80,8 @@ class EnrolmentStore:
         if not replace and checked_name(name) in self._names():
             raise _taken(name)
         enrolment = enrol(name, clips, embedder, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        if not keep_clip:
+            enrolment = dataclasses.replace(enrolment, clip=None)
         self.add([enrolment], replace=replace)
         return enrolment
 
@@ -75,7 +92,7 @@ class EnrolmentStore:
             for enrolment in enrolments:
                 try:
                     database.execute(
-                        f"{verb} INTO voices ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _row(enrolment)
+                        f"{verb} INTO voices ({_COLUMNS}, clip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(enrolment)
                     )
                 except sqlite3.IntegrityError:
                     raise _taken(enrolment.name) from None
@@ -119,7 +136,10 @@ class EnrolmentStore:
         return enrolments
 
     def _names(self) -> Names:
-        return [enrolment.name for enrolment in self._select("")]
+        if not self.path.exists():
+            return []
+        with self._open() as database:
+            return [name for (name,) in database.execute("SELECT name FROM voices")]
 
     def _not_found(self, name: str) -> SpeakerNotFound:
         return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self._names())}")
@@ -128,7 +148,8 @@ class EnrolmentStore:
         if not self.path.exists():
             return []
         with self._open() as database:
-            rows = database.execute(f"SELECT {_COLUMNS} FROM voices {condition}", values).fetchall()
+            clip = "NULL" if _version(database) == _WITHOUT_CLIPS else "clip"
+            rows = database.execute(f"SELECT {_COLUMNS}, {clip} FROM voices {condition}", values).fetchall()
         return [_enrolment(row, self.path) for row in rows]
 
     @contextmanager
@@ -145,6 +166,8 @@ class EnrolmentStore:
             database.execute("BEGIN IMMEDIATE")
             try:
                 database.execute(_TABLE)
+                if _version(database) == _WITHOUT_CLIPS:
+                    database.execute("ALTER TABLE voices ADD COLUMN clip BLOB")
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 yield database
                 database.execute("COMMIT")
@@ -157,7 +180,7 @@ class EnrolmentStore:
         try:
             database = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
             try:
-                version = database.execute("PRAGMA user_version").fetchone()[0]
+                version = _version(database)
                 if version > SCHEMA_VERSION:
                     raise EnrolmentError(
                         f"{self.path} has format {version}, this program knows {SCHEMA_VERSION}: update it"
@@ -173,6 +196,10 @@ class EnrolmentStore:
             ) from error
 
 
+def _version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _taken(name: str) -> EnrolmentError:
     return EnrolmentError(f"a voice '{name}' is enrolled already: choose another name, or replace it with --replace")
 
@@ -181,12 +208,15 @@ def _row(enrolment: Enrolment) -> tuple[object, ...]:
     vector = np.ascontiguousarray(enrolment.vector, "<f4")
     sources, warnings = json.dumps(enrolment.sources), json.dumps(enrolment.warnings)
     kept = (enrolment.name, enrolment.embedder, len(vector), vector.tobytes(), enrolment.speech_s)
-    return (*kept, enrolment.created, sources, warnings)
+    clip = None if enrolment.clip is None else pack(enrolment.clip)
+    return (*kept, enrolment.created, sources, warnings, clip)
 
 
-def _enrolment(row: tuple[str, str, int, bytes, float, str, str, str], path: Path) -> Enrolment:
-    name, embedder, dimension, blob, speech_s, created, sources, warnings = row
+def _enrolment(row: tuple[str, str, int, bytes, float, str, str, str, bytes | None], path: Path) -> Enrolment:
+    name, embedder, dimension, blob, speech_s, created, sources, warnings, kept = row
     vector = np.frombuffer(blob, "<f4").astype(np.float32)
     if len(vector) != dimension or not np.isfinite(vector).all():
         raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
-    return Enrolment(name, embedder, vector, speech_s, created, tuple(json.loads(sources)), tuple(json.loads(warnings)))
+    clip = None if kept is None else unpack(kept)
+    known = (tuple(json.loads(sources)), tuple(json.loads(warnings)))
+    return Enrolment(name, embedder, vector, speech_s, created, *known, clip)

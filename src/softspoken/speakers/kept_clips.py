@@ -1,0 +1,28 @@
+"""The sound of an enrolled voice as bytes, to be kept: FLAC, 16 bit, 16 kHz."""
+
+import io
+
+import numpy as np
+import soundfile
+from jaxtyping import Float32
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.errors import EnrolmentError
+
+
+def pack(clip: Float32[np.ndarray, " N"]) -> bytes:
+    """FLAC of a clip (16 kHz); louder than full scale is clipped."""
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(clip, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def unpack(content: bytes) -> Float32[np.ndarray, " N"]:
+    """What `pack` was given, to 16 bits. EnrolmentError for anything else."""
+    try:
+        clip, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise EnrolmentError(f"the kept clip of a voice is damaged ({error}): enrol the voice again") from None
+    if rate_hz != SAMPLE_RATE_HZ or clip.ndim != 1 or clip.size == 0:
+        raise EnrolmentError(f"the kept clip of a voice is not mono at {SAMPLE_RATE_HZ} Hz: enrol the voice again")
+    return np.asarray(clip, np.float32)
