@@ -115,6 +115,21 @@ def test_a_run_may_begin_with_a_stored_prompt(recipe: Path, tmp_path: Path) -> N
     assert "other 'prompts' than this run (encoder: length:" in str(refused.exception)
 
 
+def test_a_stored_prompt_may_lack_what_the_recipe_adds(recipe: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "first")]).exit_code == 0
+    on = tmp_path / "on.toml"
+    on.write_text(
+        f'extends = "recipe.toml"\nstart = "{tmp_path / "first" / "prompt"}"\nsteps = 1\nlearning_rate = 1e-9\n'
+        "[prompts]\nenrolment = { clip_s = 1.0 }\n"
+    )
+    done = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")])
+    assert done.exit_code == 0, done.exception
+    given = load_prompts(tmp_path / "first" / "prompt").prompts.state_dict()
+    after = load_prompts(tmp_path / "on" / "prompt").prompts.state_dict()
+    assert {name.partition(".")[0] for name in after.keys() - given.keys()} == {"enrolment"}
+    assert all(torch.allclose(value, after[name], atol=1e-6) for name, value in given.items())
+
+
 def test_a_state_is_exported_at_half_the_size(recipe: Path, tmp_path: Path) -> None:
     CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
     out = tmp_path / "exported"

@@ -168,7 +168,7 @@ def test_import_is_all_or_nothing(store: EnrolmentStore, tmp_path: Path) -> None
         (lambda c: c.update(format="other"), "in format 'other'"),
         (lambda c: c.update(version=3), "version 3"),
         (lambda c: c["voices"][0].update(clip="@"), "voice 1 of the export is incomplete"),
-        (lambda c: c["voices"][0].update(clip="AAAA"), "kept clip of a voice is damaged"),
+        (lambda c: c["voices"][0].update(clip="AAAA"), "kept clip of 'Anna' is damaged"),
         (lambda c: c["voices"][0].pop("vector"), "voice 1 of the export is incomplete"),
         (lambda c: c["voices"][0]["vector"].__setitem__(0, float("nan")), "no unit vector"),
         (lambda c: c["voices"][0].update(vector=[1.0, 1.0]), "no unit vector"),

@@ -175,7 +175,7 @@ def _voice(number: int, voice: Any) -> Enrolment:
         lists = [tuple(str(item) for item in voice[key]) for key in ("sources", "warnings")]
         name, speech_s = checked_name(str(voice["name"])), float(voice["speech_s"])
         kept = voice.get("clip")
-        clip = None if kept is None else unpack(base64.b64decode(kept, validate=True))
+        clip = None if kept is None else unpack(base64.b64decode(kept, validate=True), name)
     except (KeyError, TypeError, ValueError) as error:
         raise EnrolmentError(f"voice {number} of the export is incomplete ({error}): export it again") from error
     if vector.ndim != 1 or not np.isfinite(vector).all() or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:

@@ -17,12 +17,14 @@ def pack(clip: Float32[np.ndarray, " N"]) -> bytes:
     return file.getvalue()
 
 
-def unpack(content: bytes) -> Float32[np.ndarray, " N"]:
-    """What `pack` was given, to 16 bits. EnrolmentError for anything else."""
+def unpack(content: bytes, name: str) -> Float32[np.ndarray, " N"]:
+    """What `pack` was given, to 16 bits. EnrolmentError, naming the voice, for anything else."""
     try:
         clip, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
     except soundfile.SoundFileError as error:
-        raise EnrolmentError(f"the kept clip of a voice is damaged ({error}): enrol the voice again") from None
+        raise EnrolmentError(
+            f"the kept clip of '{name}' is damaged ({error}): remove the voice and enrol it again"
+        ) from None
     if rate_hz != SAMPLE_RATE_HZ or clip.ndim != 1 or clip.size == 0:
-        raise EnrolmentError(f"the kept clip of a voice is not mono at {SAMPLE_RATE_HZ} Hz: enrol the voice again")
+        raise EnrolmentError(f"the kept clip of '{name}' is not mono at {SAMPLE_RATE_HZ} Hz: enrol it again")
     return np.asarray(clip, np.float32)

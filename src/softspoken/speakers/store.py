@@ -217,6 +217,6 @@ def _enrolment(row: tuple[str, str, int, bytes, float, str, str, str, bytes | No
     vector = np.frombuffer(blob, "<f4").astype(np.float32)
     if len(vector) != dimension or not np.isfinite(vector).all():
         raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
-    clip = None if kept is None else unpack(kept)
+    clip = None if kept is None else unpack(kept, name)
     known = (tuple(json.loads(sources)), tuple(json.loads(warnings)))
     return Enrolment(name, embedder, vector, speech_s, created, *known, clip)

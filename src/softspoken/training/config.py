@@ -90,7 +90,8 @@ class TrainConfig(LoopConfig):
     (`softspoken.prompts.starts`)."""
     start: str | None = None
     """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
-    repository 'owner/name'). Prompts, method and embedder must be the same. None: new prompts."""
+    repository 'owner/name'). Prompts, method and embedder must be the same; parts that a stored prompt lacks, such as
+    'prompts.enrolment', begin new. None: all is new."""
     window: Literal["audio", "30s"] = "audio"
     """How long the windows are that the model hears: as the mixture, or 30 s as in the paper (section 3)."""
     mixtures_per_batch: int = Field(default=4, ge=1)
