@@ -19,7 +19,7 @@ from softspoken.data.utterances import TestUtterance
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import ConfigError, DataError
-from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.speakers import EnrolmentStore
 
@@ -73,8 +73,10 @@ def test_a_variant_is_written_as_in_a_batch_of_its_own(tmp_path: Path, mixtures:
         assert alone.errors[0] == curve.counts["mixtures"].errors[number]
 
 
-def test_its_own_prompts_write_what_the_transcriber_writes(tmp_path: Path, mixtures: TestSet) -> None:
-    prompts = loaded(tmp_path / "p")
+@pytest.mark.parametrize("hears", [False, True], ids=["voice", "voice and clip"])
+def test_its_own_prompts_write_what_the_transcriber_writes(tmp_path: Path, mixtures: TestSet, hears: bool) -> None:
+    heard = EnrolmentPrompt(clip_s=1.0) if hears else None
+    prompts = loaded(tmp_path / "p", CONFIG.model_copy(update={"enrolment": heard}))
     subject = TargetSpeakerSubject(prompts, BACKBONE, EMBEDDER, options=QUICK)
     transcriber = TargetSpeakerTranscriber(BACKBONE, prompts, EMBEDDER, EnrolmentStore(tmp_path / "voices.db"))
     for item in mixtures.items:

@@ -13,7 +13,7 @@ from softspoken.bench.overhead import Forced
 from softspoken.bench.specs import engine_names, forced
 from softspoken.engines import TorchEngine
 from softspoken.engines.rows import EngineRows
-from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt
+from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken.prompts.short import short_window_prompts
 
@@ -40,7 +40,9 @@ def test_where_the_voice_sounds_is_measured_within_the_time_if_wanted(
     measured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone, embedder = tiny_backbone(3), PitchEmbedder()
-    config = PromptConfig(speaker=SpeakerPrompt(dimension=8), frames=FramePrompt())
+    config = PromptConfig(
+        speaker=SpeakerPrompt(dimension=8), frames=FramePrompt(), enrolment=EnrolmentPrompt(clip_s=1.0)
+    )
     stacks = {name: len(backbone.stacks[name].layers) for name in ("encoder", "decoder")}
     prompts = SoftPrompts(config, backbone.stacks["encoder"].width, stacks)
     save_prompts(prompts, tmp_path / "prompt", backbone=backbone)

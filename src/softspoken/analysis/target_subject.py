@@ -7,9 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from softspoken.analysis.ctc_subject import check_width, source_of
@@ -32,8 +30,9 @@ from softspoken.evaluation.scores import score_utterance
 from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts
-from softspoken.prompts.modules import PromptRows, StackRows
-from softspoken.speakers import Clip, EnrolmentLimits, SpeakerEmbedder
+from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.modules import PromptRows
+from softspoken.speakers import Clip, Enrolment, EnrolmentLimits, SpeakerEmbedder
 from softspoken.speakers.enrolment import enrol
 
 _OPTIONS = DecodingOptions(start="any", temperatures=(0.0,))
@@ -123,26 +122,36 @@ class TargetSpeakerSubject(Subject):
             windows = list(cut_windows(Reader(audio_blocks(load_audio(item.audio))), self._options.windows))
         except (AudioError, EnrolmentError) as error:
             raise type(error)(f"item '{item.id}': {error}") from error
-        vector = voice.vector[None]
+        own = self._own(voice)
         texts: list[list[str]] = [[] for _ in variants]
         for window in windows:
-            target = listen(self.embedder, window.audio, vector, self.about.prompts.frames)
+            target = listen(self.embedder, window.audio, voice.vector[None], self.about.prompts.frames)
             threshold = self.about.silence_threshold
             if threshold is not None and target.presence[0] < threshold:
                 continue
-            for index, text in self._decode(window, target, vector, variants).items():
+            for index, text in self._decode(window, target, own, variants).items():
                 texts[index].append(text)
         return [" ".join(parts) for parts in texts]
 
     @torch.no_grad()
+    def _own(self, voice: Enrolment) -> PromptRows:
+        """The prompt as it is, for this voice."""
+        config = self.about.prompts
+        vector = torch.from_numpy(voice.vector[None]).to(self.backbone.device) if config.speaker is not None else None
+        heard = None
+        if config.enrolment is not None:
+            assert voice.clip is not None
+            heard = clip_states(self.backbone, [voice.clip], config.enrolment)
+        rows: PromptRows = self._prompts(vector, heard)
+        return rows
+
+    @torch.no_grad()
     def _decode(
-        self, window: Window, target: Target, vector: Float[np.ndarray, "1 S"], variants: Sequence[Vectors | None]
+        self, window: Window, target: Target, own: PromptRows, variants: Sequence[Vectors | None]
     ) -> dict[int, str]:
         """Variants of one size run as rows of one batch; what is heard in the window was measured once."""
         config = self.about.prompts
         features = self.backbone.features([window.audio], 30.0 if self.about.window == "30s" else None)
-        speaker = torch.from_numpy(vector).to(self.backbone.device) if config.speaker is not None else None
-        own = self._prompts(speaker)
         groups: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(variants):
             groups[0 if one is None else one.shape[1]].append(index)
@@ -174,10 +183,10 @@ class TargetSpeakerSubject(Subject):
         part = own.encoder if self.stack == "encoder" else own.decoder
         assert part is not None
         count, width = len(variants), part.rows.shape[-1]
-        # Vectors of the voice, where every layer has some, stand in front of the learned ones.
+        # What is made of the voice or its clip, where every layer has some, stands in front of the learned vectors.
         voice = part.rows[:, :, : part.rows.shape[2] - self.vectors.shape[1]].expand(-1, count, -1, -1)
         chosen = [one if one is not None else part.rows.new_zeros(part.rows.shape[0], 0, width) for one in variants]
         vectors = torch.cat([voice, torch.stack(chosen, dim=1)], dim=2)
         flowing = part.flowing.expand(count, -1, -1)
-        changed = StackRows(flowing, vectors) if flowing.shape[1] + vectors.shape[2] else None
+        changed = replace(part, flowing=flowing, rows=vectors) if flowing.shape[1] + vectors.shape[2] else None
         return replace(own, encoder=changed) if self.stack == "encoder" else replace(own, decoder=changed)

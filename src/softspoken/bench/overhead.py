@@ -19,6 +19,7 @@ from softspoken.decoding.conditioning import activity, listen, listener
 from softspoken.engines import Engine, EngineName, Precision
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
+from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.short import short_window_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, SpeakerEmbedder, load_embedder
 
@@ -53,7 +54,12 @@ class Forced(Contender):
         voice = rng.standard_normal((1, self._dimension), np.float32)
         if self._compiled is not None and self._info is not None:
             config = self._info.prompts
-            rows = self._compiled.rows(torch.from_numpy(voice) if config.speaker is not None else None)
+            heard = None
+            if config.enrolment is not None:
+                # Any sound will do, and it is heard before the clock runs: once a voice, not once a recording.
+                clip = rng.standard_normal(SAMPLE_RATE_HZ, np.float32) / 10
+                heard = clip_states(self._engine.backbone, [clip], config.enrolment)
+            rows = self._compiled.rows(torch.from_numpy(voice) if config.speaker is not None else None, heard)
             frames = -(-samples.size * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
             known = torch.from_numpy(rng.random((1, frames), np.float32)) if config.frames is not None else None
         return _Forced(samples, voice, rows, known, item.tokens)
