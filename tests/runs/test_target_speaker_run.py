@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from softspoken.cli.main import app
 from softspoken.data.examples import read_texts
 from softspoken.errors import ConfigError
-from softspoken.prompts import load_prompts
+from softspoken.prompts import LoadedPrompts, load_prompts
 
 RECIPE = """
 steps = 4
@@ -96,36 +96,35 @@ def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> No
     assert "other 'prompts'" in str(refused.exception)
 
 
+def gone_on(recipe: Path, folder: Path, added: str = "") -> tuple[LoadedPrompts, LoadedPrompts]:
+    """What the recipe trains, alone in `folder/given`, and what comes of going on from it (in `on.toml`)."""
+    on = folder / "on.toml"
+    on.write_text(f'extends = "recipe.toml"\nstart = "{folder / "given"}"\nsteps = 1\nlearning_rate = 1e-9\n{added}')
+    for what, out in ((recipe, "first"), (on, "on")):
+        done = CliRunner().invoke(app, ["prompt", "train", str(what), "--out", str(folder / out)])
+        assert done.exit_code == 0, done.exception
+        if what == recipe:
+            (folder / "first" / "prompt").rename(folder / "given")
+    return load_prompts(folder / "given"), load_prompts(folder / "on" / "prompt")
+
+
 def test_a_run_may_begin_with_a_stored_prompt(recipe: Path, tmp_path: Path) -> None:
-    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "first")]).exit_code == 0
-    first = (tmp_path / "first" / "prompt").rename(tmp_path / "given")
-    on = tmp_path / "on.toml"
-    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\nsteps = 1\nlearning_rate = 1e-9\n')
-    done = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")])
-    assert done.exit_code == 0, done.exception
-    given, after = load_prompts(first), load_prompts(tmp_path / "on" / "prompt")
+    given, after = gone_on(recipe, tmp_path)
     numbers = given.prompts.state_dict()
     assert all(torch.allclose(value, numbers[name], atol=1e-6) for name, value in after.prompts.state_dict().items())
-    assert after.info.training["before"] == {
-        what: given.info.training[what] for what in ("mixtures", "steps", "hours", "seed")
-    }
-    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
-    refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
+    before = {what: given.info.training[what] for what in ("mixtures", "steps", "hours", "seed")}
+    assert after.info.training["before"] == before
+    other = tmp_path / "other.toml"
+    other.write_text('extends = "on.toml"\n[prompts]\nencoder = { length = 3 }\n')
+    refused = CliRunner().invoke(app, ["prompt", "train", str(other), "--out", str(tmp_path / "other")])
     assert isinstance(refused.exception, ConfigError)
     assert "other 'prompts' than this run (encoder: length:" in str(refused.exception)
 
 
 def test_a_stored_prompt_may_lack_what_the_recipe_adds(recipe: Path, tmp_path: Path) -> None:
-    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "first")]).exit_code == 0
-    on = tmp_path / "on.toml"
-    on.write_text(
-        f'extends = "recipe.toml"\nstart = "{tmp_path / "first" / "prompt"}"\nsteps = 1\nlearning_rate = 1e-9\n'
-        "[prompts]\nenrolment = { clip_s = 1.0 }\n"
+    given, after = (
+        one.prompts.state_dict() for one in gone_on(recipe, tmp_path, "[prompts]\nenrolment = { clip_s = 1.0 }\n")
     )
-    done = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")])
-    assert done.exit_code == 0, done.exception
-    given = load_prompts(tmp_path / "first" / "prompt").prompts.state_dict()
-    after = load_prompts(tmp_path / "on" / "prompt").prompts.state_dict()
     assert {name.partition(".")[0] for name in after.keys() - given.keys()} == {"enrolment"}
     assert all(torch.allclose(value, after[name], atol=1e-6) for name, value in given.items())
 
