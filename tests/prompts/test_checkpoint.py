@@ -11,7 +11,7 @@ from tiny import tiny_backbone
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, PromptError, PromptMismatch
-from softspoken.prompts import FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import BackboneRef, LoadedPrompts, PromptInfo, load_prompts, save_prompts
 from softspoken.prompts.folder import CARD_FILE, PROMPT_FILES, TENSOR_FILE
 
@@ -105,6 +105,21 @@ def test_the_card_says_what_one_needs(stored: Path, backbone: WhisperBackbone) -
     ):
         assert expected in card
     assert card.startswith("---\nlicense:")
+    assert "Enrolment clip" not in card
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected"),
+    [
+        (EnrolmentPrompt(clip_s=2.5), "- Enrolment clip: 2.5 s of it are heard, whole;"),
+        (EnrolmentPrompt(form="queries", queries=3), "- Enrolment clip: 4 s of it are heard, pooled into 3 vectors;"),
+    ],
+)
+def test_the_card_tells_that_the_clip_is_heard(
+    tmp_path: Path, backbone: WhisperBackbone, heard: EnrolmentPrompt, expected: str
+) -> None:
+    save_prompts(prompts_of(PromptConfig(enrolment=heard)), tmp_path / "p", backbone=backbone)
+    assert expected in (tmp_path / "p" / CARD_FILE).read_text()
 
 
 def test_the_card_names_the_hub_model(tmp_path: Path, backbone: WhisperBackbone) -> None:

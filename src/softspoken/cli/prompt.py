@@ -142,7 +142,7 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
         lines[f"{stack} prompts"] = "none" if vectors is None else f"{vectors['length']} vectors, {vectors['depth']}"
     lines["placement"] = prompts["placement"]
     lines["reparameterisation"] = prompts["reparameterisation"]
-    for part in ("speaker", "frames"):
+    for part in ("speaker", "frames", "enrolment"):
         options = prompts[part]
         lines[part] = "none" if options is None else ", ".join(f"{key} {value}" for key, value in options.items())
     lines["embedder"] = "none" if described["embedder"] is None else described["embedder"]

@@ -101,6 +101,10 @@ def _facts(info: PromptInfo) -> dict[str, str]:
     if info.prompts.frames is not None:
         keyed = info.prompts.frames.keyed
         facts["Frame prompts"] = f"by activity, {keyed} keyed vectors a layer" if keyed else "by activity"
+    if info.prompts.enrolment is not None:
+        heard = info.prompts.enrolment
+        how = "whole" if heard.form == "frames" else f"pooled into {heard.queries} vectors"
+        facts["Enrolment clip"] = f"{heard.clip_s:g} s of it are heard, {how}; the vector alone will not do"
     facts["Windows"] = "padded to 30 s" if info.window == "30s" else "as long as the audio"
     return facts
 
