@@ -2,6 +2,8 @@
 
 from softspoken.prompts.checkpoint import LoadedPrompts, PromptInfo, load_prompts, save_prompts
 from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.frames import activity_of
 from softspoken.prompts.inject import inject
 from softspoken.prompts.modules import PromptRows, SoftPrompts
 
@@ -15,6 +17,8 @@ __all__ = [
     "SoftPrompts",
     "SpeakerPrompt",
     "StackPrompt",
+    "activity_of",
+    "clip_states",
     "inject",
     "load_prompts",
     "save_prompts",
