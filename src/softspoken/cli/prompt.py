@@ -126,6 +126,8 @@ def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
 
 def _lines(described: dict[str, Any]) -> dict[str, str]:
     """The same, for people."""
+    from softspoken.prompts.lineage import by_run, in_words
+
     backbone, prompts = described["backbone"], described["prompts"]
     trained, share = described["trained_parameters"], described["share_percent"]
     lines = {
@@ -150,5 +152,5 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
     threshold = described["silence_threshold"]
     lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
     lines["silence model"] = silence.described(described.get("silence"))
-    lines |= {f"training: {key}": str(value) for key, value in described["training"].items()}
+    lines |= {f"training: {key}": in_words(value) for key, value in by_run(described["training"]).items()}
     return lines

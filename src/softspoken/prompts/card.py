@@ -4,6 +4,7 @@ import json
 import re
 
 from softspoken.prompts.info import PromptInfo
+from softspoken.prompts.lineage import by_run, in_words
 
 _HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
 _WHISPER_SIZE = re.compile(r"(tiny|base|small|medium)(\.en)?|large(-v[123])?")
@@ -39,7 +40,7 @@ def render_card(info: PromptInfo) -> str:
         f"# Soft prompts for '{info.backbone.name}': {_task(info)}",
         _introduction(info),
         "## What it is\n\n" + _pairs(_facts(info)),
-        "## Training\n\n" + (_pairs({key: _plain(value) for key, value in info.training.items()}) or "Not recorded."),
+        "## Training\n\n" + (_pairs(_training(info)) or "Not recorded."),
         "## Measured\n\n" + (_table(info.results) or "Nothing measured yet."),
         "## Use\n\n```python\n" + _use(info) + "\n```",
         f"## Licence\n\n{info.licence}. The backbone is not part of this folder and has its own licence.",
@@ -109,6 +110,10 @@ def _facts(info: PromptInfo) -> dict[str, str]:
     return facts
 
 
+def _training(info: PromptInfo) -> dict[str, str]:
+    return {name: in_words(value) for name, value in by_run(info.training).items()}
+
+
 def _use(info: PromptInfo) -> str:
     if info.task == "target-speaker":
         return _TARGET_SPEAKER_USE
@@ -119,10 +124,6 @@ def _use(info: PromptInfo) -> str:
 
 def _pairs(facts: dict[str, str]) -> str:
     return "\n".join(f"- {key}: {value}" for key, value in facts.items())
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _table(rows: list[dict[str, str | int | float | None]]) -> str:

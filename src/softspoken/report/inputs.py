@@ -14,6 +14,7 @@ from softspoken.backbones.base import Backbone, StackName
 from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
+from softspoken.prompts.lineage import by_run
 from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer
 from softspoken.report.remembered import RememberingCTC, RememberingTarget
 from softspoken.report.stages import digest_of_folder
@@ -109,7 +110,7 @@ def _recognizer_facts(loaded: LoadedRecognizer) -> tuple[tuple[str, str], ...]:
 
 def _facts(training: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """What training noted, in words. The number of prompts is said elsewhere."""
-    shown = ((_words(key), _shown(value)) for key, value in training.items() if key != "prompts")
+    shown = ((_words(key), _shown(value)) for key, value in by_run(training).items() if key != "prompts")
     return tuple((name[:1].upper() + name[1:], value) for name, value in shown if value)
 
 
