@@ -1,6 +1,7 @@
 """A whole run on a small backbone: recipe to prompt folder, stopped and gone on with, exported, taught."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,11 @@ def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> No
     first.rename(tmp_path / "moved")
     export = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "alone")]
     assert CliRunner().invoke(app, export).exit_code == 0
-    assert load_prompts(tmp_path / "alone").info.training["before"] == "another run or prompt"
+    # Noted when it began, so it is known although the first run is gone.
+    assert load_prompts(tmp_path / "alone").info.training["before"] == later["before"]
+    (tmp_path / "on" / "facts.json").unlink()
+    assert CliRunner().invoke(app, [*export[:-1], str(tmp_path / "unknown")]).exit_code == 0
+    assert load_prompts(tmp_path / "unknown").info.training["before"] == "another run or prompt"
     (tmp_path / "moved").rename(first)
     on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
     refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
@@ -114,6 +119,12 @@ def test_a_run_may_begin_with_a_stored_prompt(recipe: Path, tmp_path: Path) -> N
     assert all(torch.allclose(value, numbers[name], atol=1e-6) for name, value in after.prompts.state_dict().items())
     before = {what: given.info.training[what] for what in ("mixtures", "steps", "hours", "seed")}
     assert after.info.training["before"] == before
+    # Another prompt of that name, as when the package ships a new one, changes nothing of what was done.
+    shutil.rmtree(tmp_path / "given")
+    shutil.copytree(tmp_path / "on" / "prompt", tmp_path / "given")
+    again = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "again")]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert load_prompts(tmp_path / "again").info.training == after.info.training
     other = tmp_path / "other.toml"
     other.write_text('extends = "on.toml"\n[prompts]\nencoder = { length = 3 }\n')
     refused = CliRunner().invoke(app, ["prompt", "train", str(other), "--out", str(tmp_path / "other")])

@@ -6,6 +6,7 @@ from typing import Any
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, SoftspokenError
 from softspoken.prompts import LoadedPrompts, load_prompts
+from softspoken.runs.bookkeeping import FACTS, read_json
 from softspoken.runs.trained import run_config, state_file, stored_facts
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import CONFIG
@@ -37,22 +38,29 @@ def begun_facts(start: str) -> dict[str, Any] | str:
     """For the model card: how long it had been trained before; in words where nothing is known any more."""
     try:
         if _is_run(start):
-            return run_facts(run_config(Path(start)), read_progress(state_file(Path(start), "best")))
+            run = Path(start)
+            return run_facts(run, run_config(run), read_progress(state_file(run, "best")))
         known = load_prompts(start).info.training
         return {name: known[name] for name in _HOW_LONG if name in known} or _UNKNOWN
     except SoftspokenError:
         return _UNKNOWN
 
 
-def run_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """How long a run has been trained."""
+def run_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """How long a run has been trained, and the one that it began with.
+
+    That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
+    """
     facts: dict[str, Any] = {
         "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
         "steps": progress.step,
         "hours": round(progress.seconds / 3600, 2),
         "seed": config.seed,
     }
-    return facts if config.start is None else facts | {"before": begun_facts(config.start)}
+    if config.start is None:
+        return facts
+    noted = read_json(run / FACTS).get("before")
+    return facts | {"before": begun_facts(config.start) if noted is None else noted}
 
 
 _PARTS = ("encoder", "decoder", "frames", "enrolment")

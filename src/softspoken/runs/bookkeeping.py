@@ -3,6 +3,7 @@
 config.json        the resolved configuration (seed included)
 recipe.toml        the recipe as it was given
 environment.json   where it ran: one entry each time that something of it was new
+facts.json         sizes and memory, and what it began with (`softspoken.runs.facts`)
 log.jsonl          figures of every step (the loop)
 result.json        what came out, and after how many steps
 evaluations/       scores on test manifests (`softspoken.runs.scores`)
@@ -23,6 +24,7 @@ from softspoken.training.state import read_progress, replace_text
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+FACTS = "facts.json"
 RESULT = "result.json"
 MAY_CHANGE = frozenset({"steps", "validate_every", "save_every", "workers", "tensorboard"})
 """How long a run goes on and how it is watched: what may be another when it goes on."""

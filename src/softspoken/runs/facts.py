@@ -1,4 +1,4 @@
-"""What a run costs: numbers trained, bytes to keep, time and memory of training. For tables of methods."""
+"""What a run costs, for tables of methods (numbers trained, bytes to keep, time, memory), and what it began with."""
 
 import json
 import sys
@@ -7,12 +7,13 @@ from typing import Any, Literal, TypedDict
 
 import torch
 
+from softspoken.runs.beginnings import begun_facts
+from softspoken.runs.bookkeeping import FACTS, read_json
 from softspoken.runs.trained import deployed, load_run, run_config, state_file, stored_type
 from softspoken.training.loop import STATE
 from softspoken.training.methods import Trained, prompts_of, weights_of
 from softspoken.training.state import read_progress, replace_text
 
-FACTS = "facts.json"
 _MB = 1e6
 
 
@@ -47,7 +48,7 @@ def tuning_facts(run: Path) -> TuningFacts:
     config = run_config(run)
     state: Literal["best", "last"] = "last" if (run / STATE).is_file() else "best"
     progress = read_progress(state_file(run, state))
-    known = _read(run)
+    known = read_json(run / FACTS)
     if "stored_bytes" not in known:
         # A run of an earlier version.
         loaded = load_run(run, state)
@@ -78,18 +79,24 @@ def size_facts(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
     }
 
 
-def begin_facts(run: Path, trained: Trained, backbone_parameters: int) -> dict[str, Any]:
-    """Note the sizes when a run starts or goes on; returns them. What it held at an earlier start stays noted."""
+def begin_facts(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> dict[str, Any]:
+    """Note the sizes when a run starts or goes on; returns them. What was noted at an earlier start stays so.
+
+    `start`: the run or prompt that it begins with; how long that was trained is noted as 'before'.
+    """
     run.mkdir(parents=True, exist_ok=True)
-    earlier = _read(run) if (run / STATE).is_file() else {}
+    earlier = read_json(run / FACTS) if (run / STATE).is_file() else {}
     sizes = size_facts(trained, backbone_parameters)
-    replace_text(run / FACTS, json.dumps({**earlier, **sizes}, indent=2) + "\n")
+    known = {**earlier, **sizes}
+    if start is not None and "before" not in known:
+        known["before"] = begun_facts(start)
+    replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
     return sizes
 
 
 def note_memory(run: Path) -> None:
     """Note the most memory that this process, or an earlier one of the same run, has held so far."""
-    known = _read(run)
+    known = read_json(run / FACTS)
     for name, value in (("peak_memory_mb", _peak_mb()), ("peak_device_memory_mb", _device_peak_mb())):
         before = known.get(name)
         values = [each for each in (before, value) if each is not None]
@@ -109,11 +116,3 @@ def _peak_mb() -> float | None:
 
 def _device_peak_mb() -> float | None:
     return round(torch.cuda.max_memory_allocated() / _MB, 1) if torch.cuda.is_available() else None
-
-
-def _read(run: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((run / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -8,11 +8,10 @@ from typing import Any
 
 from softspoken.errors import ConfigError
 from softspoken.evaluation.scores import UtteranceScore
-from softspoken.runs.bookkeeping import read_config, read_json
+from softspoken.runs.bookkeeping import FACTS, read_config, read_json
 from softspoken.runs.scoring import EVALUATIONS, read_rows, score_of
 from softspoken.training.loop import BEST, LOG
 
-FACTS = "facts.json"
 PROMPT_FACTS = ("prompt", "prompt_config.json")
 
 

@@ -85,7 +85,9 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
         module.train()
         return {**figures, "wer": wer, "score": wer}
 
-    sizes = begin_facts(out, trained, backbone.parameter_count) if accelerator.is_main_process else {}
+    sizes: dict[str, Any] = {}
+    if accelerator.is_main_process:
+        sizes = begin_facts(out, trained, backbone.parameter_count, config.start)
     with progress_bar(config, stop_after_s) as report:
         try:
             train(
@@ -144,7 +146,7 @@ def export_run(
         dtype="float16" if half else "float32",
         **stored_facts(config),
         silence_threshold=silence_threshold,
-        training=training_facts(config, progress),
+        training=training_facts(run, config, progress),
         results=[row for path in results for row in card_rows(path)],
     )
 
@@ -208,11 +210,11 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
     return wer if wer is not None else float("nan")
 
 
-def training_facts(config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """For the model card; `before` tells of the run that this one began with, as far as that can still be read."""
+def training_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
     return {
         **_speech_facts(config.data),
-        **run_facts(config, progress),
+        **run_facts(run, config, progress),
         "development_wer": progress.best,
         "objective": config.objective.model_dump(),
     }
