@@ -104,6 +104,15 @@ def test_import_writes_a_prompt_for_the_backbone(tmp_path: Path, authors_file: P
     assert torch.equal(loaded.prompts.state_dict()["stacks.decoder.vectors"], original)
 
 
+def test_average_writes_the_mean(stored: Path, tmp_path: Path) -> None:
+    assert "the mean of 2 prompts" in said("average", stored, stored, "--out", tmp_path / "mean", "--half")
+    mean, one = load_prompts(tmp_path / "mean"), load_prompts(stored)
+    wanted = one.prompts.fold().state_dict()["stacks.encoder.vectors"]
+    assert torch.allclose(mean.prompts.state_dict()["stacks.encoder.vectors"], wanted, atol=1e-2)
+    assert mean.info.silence_threshold is None
+    assert mean.info.trained_parameters == mean.info.deployed_parameters
+
+
 def test_push_sends_the_verified_folder(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[Path, str, bool]] = []
 

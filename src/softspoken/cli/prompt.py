@@ -90,6 +90,24 @@ def import_(
     typer.echo(f"{out}: {saved.deployed_parameters:,} parameters for backbone '{saved.backbone.name}'")
 
 
+@app.command("average")
+def average(
+    references: Annotated[
+        list[str], typer.Argument(metavar="REF...", help="Prompts as for 'info', two or more.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The prompt folder to write.", show_default=False)],
+    half: Annotated[bool, typer.Option("--half", help="Store the numbers in float16.")] = False,
+) -> None:
+    """Write the mean of prompts that differ in their numbers alone, such as several runs from one beginning."""
+    from softspoken.prompts import average as averaging
+    from softspoken.prompts.checkpoint import load_prompts, save_prompts
+
+    loaded = [load_prompts(reference) for reference in references]
+    prompts, facts = averaging.average(loaded)
+    save_prompts(prompts, out, backbone=loaded[0].info.backbone, dtype="float16" if half else "float32", **facts)
+    typer.echo(f"{out}: the mean of {len(loaded)} prompts; calibrate it before relying on silence")
+
+
 @app.command("push")
 def push(
     folder: Folder,
