@@ -91,19 +91,19 @@ def import_(
 
 
 @app.command("average")
-def average(
+def average_(
     references: Annotated[
         list[str], typer.Argument(metavar="REF...", help="Prompts as for 'info', two or more.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="The prompt folder to write.", show_default=False)],
-    half: Annotated[bool, typer.Option("--half", help="Store the numbers in float16.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
 ) -> None:
     """Write the mean of prompts that differ in their numbers alone, such as several runs from one beginning."""
-    from softspoken.prompts import average as averaging
+    from softspoken.prompts.average import average
     from softspoken.prompts.checkpoint import load_prompts, save_prompts
 
     loaded = [load_prompts(reference) for reference in references]
-    prompts, facts = averaging.average(loaded)
+    prompts, facts = average(loaded)
     save_prompts(prompts, out, backbone=loaded[0].info.backbone, dtype="float16" if half else "float32", **facts)
     typer.echo(f"{out}: the mean of {len(loaded)} prompts; calibrate it before relying on silence")
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _OF_ONE_RUN = ("mixtures", "steps", "hours", "seed")
+HOW_LONG = (*_OF_ONE_RUN, "before")
+"""What training notes of a run and, nested in 'before', of those that it went on from."""
 _OF_ALL = ("mixtures", "hours")
 
 
@@ -23,7 +25,7 @@ def by_run(training: Mapping[str, Any]) -> dict[str, Any]:
     sums = {"all runs": {name: round(sum(one[name] for one in runs), 2) for name in _OF_ALL}} if counted else {}
     if run is not None:
         runs.append(run)
-    rest = {name: value for name, value in training.items() if name not in (*_OF_ONE_RUN, "before")}
+    rest = {name: value for name, value in training.items() if name not in HOW_LONG}
     return rest | {f"run {number}": one for number, one in enumerate(reversed(runs), start=1)} | sums
 
 

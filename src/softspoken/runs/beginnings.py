@@ -6,6 +6,7 @@ from typing import Any
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, SoftspokenError
 from softspoken.prompts import LoadedPrompts, load_prompts
+from softspoken.prompts.lineage import HOW_LONG
 from softspoken.runs.bookkeeping import FACTS, read_json
 from softspoken.runs.trained import run_config, state_file, stored_facts
 from softspoken.training.config import TrainConfig
@@ -41,7 +42,7 @@ def begun_facts(start: str) -> dict[str, Any] | str:
             run = Path(start)
             return run_facts(run, run_config(run), read_progress(state_file(run, "best")))
         known = load_prompts(start).info.training
-        return {name: known[name] for name in _HOW_LONG if name in known} or _UNKNOWN
+        return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
     except SoftspokenError:
         return _UNKNOWN
 
@@ -67,7 +68,6 @@ _PARTS = ("encoder", "decoder", "frames", "enrolment")
 """Of prompts: what a recipe may add to a stored one. Voices would have to be centred and scaled anew."""
 _OF_A_RUN = ("backbone", "embedder", "prompts", "method")
 _UNKNOWN = "another run or prompt"
-_HOW_LONG = ("mixtures", "steps", "hours", "seed", "before")
 
 
 def _is_run(start: str) -> bool:
