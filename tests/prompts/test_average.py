@@ -13,6 +13,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError
 from softspoken.prompts import LoadedPrompts, load_prompts, save_prompts
 from softspoken.prompts.average import average
+from softspoken.prompts.lineage import by_run
 
 FACTS = {"talkers": 5, "seed": 1}
 Given = Callable[..., LoadedPrompts]
@@ -56,9 +57,29 @@ def test_reparameterised_prompts_are_folded_first(given: Given) -> None:
 def test_facts_that_hold_for_all_stay_and_calibrations_go(given: Given) -> None:
     two = [given("deep", 1), given("deep", 2)]
     _, facts = average(two)
-    assert facts["training"] == {"talkers": 5, "mean of": [one.info.digest[:12] for one in two]}
+    assert facts["training"] == {
+        "talkers": 5,
+        "mean of": [{"digest": one.info.digest[:12], "seed": seed} for one, seed in zip(two, (1, 2), strict=True)],
+    }
     assert facts["task"] == two[0].info.task
     assert "silence_threshold" not in facts
+
+
+def test_runs_that_all_went_on_from_are_said_once(given: Given) -> None:
+    first = {"mixtures": 800, "steps": 200, "hours": 0.25, "seed": 0}
+    branches = [
+        {"talkers": talkers, "mixtures": 400, "steps": 100, "hours": 0.5, "seed": talkers, "before": first}
+        for talkers in (7, 9)
+    ]
+    two = [given("deep", seed, training=facts) for seed, facts in enumerate(branches)]
+    _, facts = average(two)
+    said = by_run(facts["training"])
+    assert said["mean of"] == ["run 2", "run 3"]
+    assert said["run 1"] == first
+    assert said["run 3"]["after"] == ["run 1"]
+    assert [said[f"run {number}"]["talkers"] for number in (2, 3)] == [7, 9]
+    assert said["run 2"]["digest"] == two[0].info.digest[:12]
+    assert said["all runs"] == {"mixtures": 1600, "hours": 1.25}
 
 
 def test_other_kinds_backbones_and_tasks_have_no_mean(given: Given) -> None:

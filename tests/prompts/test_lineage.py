@@ -28,6 +28,28 @@ def test_nothing_is_summed_where_a_run_is_not_known() -> None:
     assert by_run(SECOND | {"before": unsaid}) == {"run 1": unsaid, "run 2": SECOND}
 
 
+def test_a_run_that_went_on_from_a_mean_says_so() -> None:
+    third = {"mixtures": 40, "steps": 10, "hours": 0.05, "seed": 2}
+    mean = {"mean of": [SECOND | {"before": FIRST}, SECOND | {"seed": 5}]}
+    said = by_run(third | {"before": mean})
+    assert said["run 2"] == SECOND
+    assert said["run 3"] == SECOND | {"seed": 5, "after": "none of these"}
+    assert said["run 4"] == third | {"after": ["run 2", "run 3"]}
+    assert said["all runs"]["mixtures"] == 4040
+    assert "mean of" not in said
+
+
+def test_a_mean_of_what_nobody_knows_is_still_said() -> None:
+    said = by_run({"mean of": ["a0", SECOND | {"before": "another run or prompt"}]})
+    assert said == {
+        "mean of": ["run 1", "run 3"],
+        "run 1": "a0",
+        "run 2": {"after": "none of these", "of": "another run or prompt"},
+        "run 3": SECOND,
+    }
+    assert by_run({"mean of": 5, "seed": 1}) == {"mean of": 5, "seed": 1}
+
+
 def test_values_are_said_without_braces() -> None:
     assert in_words({"seed": 0, "speeds": [0.9, 1.0], "of": {"a": None, "hours": 0.333333}}) == (
         "seed 0, speeds 0.9, 1, of a None, hours 0.3333"

@@ -7,6 +7,7 @@ import torch
 
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts
+from softspoken.prompts.lineage import HOW_LONG, MEAN_OF
 from softspoken.prompts.modules import SoftPrompts
 
 _ALIKE = ("prompts", "backbone", "task", "embedder", "window", "timestamps", "licence")
@@ -34,7 +35,7 @@ def average(loaded: Sequence[LoadedPrompts]) -> tuple[SoftPrompts, dict[str, Any
     prompts = folded[0]
     prompts.load_state_dict(mean)
     facts = {name: described[0][name] for name in _ALIKE if name not in ("prompts", "backbone")}
-    facts["training"] = _common(loaded) | {"mean of": [one.info.digest[:12] for one in loaded]}
+    facts["training"] = _training(loaded)
     return prompts, facts
 
 
@@ -44,6 +45,16 @@ def _described(one: LoadedPrompts, folded: SoftPrompts) -> dict[str, Any]:
     return described | {"prompts": folded.config, "backbone": one.info.backbone.fingerprint}
 
 
-def _common(loaded: Sequence[LoadedPrompts]) -> dict[str, Any]:
-    first, *others = (one.info.training for one in loaded)
-    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+def _training(loaded: Sequence[LoadedPrompts]) -> dict[str, Any]:
+    """What holds for all, and under 'mean of' what each noted besides. See `by_run`."""
+    noted = [one.info.training for one in loaded]
+    shared = {
+        name: value
+        for name, value in noted[0].items()
+        if name not in HOW_LONG and all(name in other and other[name] == value for other in noted[1:])
+    }
+    each = [
+        {"digest": one.info.digest[:12]} | {name: value for name, value in own.items() if name not in shared}
+        for one, own in zip(loaded, noted, strict=True)
+    ]
+    return shared | {MEAN_OF: each}
