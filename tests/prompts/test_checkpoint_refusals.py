@@ -47,6 +47,12 @@ def test_a_missing_file(stored: Path, name: str) -> None:
     refused(stored, PromptDamaged, f"has no {name}")
 
 
+def test_a_run_given_for_its_prompt(stored: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stored, run / "prompt")
+    refused(run, PromptError, f"'{run}' is a run; give '{run / 'prompt'}'")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_a_config_that_is_no_config(stored: Path, content: bytes) -> None:
     (stored / CONFIG_FILE).write_bytes(content)

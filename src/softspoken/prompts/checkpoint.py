@@ -221,6 +221,9 @@ def _stored_tensors(prompts: SoftPrompts, dtype: StoredType) -> dict[str, Tensor
 def _read_info(folder: Path) -> PromptInfo:
     path = folder / CONFIG_FILE
     if not path.is_file():
+        of_run = folder / "prompt"
+        if (of_run / CONFIG_FILE).is_file():
+            raise PromptError(f"'{folder}' is a run; give '{of_run}', its prompt")
         raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {_AGAIN}")
     return read_facts(path, PromptInfo, "prompt")
 
