@@ -5,15 +5,14 @@ all costs next to nothing ("Soft prompts as zero-shot learners", tables 1 and 3)
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
@@ -23,6 +22,7 @@ from torch import Tensor
 from softspoken.backbones.base import Backbone
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts.card import render_card
+from softspoken.prompts.facts import AGAIN, first_problem, read_facts
 from softspoken.prompts.folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -32,7 +32,7 @@ from softspoken.prompts.folder import (
     write_folder,
 )
 from softspoken.prompts.hub import download_prompts, upload_prompts
-from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, PromptInfo
+from softspoken.prompts.info import BackboneRef, PromptInfo
 from softspoken.prompts.modules import SoftPrompts
 
 if TYPE_CHECKING:
@@ -41,13 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["BackboneRef", "LoadedPrompts", "PromptInfo", "find_prompts", "load_prompts", "save_prompts"]
 
 StoredType = Literal["float32", "float16"]
-Facts = TypeVar("Facts", bound=BaseModel)
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
 """Prompts that come with the package, one folder a backbone."""
 DEFAULT_SHIPPED = "tiny.en"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_AGAIN = "get or save it again"
 # Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
 _ALWAYS_FLOAT32 = ("speaker_mean", "speaker_scale")
 
@@ -221,33 +219,11 @@ def _stored_tensors(prompts: SoftPrompts, dtype: StoredType) -> dict[str, Tensor
 def _read_info(folder: Path) -> PromptInfo:
     path = folder / CONFIG_FILE
     if not path.is_file():
-        of_run = folder / "prompt"
+        of_run = folder / PROMPT_FOLDER
         if (of_run / CONFIG_FILE).is_file():
             raise PromptError(f"'{folder}' is a run; give '{of_run}', its prompt")
-        raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {_AGAIN}")
+        raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {AGAIN}")
     return read_facts(path, PromptInfo, "prompt")
-
-
-def read_facts(path: Path, kind: type[Facts], what: str) -> Facts:
-    """The facts in a stored folder's JSON file, of this format's version; `what` names it in messages.
-
-    Raises PromptError for a newer format, PromptDamaged for anything else that is not such a file.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
-        raise PromptDamaged(f"'{path}' cannot be read as JSON; {_AGAIN}") from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise PromptError(
-            f"'{path.parent}' has {what} format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
-        )
-    if version != FORMAT_VERSION or isinstance(version, bool):
-        raise PromptDamaged(f"'{path}' says format_version {version!r}; expected {FORMAT_VERSION}; {_AGAIN}")
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise PromptDamaged(f"'{path}': {first_problem(error)}; {_AGAIN}") from error
 
 
 def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
@@ -255,49 +231,41 @@ def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise PromptDamaged(f"'{folder}' has no {TENSOR_FILE}; {_AGAIN}") from error
+        raise PromptDamaged(f"'{folder}' has no {TENSOR_FILE}; {AGAIN}") from error
     except OSError as error:
-        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {_AGAIN}") from error
+        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {AGAIN}") from error
     # The very bytes that were hashed are parsed: the file may change in between.
     digest = hashlib.sha256(content).hexdigest()
     if digest != info.digest:
-        raise PromptDamaged(f"'{path}' has digest {digest[:12]}, its config says {info.digest[:12]}; refused; {_AGAIN}")
+        raise PromptDamaged(f"'{path}' has digest {digest[:12]}, its config says {info.digest[:12]}; refused; {AGAIN}")
     try:
         return tensors_from_bytes(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise PromptDamaged(f"'{path}' is not a safetensors file; {_AGAIN}") from error
+        raise PromptDamaged(f"'{path}' is not a safetensors file; {AGAIN}") from error
 
 
 def _prompts_of(tensors: dict[str, Tensor], info: PromptInfo, folder: Path) -> SoftPrompts:
     try:
         prompts = info.skeleton()
     except KeyError as error:
-        raise PromptMismatch(f"'{folder}' has prompts for a {error} that its backbone has not; {_AGAIN}") from error
+        raise PromptMismatch(f"'{folder}' has prompts for a {error} that its backbone has not; {AGAIN}") from error
     except RuntimeError as error:
-        raise PromptDamaged(f"'{folder}': its config asks for impossible sizes; {_AGAIN}") from error
+        raise PromptDamaged(f"'{folder}': its config asks for impossible sizes; {AGAIN}") from error
     expected = prompts.state_dict()
     for name in sorted(expected.keys() ^ tensors.keys()):
         what = "is missing" if name in expected else "does not belong to this configuration"
-        raise PromptMismatch(f"'{folder}': tensor '{name}' {what}; {_AGAIN}")
+        raise PromptMismatch(f"'{folder}': tensor '{name}' {what}; {AGAIN}")
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise PromptMismatch(
                 f"'{folder}': tensor '{name}' has shape {tuple(tensor.shape)}, its config says "
-                f"{tuple(expected[name].shape)}; {_AGAIN}"
+                f"{tuple(expected[name].shape)}; {AGAIN}"
             )
         if not tensor.is_floating_point():
             raise PromptDamaged(
-                f"'{folder}': tensor '{name}' has type {tensor.dtype}; expected floating point; {_AGAIN}"
+                f"'{folder}': tensor '{name}' has type {tensor.dtype}; expected floating point; {AGAIN}"
             )
         if not bool(tensor.isfinite().all()):
-            raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {_AGAIN}")
+            raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {AGAIN}")
     prompts.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return prompts.eval()
-
-
-def first_problem(error: ValidationError | PydanticSerializationError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error).splitlines()[0]
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -20,14 +20,13 @@ from softspoken.backbones.base import Backbone
 from softspoken.backbones.characters import Characters
 from softspoken.backbones.heads import CTCHead, HeadConfig
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
-from softspoken.prompts.checkpoint import StoredType, first_problem, load_prompts, prompt_files, read_facts
+from softspoken.prompts.checkpoint import StoredType, load_prompts, prompt_files
 from softspoken.prompts.config import Frozen
 from softspoken.prompts.ctc import PromptedCTC
+from softspoken.prompts.facts import AGAIN, first_problem, read_facts
 from softspoken.prompts.folder import CARD_FILE, HEAD_FILE, PROMPT_FOLDER, RECOGNIZER_FILE, write_folder
 from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, Digest, PromptInfo
 from softspoken.prompts.modules import SoftPrompts
-
-_AGAIN = "get or save it again"
 
 
 class RecognizerInfo(Frozen):
@@ -154,21 +153,21 @@ def load_recognizer(folder: str | Path, backbone: Backbone | None = None) -> Loa
     try:
         characters = Characters(info.characters)
     except ConfigError as error:
-        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}': {error}; {_AGAIN}") from error
+        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}': {error}; {AGAIN}") from error
     head = _read_head(folder, info)
     prompts, about = None, None
     if info.prompts_digest is not None:
         if not (folder / PROMPT_FOLDER).is_dir():
-            raise PromptDamaged(f"'{folder}' has no folder '{PROMPT_FOLDER}' with its prompts; {_AGAIN}")
+            raise PromptDamaged(f"'{folder}' has no folder '{PROMPT_FOLDER}' with its prompts; {AGAIN}")
         loaded = load_prompts(folder / PROMPT_FOLDER)
         prompts, about = loaded.prompts, loaded.info
         if about.digest != info.prompts_digest or about.backbone.fingerprint != info.backbone.fingerprint:
             raise PromptMismatch(
                 f"'{folder}': its prompts have digest {about.digest[:12]}, its head belongs to "
-                f"{info.prompts_digest[:12]}; refused; {_AGAIN}"
+                f"{info.prompts_digest[:12]}; refused; {AGAIN}"
             )
     elif (folder / PROMPT_FOLDER).exists():
-        raise PromptMismatch(f"'{folder}' is a frozen baseline but holds prompts; refused; {_AGAIN}")
+        raise PromptMismatch(f"'{folder}' is a frozen baseline but holds prompts; refused; {AGAIN}")
     recognizer = LoadedRecognizer(PromptedCTC(prompts, head).eval(), characters, info, about)
     if backbone is not None:
         recognizer.check(backbone)
@@ -189,17 +188,17 @@ def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {_AGAIN}") from error
+        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {AGAIN}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != info.head_digest:
         raise PromptDamaged(
-            f"'{path}' has digest {digest[:12]}, {RECOGNIZER_FILE} says {info.head_digest[:12]}; refused; {_AGAIN}"
+            f"'{path}' has digest {digest[:12]}, {RECOGNIZER_FILE} says {info.head_digest[:12]}; refused; {AGAIN}"
         )
     try:
         tensors = tensors_from_bytes(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise PromptDamaged(f"'{path}' is not a safetensors file; {_AGAIN}") from error
-    other = f"'{path}' has other tensors than {RECOGNIZER_FILE} says; {_AGAIN}"
+        raise PromptDamaged(f"'{path}' is not a safetensors file; {AGAIN}") from error
+    other = f"'{path}' has other tensors than {RECOGNIZER_FILE} says; {AGAIN}"
     if info.head.layers > len(tensors):
         raise PromptMismatch(other)
     try:
@@ -207,12 +206,12 @@ def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:
         with torch.device("meta"):
             head = CTCHead(info.head, info.backbone.width, 1 + info.backbone.layers["encoder"], len(info.characters))
     except (RuntimeError, KeyError) as error:
-        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}' asks for impossible sizes; {_AGAIN}") from error
+        raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}' asks for impossible sizes; {AGAIN}") from error
     expected = {name: tensor.shape for name, tensor in head.state_dict().items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
         raise PromptMismatch(other)
     if not all(tensor.is_floating_point() and bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise PromptDamaged(f"'{path}' holds NaN, infinity or something else than numbers; refused; {_AGAIN}")
+        raise PromptDamaged(f"'{path}' holds NaN, infinity or something else than numbers; refused; {AGAIN}")
     head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return head
 

@@ -24,7 +24,8 @@ from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.engines import EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
 from softspoken.prompts import LoadedPrompts, PromptConfig, SoftPrompts
-from softspoken.prompts.checkpoint import first_problem, prompt_files
+from softspoken.prompts.checkpoint import prompt_files
+from softspoken.prompts.facts import first_problem
 from softspoken.prompts.info import BackboneRef
 from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
