@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     "backbones": LEAVES,
     "speakers": LEAVES,
-    "data": LEAVES,
+    "data": LEAVES | {"speakers"},
     "prompts": LEAVES | {"backbones"},
     "engines": LEAVES | {"prompts", "backbones"},
     "decoding": LEAVES | {"prompts", "backbones", "speakers", "engines"},

@@ -78,6 +78,32 @@ def draw_channel(config: ChannelConfig, rng: np.random.Generator) -> Channel | N
     )
 
 
+TELEPHONE_LOW_HZ = (0.0, 300.0)
+TELEPHONE_HIGH_HZ = (3300.0, 3950.0)
+
+
+@dataclass(frozen=True)
+class Telephone:
+    """A line that carries the speech between two frequencies and nothing else."""
+
+    low_hz: float
+    high_hz: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Telephone":
+        """From 8 kHz sampling without any other loss to a line of 300 to 3,300 Hz."""
+        return cls(float(rng.uniform(*TELEPHONE_LOW_HZ)), float(rng.uniform(*TELEPHONE_HIGH_HZ)))
+
+    def apply(self, waveform: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """The waveform (16 kHz) as it comes out of the line, in place and of the same length."""
+        spectrum = np.fft.rfft(waveform)
+        hertz = np.fft.rfftfreq(waveform.size, 1.0 / SAMPLE_RATE_HZ)
+        # Straight slopes of 100 Hz: steeper ones ring.
+        rising = np.clip((hertz - self.low_hz) / 100.0 + 1.0, 0.0, 1.0)
+        falling = np.clip((self.high_hz - hertz) / 100.0 + 1.0, 0.0, 1.0)
+        return np.fft.irfft(spectrum * rising * falling, waveform.size).astype(np.float32)
+
+
 def coloured(waveform: Float[np.ndarray, " N"], bands_db: tuple[float, ...]) -> Float[np.ndarray, " N"]:
     """Each octave of `BANDS_HZ` raised by its dB, straight lines between them over the logarithm of frequency."""
     spectrum = np.fft.rfft(waveform)

