@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from softspoken.data.corpus import Corpus, Piece
     from softspoken.decoding import PromptedTranscriber
+    from softspoken.engines import Precision
 
 _BATCH = 8
 _SAVE_EVERY = 64
@@ -41,7 +42,7 @@ def teach(
     config = read_recipe(recipe)
     config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
     texts = read_texts(out, rejected=True) if out.is_file() else {}
-    precision = "bfloat16" if multiplies_bfloat16() else "float32"
+    precision: Precision = "bfloat16" if multiplies_bfloat16() else "float32"
     transcriber = PromptedTranscriber.from_pretrained("short", config.backbone, engine="auto", precision=precision)
     corpus = Corpus([*load_corpus(config.data).pieces, *load_corpus(config.data, development=True).pieces])
     # Of about the same length, so that little of a batch is padding; the parts of an utterance are judged together.

@@ -48,7 +48,8 @@ def _split(span: Span, pauses: Sequence[Span], longest_s: float) -> list[Span]:
     ]
     if not inside:
         return [span]
-    middle = sum(max(inside, key=lambda pause: pause[1] - pause[0])) / 2
+    from_s, to_s = max(inside, key=lambda pause: pause[1] - pause[0])
+    middle = (from_s + to_s) / 2
     return [*_split((start_s, middle), pauses, longest_s), *_split((middle, end_s), pauses, longest_s)]
 
 
