@@ -6,7 +6,7 @@ environment.json   where it ran: one entry each time that something of it was ne
 facts.json         sizes and memory, and what it began with (`softspoken.runs.facts`)
 log.jsonl          figures of every step (the loop)
 result.json        what came out, and after how many steps
-evaluations/       scores on test manifests (`softspoken.runs.scores`)
+evaluations/       scores on test manifests (the laboratory writes them)
 """
 
 import json

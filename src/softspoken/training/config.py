@@ -172,7 +172,10 @@ class NoiseTrainConfig(LoopConfig):
 
 
 Recipe = TrainConfig | NoiseTrainConfig
-STUDY_COMMANDS = {"noise-study": "analyse study", "target-speaker-study": "prompt study"}
+STUDY_COMMANDS = {
+    "noise-study": "softspoken-lab analyse study",
+    "target-speaker-study": "softspoken-lab study",
+}
 """What runs the files that hold many runs, by their `task`."""
 
 
@@ -189,7 +192,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         values = _values(path)
         command = STUDY_COMMANDS.get(str(values.get("task")))
         if command is not None:
-            raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken {command} {path}'")
+            raise ConfigError(f"'{path}' is a study, not a training; run it with '{command} {path}'")
         return recipe_of({**values, **(overrides if overrides is not None else {})})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
