@@ -19,13 +19,15 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"errors", "audio", "audio_headers", "packages", "processor"}
+LEAVES = {"errors", "files", "frozen", "audio", "audio_headers", "packages", "processor"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "packages": {"errors"},
+    "files": set(),
+    "frozen": set(),
+    "packages": {"errors", "files"},
     "processor": set(),
-    "audio": {"errors", "audio_headers"},
+    "audio": {"errors", "files", "audio_headers"},
     "audio_headers": {"errors"},
     "assets": set(),
     "backbones": LEAVES,

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError, PromptDamaged
+from softspoken.files import replace_text
 from softspoken.runs.environment import describe_environment
 from softspoken.training.config import Recipe, recipe_of
 from softspoken.training.loop import BEST, CONFIG, STATE
-from softspoken.training.state import read_progress, replace_text
+from softspoken.training.state import read_progress
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
 from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
+from softspoken.frozen import Frozen
 from softspoken.prompts.config import PromptConfig, noise_prompts
 from softspoken.training.method_config import MethodConfig, PromptMethod
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ObjectiveConfig(Frozen):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from softspoken.errors import MissingExtra
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.leave_one_out import require_several
 from softspoken_lab.analysis.results import ClusterResult, ClusterSpace
 from softspoken_lab.analysis.subject import Subject, Vectors

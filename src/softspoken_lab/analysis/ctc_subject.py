@@ -24,7 +24,7 @@ from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
 from softspoken.evaluation.items import Item
 from softspoken.evaluation.scores import score_utterance
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken.prompts.modules import PromptRows, StackRows
 from softspoken.prompts.recognizer import LoadedRecognizer
 from softspoken.prompts.variants import vectors_of, with_vectors

@@ -13,7 +13,7 @@ from softspoken.data.corruption import Corruption, apply_corruption, draw_start
 from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, type_name
 from softspoken.data.utterances import TestUtterance
 from softspoken.errors import DataError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 
 class ProbeOptions(Frozen):

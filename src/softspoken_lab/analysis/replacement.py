@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.bootstrap import estimate, wer_draws, wer_of
 from softspoken_lab.analysis.results import Counts, RandomPrompts, ReplacementResult
 from softspoken_lab.analysis.subject import (

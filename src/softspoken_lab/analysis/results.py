@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.results_noise import NoiseFile, ProbeResult, ProbeRow, ShiftInfo, ShiftResult
 from softspoken_lab.analysis.results_roles import Agreement, ClusterResult, ClusterSpace, RoleSplit, RolesResult
 from softspoken_lab.analysis.tables import (

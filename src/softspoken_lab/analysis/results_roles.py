@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.tables import Analysis, Cell, Estimate, Number, Row, estimate_columns
 
 

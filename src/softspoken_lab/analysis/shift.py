@@ -19,7 +19,7 @@ from softspoken.audio import SAMPLE_RATE_HZ, SHORTEST_S
 from softspoken.backbones.base import Backbone
 from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError, PromptError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken.prompts.ctc import mean_pooled, prompted_states
 from softspoken.prompts.modules import PromptRows
 from softspoken.prompts.recognizer import LoadedRecognizer

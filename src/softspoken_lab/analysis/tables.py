@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 Cell = str | int | float | None
 Row = dict[str, Cell]

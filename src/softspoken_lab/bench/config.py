@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 
 def usable_cores() -> int:

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from softspoken.errors import DataError
+from softspoken.files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +47,10 @@ def write_csv(result: "Analysis", path: Path) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(temporary, path)
+        replace_text(path, text.getvalue())
     except OSError as error:
         raise DataError(f"cannot write '{path}' ({error.strerror}); choose a writable place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def print_result(console: "Console", result: "Analysis") -> None:

@@ -1,15 +1,14 @@
 """A report as one HTML file that loads nothing from outside: read on a screen, in the dark, on paper, by a screen
 reader. Drawings are SVG with a small script for pointing and sorting; without the script all is still there."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from softspoken.errors import ConfigError
+from softspoken.files import replace_text
 from softspoken_lab.analysis.results import Row
 from softspoken_lab.analysis.tables import SetInfo
 from softspoken_lab.report.build import Report
@@ -51,16 +50,11 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
 
 
 def _write(path: Path, content: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, path)
+        replace_text(path, content)
     except OSError as error:
         raise ConfigError(f"cannot write '{path}' ({error.strerror}); give another place") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def render_page(report: Report, heading: Heading) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.clusters import LEAST_PROMPTS, ClusterOptions
 from softspoken_lab.analysis.probe_data import ProbeOptions
 from softspoken_lab.analysis.replacement import ReplacementOptions

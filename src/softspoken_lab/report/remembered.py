@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import Counts
 from softspoken_lab.analysis.subject import Report, TestSet, Vectors

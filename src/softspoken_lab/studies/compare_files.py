@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.training.state import replace_text
+from softspoken.files import replace_text
 from softspoken_lab.analysis.tables import Estimate
 from softspoken_lab.report.charts import Series, interval_chart, line_chart
 from softspoken_lab.report.svg import Real

@@ -12,7 +12,7 @@ from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.evaluation.runner import Method, run_method
 from softspoken.evaluation.scores import Difference, Score, UtteranceScore, paired_difference, summarize
 from softspoken.evaluation.text import TextNormalizer
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.report.stages import StageCache
 from softspoken_lab.testsets.grid import Cell, CellSet, GridSpec, make_cell
 

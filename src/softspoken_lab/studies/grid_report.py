@@ -6,7 +6,7 @@ from typing import Any
 
 from softspoken import __version__
 from softspoken.evaluation.scores import Score
-from softspoken.training.state import replace_text
+from softspoken.files import replace_text
 from softspoken_lab.report.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken_lab.studies.grid import GridResult, Measured, Total
 from softspoken_lab.testsets.grid import Cell

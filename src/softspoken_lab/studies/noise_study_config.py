@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken.training.config import STUDY_COMMANDS
 from softspoken_lab.report.plan import Stage
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from softspoken.errors import ConfigError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken_lab.studies.noise_study_config import study_values
 from softspoken_lab.studies.scoring import TestManifest
 

@@ -5,7 +5,6 @@ A killed scoring goes on where it was; what is there for the same state and the 
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manif
 from softspoken.evaluation.runner import Method, MethodResult, run_method, write_items
 from softspoken.evaluation.scores import UtteranceScore, summarize
 from softspoken.evaluation.text import TextNormalizer
+from softspoken.files import replace_bytes, replace_text
 from softspoken.runs.bookkeeping import read_json
 from softspoken.training.loop import BEST, STATE
-from softspoken.training.state import read_progress, replace_text
+from softspoken.training.state import read_progress
 
 EVALUATIONS = "evaluations"
 PART_ITEMS = 10
@@ -129,7 +129,7 @@ def score(
     parts = _transcribe(scored, test, folder / f".{test.name}.parts", wanted, stop)
     # Without its summary an evaluation does not count: the two never tell of different states.
     summary.unlink(missing_ok=True)
-    _replace(lines, b"".join(part.read_bytes() for part in parts))
+    replace_bytes(lines, b"".join(part.read_bytes() for part in parts))
     rows = read_rows(lines)
     result = MethodResult(
         method=str(rows[0]["method"]),
@@ -195,9 +195,3 @@ def _transcribe(
                 raise ScoringStopped
             write_items([run_method(method, items[first : first + PART_ITEMS], normalize)], parts[-1])
     return parts
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

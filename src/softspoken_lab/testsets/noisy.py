@@ -7,9 +7,6 @@ is said tells nothing about the kind; from level to level the utterances go roun
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +23,7 @@ from softspoken.data.noisy_testset import MANIFEST
 from softspoken.data.rows import write_rows
 from softspoken.data.utterances import TestUtterance
 from softspoken.errors import AudioError, ConfigError, DataError
+from softspoken.files import replacing
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ def write_noisy_testset(
         raise DataError(f"'{out}' exists and is not an empty folder; remove it or choose another place")
     plan = list(_plan(speech, noise, spec))
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with replacing(out) as temporary:
+        temporary.mkdir()
         rows = []
         for number, item in enumerate(plan, start=1):
             rows.append(_write(item, noise, temporary))
@@ -87,11 +85,6 @@ def write_noisy_testset(
                 report(number, len(plan))
         write_rows(temporary / MANIFEST, rows)
         (temporary / "spec.json").write_text(json.dumps(asdict(spec), indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        os.replace(temporary, out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return out / MANIFEST
 
 
