@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.frozen import Frozen
 
 TAIL_BEGINS_S = 0.003
 """The first reflection, after about a metre more of way."""
 BANDS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 
 
-class ChannelConfig(BaseModel):
+class ChannelConfig(Frozen):
     """How often, and how much, a talker's recording is changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(default=0.0, ge=0, le=1)
     """Of a talker in a mixture standing in another room, at another microphone."""

@@ -1,7 +1,6 @@
 """Training examples: one mixture, seen once for each of its talkers, and now and then for a voice that is not in it."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
 from softspoken.data.pools import Pools
 from softspoken.data.voices import VoiceCache
 from softspoken.errors import DataError
+from softspoken.files import replace_text
 
 FRAME_S = 0.02
 ENROLMENT_S = (3.0, 12.0)
@@ -188,8 +188,5 @@ def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:
 
 def write_texts(path: str | Path, texts: Mapping[str, str]) -> None:
     """Write `read_texts`' format, atomically."""
-    path = Path(path)
-    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     lines = [json.dumps({"id": key, "text": text}, ensure_ascii=False) for key, text in texts.items()]
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    replace_text(Path(path), "\n".join(lines) + "\n")

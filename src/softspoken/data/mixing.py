@@ -4,18 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.channels import Channel, ChannelConfig, Telephone, draw_channel
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
+from softspoken.frozen import Frozen
 
 
-class MixingConfig(BaseModel):
+class MixingConfig(Frozen):
     """How mixtures are drawn."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     talkers: dict[int, float] = Field(default={1: 0.1, 2: 0.8, 3: 0.1})
     """Number of talkers: probability."""
