@@ -73,7 +73,7 @@ def test_a_recipe_becomes_a_prompt_that_transcribes(recipe: Path, tmp_path: Path
     loaded = load_prompts(run / "prompt", tiny_backbone())
     assert (loaded.info.task, loaded.info.embedder, loaded.info.window) == ("transcription", None, "audio")
     assert "short windows" in (run / "prompt" / "README.md").read_text()
-    transcript = PromptedTranscriber(tiny_backbone(), loaded).transcribe(tone(3.0), QUICK)
+    transcript = PromptedTranscriber(tiny_backbone(), loaded).transcribe(tone(3.0), options=QUICK)
     assert transcript.duration_s == 3.0
     assert transcript.speaker is None
 

@@ -16,7 +16,7 @@ from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.plain import language_of
+from softspoken.decoding.plain import DEFAULT_BACKBONE, language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
@@ -27,7 +27,6 @@ from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import SHORT, short_window_prompts
 
-DEFAULT_BACKBONE = "tiny.en"
 SHORTEST_S = 1.5
 """A shorter rest of a window holds no sentence that Whisper would have left out."""
 QUIETER_DB = 20.0
@@ -84,8 +83,10 @@ class PromptedTranscriber:
         prompts = short_window_prompts(backbone) if prompts is None else prompts
         return cls(backbone, prompts, load_engine(backbone, engine, precision))
 
-    def transcribe(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
-        """Everything that is heard in a recording: a file, or mono samples at 16 kHz.
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `speaker`: there is none here.
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
@@ -94,7 +95,9 @@ class PromptedTranscriber:
         segments = tuple(self._segments(reader, options, options.windows.batch))
         return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
 
-    def stream(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Iterator[Segment]:
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         return self._segments(Reader(audio_blocks(audio)), options_under(self.info, self.backbone, options), batch=1)
 

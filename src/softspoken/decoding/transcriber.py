@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,13 +11,29 @@ from softspoken.decoding.conditioning import Speaker, find_voice, listener
 from softspoken.decoding.following import Following, VoiceHeard, follow
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.plain import language_of, transcribe_plain
+from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
+
+
+class Transcriber(Protocol):
+    """What every front door does: `PlainTranscriber`, `PromptedTranscriber` and `TargetSpeakerTranscriber`."""
+
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: Any = None, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """The words of a recording (a file, or mono samples at 16 kHz); with `speaker`, only this voice's."""
+        ...
+
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: Any = None, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order."""
+        ...
 
 
 class TargetSpeakerTranscriber:
@@ -113,7 +130,7 @@ class TargetSpeakerTranscriber:
 
     def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
-        return transcribe_plain(self.engine, audio, options)
+        return PlainTranscriber(self.engine).transcribe(audio, options=options)
 
     def voice(self, speaker: Speaker) -> Enrolment:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.backbones import load_backbone
-from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
+from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.conditioning import listener
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError
@@ -59,7 +59,7 @@ class Systems:
 
     def plain_text(self, audio: runner.Waveform) -> Transcript:
         """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
-        return transcribe_plain(self._loaded, audio, DecodingOptions(timestamps=False))
+        return PlainTranscriber(self._loaded).transcribe(audio, options=DecodingOptions(timestamps=False))
 
     @cached_property
     def _loaded(self) -> Engine:
@@ -70,7 +70,7 @@ class Systems:
         return {"backbone": self._loaded.backbone.fingerprint} | _ran_on(self._loaded)
 
     def _plain(self, audio: runner.Waveform) -> Transcript:
-        return transcribe_plain(self._loaded, audio)
+        return PlainTranscriber(self._loaded).transcribe(audio)
 
     def _prompted(self, name: str) -> runner.Method:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.backbones import load_backbone
-from softspoken.decoding import TargetSpeakerTranscriber, Transcript, transcribe_plain
+from softspoken.decoding import TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.silence import SilenceModel
 from softspoken.errors import DataError
 from softspoken.evaluation.hallucination import Listen, Sound, WordRate, word_rates
@@ -86,7 +86,7 @@ def hallucinated_words(
     enrolled = [transcriber.voice(path) for path in voices]
 
     def plain(audio: np.ndarray) -> list[Transcript]:
-        return [transcribe_plain(transcriber.backbone, audio)]
+        return [transcriber.transcribe_plain(audio)]
 
     def prompted(audio: np.ndarray) -> list[Transcript]:
         return transcriber.transcribe_many(audio, enrolled)
