@@ -24,13 +24,14 @@ class Transcriber(Protocol):
     """What every front door does: `PlainTranscriber`, `PromptedTranscriber` and `TargetSpeakerTranscriber`."""
 
     def transcribe(
-        self, audio: str | Path | np.ndarray, speaker: Any = None, options: DecodingOptions | None = None
+        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
     ) -> Transcript:
-        """The words of a recording (a file, or mono samples at 16 kHz); with `speaker`, only this voice's."""
+        """The words of a recording (a file, or mono samples at 16 kHz) that `speaker` says; None: everybody's, where
+        no voice is followed."""
         ...
 
     def stream(
-        self, audio: str | Path | np.ndarray, speaker: Any = None, options: DecodingOptions | None = None
+        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         ...
