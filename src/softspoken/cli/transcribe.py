@@ -112,8 +112,11 @@ def _load(
 ) -> _Wanted:
     from softspoken.decoding import PlainTranscriber, PromptedTranscriber, TargetSpeakerTranscriber
 
+    device, engine, precision = runs
     if speaker is not None:
-        following = TargetSpeakerTranscriber.from_pretrained("shipped" if prompt is None else prompt, backbone, *runs)
+        following = TargetSpeakerTranscriber.from_pretrained(
+            "shipped" if prompt is None else prompt, backbone, device, engine=engine, precision=precision
+        )
         voice = following.voice(speaker)
         for warning in voice.warnings:
             typer.echo(f"softspoken: warning: {warning}", err=True)
@@ -121,7 +124,6 @@ def _load(
     if prompt is not None:
         return _Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), None, options)
     named = {} if backbone is None else {"backbone": backbone}
-    device, engine, precision = runs
     plain = PlainTranscriber.from_pretrained(**named, device=device, engine=engine, precision=precision)
     return _Wanted(plain, None, options)
 
