@@ -30,7 +30,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), "
+            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
             "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
             "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
             "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "

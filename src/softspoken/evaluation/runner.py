@@ -13,7 +13,7 @@ from jaxtyping import Float
 from softspoken.audio import load_audio
 from softspoken.decoding.result import Transcript
 from softspoken.errors import AudioError, DataError, EnrolmentError
-from softspoken.evaluation.cascade import CascadeOptions, target_audio
+from softspoken.evaluation.cascade import CascadeOptions, Options, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.scores import (
     Difference,
@@ -121,9 +121,9 @@ def clean(transcribe: Transcribe) -> Method:
 
 
 def cascade(
-    embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeOptions | None = None, name: str = "cascade"
+    embedder: SpeakerEmbedder, transcribe: Transcribe, options: Options | None = None, name: str = "cascade"
 ) -> Method:
-    """`cascade`: find the target's stretches by speaker embeddings, then plain Whisper on them."""
+    """`cascade` and `diarise`: find the target's stretches, then plain Whisper on them."""
     chosen = CascadeOptions() if options is None else options
 
     def on_stretches(item: EvaluationItem) -> Transcript:

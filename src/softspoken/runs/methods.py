@@ -49,7 +49,7 @@ class Systems:
         options = cascade_named(name)
         if options is not None:
             embedder = listener(load_embedder(_EMBEDDER), self._loaded)
-            facts = self._backbone_facts | {"embedder": embedder.name, "cascade": asdict(options)}
+            facts = self._backbone_facts | {"embedder": embedder.name, name.partition(":")[0]: asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
         separation = separation_named(name)
         if separation is not None:
