@@ -19,8 +19,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from softspoken.analysis.ctc_subject import CTCSubject
-from softspoken.analysis.subject import TestSet
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken.backbones import load_encoder
 from softspoken.backbones.characters import Characters
@@ -31,6 +29,8 @@ from softspoken.prompts.config import noise_prompts
 from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.recognizer import load_recognizer, save_recognizer
 from softspoken.prompts.variants import leave_one_out
+from softspoken_lab.analysis.ctc_subject import CTCSubject
+from softspoken_lab.analysis.subject import TestSet
 
 
 def new_subject(folder: Path, backbone_name: str, prompts: int, head: HeadConfig) -> CTCSubject:

@@ -1,10 +1,9 @@
 """What a prompt costs in an engine, to a percent: with and without one in the same process, window by window in turns.
 
-`softspoken bench --suite overhead` gives every contender a process of its own, whose luck with the machine is as large
-as what a prompt costs. Here a round runs the same forced text once under each prompt, in an order drawn anew; of the
-ratios within a round the median is printed with its 95 % bootstrap interval. Prints a table and one JSON line.
-
-    python benchmarks/prompt_overhead.py --backbone tiny.en --precision int8
+`softspoken-lab bench --suite overhead` gives every contender a process of its own, whose luck with the machine is as
+large as what a prompt costs. Here a round runs the same forced text once under each prompt, in an order drawn anew; of
+the ratios within a round the median is printed with its 95 % bootstrap interval. Prints a table and one JSON line.
+python benchmarks/prompt_overhead.py --backbone tiny.en --precision int8
 """
 
 import argparse
@@ -14,12 +13,12 @@ import time
 import numpy as np
 
 from softspoken.audio import SHORTEST_S
-from softspoken.bench.contract import SAMPLE_RATE_HZ, Item
-from softspoken.bench.overhead import Forced, forced_in
-from softspoken.bench.tasks import FORCED_S, TOKENS_PER_S
 from softspoken.engines import load_engine
 from softspoken.errors import SoftspokenError
 from softspoken.runs.environment import describe_environment
+from softspoken_lab.bench.contract import SAMPLE_RATE_HZ, Item
+from softspoken_lab.bench.overhead import Forced, forced_in
+from softspoken_lab.bench.tasks import FORCED_S, TOKENS_PER_S
 
 PROMPTS = (None, "short", "target", "target-measured")
 WARM_UP = 3

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("softspoken", "beartype.beartype")
+install_import_hook(["softspoken", "softspoken_lab"], "beartype.beartype")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than cores make small products many times slower.

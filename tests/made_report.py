@@ -8,19 +8,19 @@ from made_noise import write_noise
 from tiny_recognizer import new_recognizer
 from tiny_subjects import BACKBONE, write_set
 
-from softspoken.analysis.clusters import ClusterOptions
-from softspoken.analysis.probe_data import ProbeOptions
-from softspoken.analysis.replacement import ReplacementOptions
-from softspoken.analysis.shift import ShiftOptions
-from softspoken.analysis.subject import TestSet
 from softspoken.backbones.characters import DEFAULT, Characters
 from softspoken.data.noise import read_noise
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import Depth, noise_prompts
 from softspoken.prompts.recognizer import load_recognizer, save_recognizer
-from softspoken.report.plan import ReportInputs, ReportOptions
-from softspoken.report.remembered import RememberingCTC
-from softspoken.report.stages import digest_of_folder
+from softspoken_lab.analysis.clusters import ClusterOptions
+from softspoken_lab.analysis.probe_data import ProbeOptions
+from softspoken_lab.analysis.replacement import ReplacementOptions
+from softspoken_lab.analysis.shift import ShiftOptions
+from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.report.plan import ReportInputs, ReportOptions
+from softspoken_lab.report.remembered import RememberingCTC
+from softspoken_lab.report.stages import digest_of_folder
 
 # The tiny recognisers write J where speech has pauses.
 CHARACTERS = Characters(tuple({"|": "J", "J": "|"}.get(symbol, symbol) for symbol in DEFAULT))

@@ -13,22 +13,26 @@ from pathlib import Path
 import pytest
 
 import softspoken
+import softspoken_lab
 
 SOURCE = Path(softspoken.__file__).parent
+LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"errors", "audio", "audio_headers", "packages", "processor"}
+LEAVES = {"errors", "files", "frozen", "audio", "audio_headers", "packages", "processor"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "packages": {"errors"},
+    "files": set(),
+    "frozen": set(),
+    "packages": {"errors", "files"},
     "processor": set(),
-    "audio": {"errors", "audio_headers"},
+    "audio": {"errors", "files", "audio_headers"},
     "audio_headers": {"errors"},
     "assets": set(),
     "backbones": LEAVES,
     "speakers": LEAVES,
-    "data": LEAVES,
+    "data": LEAVES | {"speakers"},
     "prompts": LEAVES | {"backbones"},
     "engines": LEAVES | {"prompts", "backbones"},
     "decoding": LEAVES | {"prompts", "backbones", "speakers", "engines"},
@@ -38,13 +42,9 @@ ALLOWED: dict[str, set[str]] = {
     # What transcribes is handed in.
     "demo": LEAVES,
 }
-ALLOWED["analysis"] = LEAVES | {"backbones", "speakers", "data", "prompts", "engines", "decoding", "evaluation"}
-ALLOWED["report"] = ALLOWED["analysis"] | {"analysis"}
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
-# Contenders are made of everything that transcribes; speech to transcribe comes from data and the demo.
-ALLOWED["bench"] = ALLOWED["serve"] | {"evaluation", "data", "demo"}
-# Where a run is put together: data, loop, the development figures that the loop is handed; and for a study of prompts,
-# the analyses of what was trained. What is evaluated may run on another engine.
+# Where a run is put together: data, loop, the development figures that the loop is handed. What is evaluated may run on
+# another engine.
 ALLOWED["runs"] = LEAVES | {
     "backbones",
     "engines",
@@ -54,10 +54,19 @@ ALLOWED["runs"] = LEAVES | {
     "decoding",
     "evaluation",
     "training",
-    "analysis",
-    "report",
 }
 EVERYTHING = set(ALLOWED)
+
+ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
+    "testsets": set(),
+    "bench": set(),
+    "analysis": {"testsets"},
+    "report": {"testsets", "analysis"},
+    "studies": {"testsets", "analysis", "report"},
+    "cli": {"testsets", "bench", "analysis", "report", "studies"},
+}
+"""Rooms of the laboratory and what they may import of each other; of softspoken every room but `cli` and `serve`, whose
+options only the laboratory's own `cli` shares."""
 
 
 @dataclass(frozen=True)
@@ -74,29 +83,34 @@ class Import:
     @property
     def rooms(self) -> set[str]:
         """Rooms of softspoken that it reaches; '' is the top, where the public names are."""
+        return self.rooms_of(SOURCE)
+
+    def rooms_of(self, package: Path) -> set[str]:
+        """Rooms of a package that it reaches."""
         parts = self.module.split(".")
-        if parts[0] != "softspoken":
+        if parts[0] != package.name:
             return set()
         if len(parts) > 1:
             return {parts[1]}
-        found = {name if (SOURCE / name).is_dir() or (SOURCE / f"{name}.py").is_file() else "" for name in self.names}
+        found = {name if (package / name).is_dir() or (package / f"{name}.py").is_file() else "" for name in self.names}
         return set() if self.names == ("__version__",) else found or {""}
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(REPOSITORY)}:{self.line}: {self.module} {' '.join(self.names)}".rstrip()
 
 
-def files() -> list[Path]:
-    return sorted(SOURCE.rglob("*.py"))
+def files(package: Path = SOURCE) -> list[Path]:
+    return sorted(package.rglob("*.py"))
 
 
 def room_of(path: Path) -> str:
-    relative = path.relative_to(SOURCE)
-    return relative.stem if len(relative.parts) == 1 else relative.parts[0]
+    """Its room in softspoken or in the laboratory."""
+    _, *parts = path.relative_to(SOURCE.parent).parts
+    return path.stem if len(parts) == 1 else parts[0]
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    package = ["softspoken", *path.relative_to(SOURCE).parts[:-1]]
+    package = list(path.relative_to(SOURCE.parent).parts[:-1])
 
     def walk(node: ast.AST, lazy: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -119,8 +133,13 @@ def imports_of(path: Path) -> Iterator[Import]:
 
 
 @cache
-def every_import() -> list[Import]:
-    return [found for path in files() for found in imports_of(path)]
+def every_import(package: Path = SOURCE) -> list[Import]:
+    return [found for path in files(package) for found in imports_of(path)]
+
+
+def everything() -> list[Import]:
+    """Every import of softspoken and of its laboratory."""
+    return [*every_import(), *every_import(LABORATORY)]
 
 
 def test_the_reader_of_imports_reads_them() -> None:
@@ -159,23 +178,45 @@ def test_nobody_imports_the_command_line_or_the_server() -> None:
     assert broken == []
 
 
-def test_the_command_line_imports_rooms_inside_its_functions() -> None:
+def test_softspoken_never_imports_its_laboratory() -> None:
+    assert [str(entry) for entry in every_import() if entry.module.split(".")[0] == LABORATORY.name] == []
+
+
+def test_rooms_of_the_laboratory_import_only_what_they_may() -> None:
+    assert {room_of(path) for path in files(LABORATORY)} - {"__init__"} == set(ALLOWED_IN_THE_LABORATORY)
+    broken = [
+        str(entry)
+        for entry in every_import(LABORATORY)
+        for room in [room_of(entry.path)]
+        if entry.rooms_of(LABORATORY) - {room} - ALLOWED_IN_THE_LABORATORY[room]
+        or (room != "cli" and entry.rooms & {"cli", "serve"})
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize(("package", "noun"), [(SOURCE, "prompt"), (LABORATORY, "analyse")])
+def test_the_command_line_imports_rooms_inside_its_functions(package: Path, noun: str) -> None:
     """In every module that `--help` reaches: the entry point, its nouns, and what these import at once."""
-    command_line = {f"softspoken.cli.{path.stem}": list(imports_of(path)) for path in (SOURCE / "cli").glob("*.py")}
+    command_line = {
+        f"{owner.name}.cli.{path.stem}": list(imports_of(path))
+        for owner in (SOURCE, LABORATORY)
+        for path in (owner / "cli").glob("*.py")
+    }
+    main = f"{package.name}.cli.main"
     reached: set[str] = set()
     # The entry point imports its nouns inside a function, but calls it at once.
-    waiting = ["softspoken.cli.main", *modules_of(command_line["softspoken.cli.main"])]
+    waiting = [main, *modules_of(command_line[main])]
     while waiting:
         module = waiting.pop()
         if module in command_line and module not in reached:
             reached.add(module)
             waiting += modules_of([entry for entry in command_line[module] if not entry.lazy])
-    assert "softspoken.cli.prompt" in reached
+    assert f"{package.name}.cli.{noun}" in reached
     broken = [
         str(entry)
         for module in sorted(reached)
         for entry in command_line[module]
-        if not entry.lazy and entry.rooms - {"cli", "errors"}
+        if not entry.lazy and (entry.rooms | entry.rooms_of(LABORATORY)) - {"cli", "errors"}
     ]
     assert broken == []
 
@@ -186,7 +227,7 @@ def modules_of(entries: list[Import]) -> list[str]:
 
 
 def test_no_names_are_taken_by_star() -> None:
-    broken = [str(entry) for entry in every_import() if "*" in entry.names]
+    broken = [str(entry) for entry in everything() if "*" in entry.names]
     assert broken == []
 
 
@@ -236,17 +277,17 @@ def test_the_reader_of_calls_knows_what_unpickles(source: str, expected: bool) -
 
 def test_nothing_is_unpickled() -> None:
     forbidden = {"_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-    imported = [str(entry) for entry in every_import() if entry.module.split(".")[0] in forbidden]
+    imported = [str(entry) for entry in everything() if entry.module.split(".")[0] in forbidden]
     # The name of the error that a damaged file raises is all that anybody may want of `pickle`.
     imported += [
         str(entry)
-        for entry in every_import()
+        for entry in everything()
         if entry.module == "pickle" and (set(entry.names) or uses(entry.path, "pickle")) != {"UnpicklingError"}
     ]
-    renamed = [str(entry) for entry in every_import() if entry.module == "torch" and "load" in entry.names]
+    renamed = [str(entry) for entry in everything() if entry.module == "torch" and "load" in entry.names]
     called = [
         f"{path.relative_to(REPOSITORY)}:{call.lineno}"
-        for path in files()
+        for path in [*files(), *files(LABORATORY)]
         for call in calls_of(path)
         if unpickles(call)
     ]
@@ -271,10 +312,11 @@ def test_importing_softspoken_imports_nothing_heavy() -> None:
     assert python("-c", "import softspoken; " + REPORT.format(heavy=HEAVY)).split() == []
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("package", ["softspoken", "softspoken_lab"])
+def test_help_imports_nothing_heavy(package: str) -> None:
     """Of the command and of every noun and verb that stands below it."""
     code = (
-        "import sys, typer; from softspoken.cli.main import app; from typer.testing import CliRunner\n"
+        f"import sys, typer; from {package}.cli.main import app; from typer.testing import CliRunner\n"
         "def ask(command, words):\n"
         "    assert CliRunner().invoke(app, [*words, '--help']).exit_code == 0, words\n"
         "    for name, below in getattr(command, 'commands', {}).items(): ask(below, [*words, name])\n"
@@ -283,14 +325,15 @@ def test_help_imports_nothing_heavy() -> None:
     assert python("-c", code + REPORT.format(heavy=HEAVY)).split() == []
 
 
-def test_help_answers_in_half_a_second() -> None:
+@pytest.mark.parametrize(("package", "noun"), [("softspoken", "transcribe"), ("softspoken_lab", "analyse")])
+def test_help_answers_in_half_a_second(package: str, noun: str) -> None:
     """Best of three, in processor time: what it takes where nothing else runs, waiting for other programs left out."""
     seconds = []
     for _ in range(3):
         before = os.times()
-        shown = python("-m", "softspoken.cli.main", "--help")
+        shown = python("-m", f"{package}.cli.main", "--help")
         after = os.times()
-        assert "transcribe" in shown
+        assert noun in shown
         seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(seconds) < 0.5, seconds
 

@@ -11,9 +11,6 @@ from tiny import tiny_backbone
 from tiny_recognizer import new_recognizer
 from torch import Tensor
 
-from softspoken.analysis.ctc_subject import BatchOptions, CTCSubject
-from softspoken.analysis.results import Counts, SubjectInfo
-from softspoken.analysis.subject import Report, Subject, TestSet
 from softspoken.audio import write_audio
 from softspoken.backbones import Backbone
 from softspoken.backbones.characters import Characters
@@ -21,6 +18,9 @@ from softspoken.data.utterances import TestUtterance
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import Depth, noise_prompts
 from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer, save_recognizer
+from softspoken_lab.analysis.ctc_subject import BatchOptions, CTCSubject
+from softspoken_lab.analysis.results import Counts, SubjectInfo
+from softspoken_lab.analysis.subject import Report, Subject, TestSet
 
 BACKBONE = tiny_backbone(3, max_frames=120)
 

@@ -7,8 +7,6 @@ way) are refused rather than used in part: a transcript that stops early without
 says how much could be read.
 """
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from jaxtyping import Float32
 
 from softspoken.audio_headers import is_known_to_soundfile, is_media_container, readable_part
 from softspoken.errors import AudioError, ConfigError, MissingExtra
+from softspoken.files import replacing
 
 SAMPLE_RATE_HZ = 16_000
 SHORTEST_S = 0.1
@@ -120,14 +119,11 @@ def write_audio(path: str | Path, audio: Waveform, *, rate_hz: int = SAMPLE_RATE
 def _write(path: Path, audio: np.ndarray, rate_hz: int, file_format: str, subtype: str) -> None:
     if not np.isfinite(audio).all():
         raise AudioError(f"cannot write '{path}': the audio holds NaN or infinite samples")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        soundfile.write(temporary, audio, rate_hz, format=file_format, subtype=subtype)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            soundfile.write(temporary, audio, rate_hz, format=file_format, subtype=subtype)
     except (OSError, soundfile.SoundFileError) as error:
         raise AudioError(f"cannot write '{path}': {error}; check that its folder exists and has space") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _require_length(path: Path, samples: int, *, ranged: bool) -> None:

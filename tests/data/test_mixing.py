@@ -1,5 +1,7 @@
 """Mixtures: levels as asked, the same seed the same samples, everything within bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from speech_folder import make_speech_folder
@@ -107,3 +109,22 @@ def test_another_speed_is_another_talker_with_the_same_words(corpus: Corpus) -> 
     assert changed.size == pytest.approx(audio.size / 1.25, abs=2)
     peak, changed_peak = (np.abs(np.fft.rfft(x, 16000)).argmax() for x in (audio, changed))
     assert changed_peak == pytest.approx(1.25 * peak, rel=0.02)
+
+
+def test_a_telephone_line_takes_the_highs_of_what_is_heard_but_not_of_what_is_taught(corpus: Corpus) -> None:
+    rng = np.random.default_rng(5)
+    config = MixingConfig(talkers={2: 1.0}, noise_probability=0.0, telephone=1.0)
+    mixture = draw_mixture(corpus, [], config, rng)
+    line = mixture.tracks[0].telephone
+    assert line is not None
+    white = rng.normal(0, 0.1, 16000).astype(np.float32)
+    power = np.abs(np.fft.rfft(line.apply(white))) ** 2
+    assert power[4100:].sum() < 1e-6 * power.sum()
+    assert power[1000:3000].sum() == pytest.approx((np.abs(np.fft.rfft(white)) ** 2)[1000:3000].sum(), rel=1e-3)
+    audio, tracks = render(mixture, corpus)
+    without = replace(mixture, tracks=tuple(replace(track, telephone=None) for track in mixture.tracks), telephone=None)
+    taught = render(without, corpus)[1]
+    # The mixture's level is set after the line.
+    scale = float(np.abs(tracks).max() / np.abs(taught).max())
+    np.testing.assert_allclose(tracks, taught * scale, atol=1e-5)
+    assert not np.allclose(audio, tracks.sum(axis=0), atol=1e-3)

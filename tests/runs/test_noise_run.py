@@ -1,4 +1,4 @@
-"""A whole run for speech in noise on a small backbone: recipe to recogniser, stopped and gone on with, searched."""
+"""A whole run for speech in noise on a small backbone: recipe to recogniser, stopped and gone on with."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,6 @@ from softspoken.cli.main import app
 from softspoken.errors import ConfigError
 from softspoken.prompts.recognizer import load_recognizer
 from softspoken.runs.noise import new_model, noise_data
-from softspoken.runs.search import search_learning_rate
 from softspoken.training.config import NoiseTrainConfig, read_recipe
 from softspoken.training.loop import STATE
 from softspoken.training.state import load_state
@@ -147,24 +146,6 @@ def test_prompts_are_added_to_a_trained_head_that_stays_as_it_is(folders, recipe
     refused = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "other")])
     assert isinstance(refused.exception, ConfigError)
     assert "other sizes" in str(refused.exception)
-
-
-def test_a_search_tries_every_rate_and_does_not_repeat_one(recipe: Path, tmp_path: Path) -> None:
-    config = read_recipe(recipe)
-    seen: list[float] = []
-    results = search_learning_rate(
-        config, tmp_path / "search", (0.001, 0.02), lambda one: seen.append(one.learning_rate)
-    )
-    assert seen == [0.001, 0.02]
-    assert results[0].score <= results[1].score
-    logs = {result.run: (result.run / "log.jsonl").read_text() for result in results}
-    rates = {result.run: json.loads(logs[result.run].splitlines()[1])["learning_rate"] for result in results}
-    assert all(rates[result.run] == pytest.approx(result.learning_rate) for result in results)
-    again = search_learning_rate(config, tmp_path / "search", (0.001, 0.02))
-    assert [result.score for result in again] == [result.score for result in results]
-    assert all((run / "log.jsonl").read_text() == log for run, log in logs.items())
-    with pytest.raises(ConfigError, match="different ones above 0"):
-        search_learning_rate(config, tmp_path / "search", (0.001, 0.001))
 
 
 def test_no_prompts_of_length_nothing(folders, tmp_path: Path) -> None:

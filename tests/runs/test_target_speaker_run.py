@@ -167,7 +167,7 @@ def test_nothing_to_export_is_one_line(tmp_path: Path) -> None:
 def test_the_backbone_teaches_texts_and_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "texts.jsonl"
     # The small backbone writes gibberish and hears at most 4 s: every text that is far from the transcript is rejected.
-    command = ["data", "teach", str(recipe), "--out", str(out), "--window-s", "4"]
+    command = ["data", "teach", str(recipe), "--out", str(out)]
     assert CliRunner().invoke(app, command).exit_code == 0
     texts = read_texts(out, rejected=True)
     assert len(texts) == 80

@@ -31,7 +31,7 @@ def test_a_recipe_is_read(path: Path) -> None:
 
 def test_a_study_says_how_it_is_run() -> None:
     path = next(path for path in STUDIES if path.stem == "table1-small")
-    with pytest.raises(ConfigError, match=r"softspoken analyse study .*table1-small\.toml"):
+    with pytest.raises(ConfigError, match=r"softspoken-lab analyse study .*table1-small\.toml"):
         read_recipe(path)
 
 

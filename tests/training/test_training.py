@@ -135,7 +135,7 @@ def test_no_state_is_half_written_when_the_disk_fails(tmp_path, data: MixtureDat
     def fail(*args, **kwargs) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("softspoken.training.state.os.replace", fail)
+    monkeypatch.setattr("softspoken.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         run(tmp_path, data, fresh_prompts(), steps=4)
     assert (tmp_path / STATE).read_bytes() == good

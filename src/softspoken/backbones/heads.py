@@ -9,16 +9,15 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from softspoken.errors import ConfigError
+from softspoken.frozen import Frozen
 
 
-class HeadConfig(BaseModel):
+class HeadConfig(Frozen):
     """Sizes of the decoder. The defaults are SUPERB's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     states: Literal["weighted", "last"] = "weighted"
     """`weighted`: a learned weighted sum of what enters the first layer and what every layer gives; or the last one."""

@@ -1,6 +1,5 @@
 """OpenAI's own Whisper checkpoints (`.pt`: `dims` and `model_state_dict`) in transformers' names."""
 
-import os
 import re
 import warnings
 import zipfile
@@ -14,6 +13,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from softspoken.backbones.weights import infer_config
 from softspoken.errors import BackboneError
+from softspoken.files import replacing
 
 _ADVICE = "give an OpenAI Whisper file with 'dims' and 'model_state_dict'"
 _DIMENSIONS = {
@@ -120,7 +120,6 @@ def save_openai(model: WhisperForConditionalGeneration, path: Path) -> Path:
     dims = {theirs: getattr(config, ours) for theirs, ours in _DIMENSIONS.items()}
     dims |= {"n_audio_head": config.encoder_attention_heads, "n_text_head": config.decoder_attention_heads}
     state = {name: tensor.detach().contiguous() for name, tensor in rename_transformers(model.state_dict()).items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save({"dims": dims, "model_state_dict": state}, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save({"dims": dims, "model_state_dict": state}, temporary)
     return path

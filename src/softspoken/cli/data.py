@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from softspoken.cli import data_corpora, data_mixtures, data_noise
+from softspoken.cli import data_corpora, data_mixtures
 
 app = typer.Typer(
     name="data",
-    help="Data: manifests of corpora, test mixtures, noisy test sets, training texts, packing, checks.",
+    help="Data: manifests of corpora, test mixtures, training texts, packing, checks.",
     no_args_is_help=True,
 )
 
 app.command("mixtures")(data_mixtures.mixtures)
-app.command("noisy")(data_noise.noisy)
 app.command("prepare")(data_corpora.prepare)
 app.command("check")(data_corpora.check)
 

@@ -98,16 +98,3 @@ def range_of(option: str, text: str | None) -> tuple[float, float] | None:
     except ValueError as error:
         raise ConfigError(f"{option} is '{text}'; give one number or two with a comma: -5,5") from error
     return low, high
-
-
-def numbers_of(option: str, text: str) -> tuple[float, ...]:
-    """'-5,0,5': the numbers, each once."""
-    from softspoken.errors import ConfigError
-
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} is '{text}'; give numbers with commas between: -5,0,5") from error
-    if len(set(numbers)) < len(numbers):
-        raise ConfigError(f"{option} is '{text}': one number is there twice; give each once")
-    return numbers

@@ -32,19 +32,13 @@ def _main(
 
 def _register() -> None:
     from softspoken.cli import (
-        analyse,
-        analyse_report,
         backbone,
-        bench,
         data,
         demo,
         evaluate,
         noise,
         prompt,
-        prompt_compare,
-        prompt_evaluate,
         speaker,
-        study,
         teach,
         train,
         transcribe,
@@ -56,18 +50,9 @@ def _register() -> None:
     app.command("evaluate")(evaluate.evaluate)
     prompt.app.command("train")(train.train_prompt)
     prompt.app.command("export")(train.export_prompt)
-    prompt.app.command("search")(train.search_rate)
-    prompt.app.command("evaluate")(prompt_evaluate.evaluate_prompt)
-    prompt.app.command("score")(prompt_compare.score)
-    prompt.app.command("compare")(prompt_compare.compare)
-    prompt.app.command("study")(prompt_compare.study)
     app.add_typer(prompt.app)
     app.add_typer(noise.app)
-    analyse.app.command("report")(analyse_report.report)
-    analyse.app.command("study")(study.study)
-    app.add_typer(analyse.app)
     app.add_typer(backbone.app)
-    app.command("bench")(bench.bench)
     data.app.command("teach")(teach.teach)
     app.add_typer(data.app)
 

@@ -160,15 +160,15 @@ def _search(characters: "Characters", lm: Path | None, beam: int | None) -> "Bea
 def _sets(
     data: Sequence[str], split: Any, transcripts: Path | None, limit: int | None
 ) -> "dict[str, list[TestUtterance]]":
-    from softspoken.analysis.sets import parse_data, read_test_set
     from softspoken.data.utterances import TestUtterance
     from softspoken.errors import ConfigError
+    from softspoken.evaluation.items import parse_data, read_items
 
     found: dict[str, list[TestUtterance]] = {}
     for name, path, corpora in parse_data(data):
         if name in found:
             raise ConfigError(f"two sets are called '{name}'; give each a name of its own")
-        items = read_test_set(name, path, split=split, corpora=corpora, transcripts=transcripts, limit=limit).items
+        items = read_items(name, path, split=split, corpora=corpora, transcripts=transcripts, limit=limit)
         utterances = [item for item in items if isinstance(item, TestUtterance)]
         if len(utterances) < len(items):
             raise ConfigError(f"set '{name}' asks for single voices; use 'softspoken evaluate' for it")

@@ -1,13 +1,15 @@
 """`softspoken data teach`: let the frozen backbone itself write what each piece of training speech says."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from softspoken.backbones import WhisperBackbone
     from softspoken.data.corpus import Corpus, Piece
+    from softspoken.decoding import PromptedTranscriber
+    from softspoken.engines import Precision
 
 _BATCH = 8
 _SAVE_EVERY = 64
@@ -17,47 +19,71 @@ def teach(
     recipe: Annotated[
         Path, typer.Argument(help="The training recipe; its data and backbone count.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="JSON lines to write; lines already there are kept.")] = Path("texts.jsonl"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSON lines to write. Texts already there are kept; pieces left out before are tried again, so that "
+            "another backbone can do better."
+        ),
+    ] = Path("texts.jsonl"),
     worst_wer: Annotated[
         float, typer.Option(help="Leave out pieces whose text differs more than this from a known transcript.")
     ] = 0.25,
-    window_s: Annotated[float, typer.Option(help="Window the backbone hears a piece in; Whisper wants 30.")] = 30.0,
 ) -> None:
-    """Self-distillation's texts: punctuation, case and numbers as the backbone writes them on clean speech."""
+    """Write the texts that targets are trained on: what the backbone itself hears in clean speech."""
     from rich.progress import track
 
-    from softspoken.backbones import load_backbone
     from softspoken.data.corpus import Corpus, load_corpus
     from softspoken.data.examples import read_texts, write_texts
+    from softspoken.decoding import PromptedTranscriber
+    from softspoken.processor import multiplies_bfloat16
     from softspoken.training.config import read_recipe
 
     config = read_recipe(recipe)
     config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
     texts = read_texts(out, rejected=True) if out.is_file() else {}
-    backbone = load_backbone(config.backbone)
-    pieces = [*load_corpus(config.data).pieces, *load_corpus(config.data, development=True).pieces]
-    corpus = Corpus(pieces)
-    left = [piece for piece in corpus.pieces if piece.id not in texts]
+    precision: Precision = "bfloat16" if multiplies_bfloat16() else "float32"
+    transcriber = PromptedTranscriber.from_pretrained("short", config.backbone, engine="auto", precision=precision)
+    corpus = Corpus([*load_corpus(config.data).pieces, *load_corpus(config.data, development=True).pieces])
+    # Of about the same length, so that little of a batch is padding; the parts of an utterance are judged together.
+    left = sorted((piece for piece in corpus.pieces if not texts.get(piece.id)), key=lambda piece: piece.duration_s)
+    heard: dict[str, str] = {}
     for first in track(range(0, len(left), _BATCH), description="teaching", disable=not left):
         batch = left[first : first + _BATCH]
-        for piece, text in zip(batch, _transcribe(backbone, corpus, batch, window_s), strict=True):
-            texts[piece.id] = text if _close(piece.text, text, worst_wer) else ""
-        if first % _SAVE_EVERY == 0:
-            write_texts(out, texts)
+        heard |= zip((piece.id for piece in batch), _transcribe(transcriber, corpus, batch), strict=True)
+        if first % (_SAVE_EVERY * _BATCH) == 0:
+            write_texts(out, texts | judged(left, heard, worst_wer))
+    texts |= judged(left, heard, worst_wer)
     write_texts(out, texts)
     kept = sum(bool(text) for text in texts.values())
     typer.echo(f"{kept} of {len(texts)} pieces have a text", err=True)
     typer.echo(out)
 
 
-def _transcribe(backbone: "WhisperBackbone", corpus: "Corpus", pieces: "list[Piece]", window_s: float) -> list[str]:
-    from softspoken.decoding import DecodingOptions, decode_batch
+def judged(pieces: "Iterable[Piece]", heard: Mapping[str, str], worst_wer: float) -> dict[str, str]:
+    """What is heard in each piece; an empty text where it is too far from what is known to be said.
 
-    audio = [corpus.audio(piece) for piece in pieces]
-    encoded = backbone.encode(backbone.features(audio, window_s))
+    Parts of an utterance whose words are known only as a whole are judged together, once all of them are heard.
+    """
+    groups: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.path if piece.utterance_text else piece.id, []).append(piece)
+    texts: dict[str, str] = {}
+    for group in groups.values():
+        parts = sorted(group, key=lambda piece: piece.start_s)
+        if not all(piece.id in heard for piece in parts):
+            continue
+        said = parts[0].utterance_text or parts[0].text
+        good = _close(said, " ".join(heard[piece.id] for piece in parts), worst_wer)
+        texts |= {piece.id: heard[piece.id] if good else "" for piece in parts}
+    return texts
+
+
+def _transcribe(transcriber: "PromptedTranscriber", corpus: "Corpus", pieces: "list[Piece]") -> list[str]:
+    from softspoken.decoding import DecodingOptions
+
     options = DecodingOptions(timestamps=False)
-    found = decode_batch(backbone, encoded, options, window_s=[window_s] * len(pieces))
-    return [window.text.strip() for window in found]
+    return transcriber.texts([corpus.audio(piece) for piece in pieces], options)
 
 
 def _close(transcript: str, text: str, worst_wer: float) -> bool:

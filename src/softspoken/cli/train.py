@@ -1,4 +1,4 @@
-"""`softspoken prompt train`, `search`, `export`: from a recipe to a folder. A run started again goes on."""
+"""`softspoken prompt train`, `export`: from a recipe to a folder. A run started again goes on."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -60,24 +60,3 @@ def train_prompt(
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
     else:
         typer.echo(folder)
-
-
-def search_rate(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the runs; those that are already done are not repeated.")] = Path(
-        "runs/search"
-    ),
-    rate: Annotated[
-        list[float] | None,
-        typer.Option(help="A learning rate; may be repeated. Default: five in the second paper's range."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
-) -> None:
-    """Try learning rates, one run each, and compare them on the development talkers."""
-    from softspoken.runs.search import PAPER_RATES, search_learning_rate
-    from softspoken.training.config import read_recipe
-
-    config = read_recipe(recipe, {"steps": steps} if steps is not None else {})
-    results = search_learning_rate(config, out, rate if rate is not None else PAPER_RATES)
-    for result in results:
-        typer.echo(f"{result.learning_rate:g}\t{result.score:.4f}\t{result.run}")

@@ -1,7 +1,6 @@
 """`softspoken transcribe`: a recording to the words of one voice."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -182,12 +181,10 @@ def _announce(file: Path, files: Sequence[Path]) -> None:
 def _write(out: Path, text: str) -> None:
     """All of it or nothing."""
     from softspoken.errors import ConfigError
+    from softspoken.files import replace_text
 
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, out)
+        replace_text(out, text)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         reason = error.strerror if error.strerror is not None else str(error)
         raise ConfigError(f"--out {out} cannot be written ({reason}); name a file in a folder that exists") from error

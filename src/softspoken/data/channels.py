@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.frozen import Frozen
 
 TAIL_BEGINS_S = 0.003
 """The first reflection, after about a metre more of way."""
 BANDS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 
 
-class ChannelConfig(BaseModel):
+class ChannelConfig(Frozen):
     """How often, and how much, a talker's recording is changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(default=0.0, ge=0, le=1)
     """Of a talker in a mixture standing in another room, at another microphone."""
@@ -76,6 +75,32 @@ def draw_channel(config: ChannelConfig, rng: np.random.Generator) -> Channel | N
         tuple(bands.tolist()),
         int(rng.integers(2**31)),
     )
+
+
+TELEPHONE_LOW_HZ = (0.0, 300.0)
+TELEPHONE_HIGH_HZ = (3300.0, 3950.0)
+
+
+@dataclass(frozen=True)
+class Telephone:
+    """A line that carries the speech between two frequencies and nothing else."""
+
+    low_hz: float
+    high_hz: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Telephone":
+        """From 8 kHz sampling without any other loss to a line of 300 to 3,300 Hz."""
+        return cls(float(rng.uniform(*TELEPHONE_LOW_HZ)), float(rng.uniform(*TELEPHONE_HIGH_HZ)))
+
+    def apply(self, waveform: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """The waveform (16 kHz) as it comes out of the line, in place and of the same length."""
+        spectrum = np.fft.rfft(waveform)
+        hertz = np.fft.rfftfreq(waveform.size, 1.0 / SAMPLE_RATE_HZ)
+        # Straight slopes of 100 Hz: steeper ones ring.
+        rising = np.clip((hertz - self.low_hz) / 100.0 + 1.0, 0.0, 1.0)
+        falling = np.clip((self.high_hz - hertz) / 100.0 + 1.0, 0.0, 1.0)
+        return np.fft.irfft(spectrum * rising * falling, waveform.size).astype(np.float32)
 
 
 def coloured(waveform: Float[np.ndarray, " N"], bands_db: tuple[float, ...]) -> Float[np.ndarray, " N"]:

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from softspoken.frozen import Frozen
 
 
-class DataConfig(BaseModel):
+class DataConfig(Frozen):
     """Manifests of speech and noise, and how speech is cut."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     speech: tuple[Path, ...] = (Path("../shared/data/speech/manifest.jsonl"),)
     """Speech manifests (JSON lines); see `softspoken.data.corpus.read_manifest`."""

@@ -2,9 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import soxr
@@ -14,6 +15,7 @@ from lhotse.cut import Cut
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.cache import AudioCache
 from softspoken.data.config import DataConfig
+from softspoken.data.pauses import Span, kept_cuts
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 
@@ -99,6 +101,8 @@ class Piece:
     """Played this much faster: the voice is then another one, and `duration_s` counts after it."""
     verified: bool = True
     """False where the corpus itself says that `text` is not what is said."""
+    utterance_text: str = ""
+    """The words of the whole utterance, where those of this part of it are not known."""
 
     @property
     def original_id(self) -> str:
@@ -116,11 +120,14 @@ class Piece:
         )
 
 
-def cut_into_pieces(cuts: Iterable[Cut], min_s: float, max_s: float) -> list[Piece]:
+def cut_into_pieces(
+    cuts: Iterable[Cut], min_s: float, max_s: float, long_ones: Mapping[str, Sequence[Span]] = MappingProxyType({})
+) -> list[Piece]:
     """Pieces of `min_s` to `max_s` seconds: whole utterances, or runs of their segments where they are longer.
 
-    Neighbouring segments are joined as long as they fit, so that pieces are of all lengths. Utterances that are too
-    long and have no segments are left out.
+    Neighbouring segments are joined as long as they fit, so that pieces are of all lengths. `long_ones`: where to cut
+    utterances that have no segments, by their id; nothing is known of the words in such a piece. Utterances that are
+    too long and are named nowhere are left out.
     """
     pieces: list[Piece] = []
     for cut in cuts:
@@ -131,11 +138,14 @@ def cut_into_pieces(cuts: Iterable[Cut], min_s: float, max_s: float) -> list[Pie
         segments, verified = custom.get("segments"), custom.get("verified", True)
         if segments:
             spans = list(_joined(segments, max_s))
+        elif cut.id in long_ones:
+            spans = [(start_s, end_s, "") for start_s, end_s in long_ones[cut.id]]
         for index, (start_s, end_s, text) in enumerate(spans):
             if min_s <= end_s - start_s <= max_s:
                 identity = f"{cut.id}-{index}"
-                length_s = end_s - start_s
-                pieces.append(Piece(identity, supervision.speaker, path, start_s, length_s, text, verified=verified))
+                whole = "" if text or len(spans) == 1 else supervision.text or ""
+                piece = Piece(identity, supervision.speaker, path, start_s, end_s - start_s, text, 1.0, verified, whole)
+                pieces.append(piece)
     return pieces
 
 
@@ -185,8 +195,8 @@ class Corpus:
         """The piece's waveform (samples,)."""
         if piece.speed != 1.0:
             normal = replace(piece, duration_s=piece.duration_s * piece.speed, speed=1.0)
-            rate_hz = SAMPLE_RATE_HZ * piece.speed
-            return self._audio.get(piece.id, lambda: soxr.resample(self.audio(normal), rate_hz, SAMPLE_RATE_HZ))
+            # Not kept: three times as much audio would not fit, and this takes milliseconds.
+            return np.asarray(soxr.resample(self.audio(normal), SAMPLE_RATE_HZ * piece.speed, SAMPLE_RATE_HZ))
         start = round(piece.start_s * SAMPLE_RATE_HZ)
         return self.recording(piece.path)[start : start + round(piece.duration_s * SAMPLE_RATE_HZ)]
 
@@ -195,8 +205,8 @@ def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
     """The training talkers of the manifests, or those set aside for development; never a talker of a test split."""
     pieces: list[Piece] = []
     for path in config.speech:
-        cuts = read_manifest(path, split="train")
-        pieces += cut_into_pieces(cuts, *config.piece_s)
+        cuts = read_manifest(path, split="train").to_eager()
+        pieces += cut_into_pieces(cuts, *config.piece_s, _cuts_of_long_ones(path, cuts, config.piece_s[1]))
     kept = []
     for piece in pieces:
         corpus, _, speaker = piece.speaker.partition(":")
@@ -205,6 +215,15 @@ def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
     if not development:
         kept = [piece if speed == 1.0 else piece.at_speed(speed) for speed in config.speeds for piece in kept]
     return Corpus(kept)
+
+
+def _cuts_of_long_ones(manifest: Path, cuts: Iterable[Cut], max_s: float) -> dict[str, list[Span]]:
+    long_ones = {}
+    for cut in cuts:
+        custom = cut.supervisions[0].custom or {}
+        if cut.duration > max_s and not custom.get("segments"):
+            long_ones[cut.id] = str(cut.recording.sources[0].source)
+    return kept_cuts(manifest, long_ones, max_s)
 
 
 def read_noises(paths: Iterable[Path], split: str = "train") -> list[tuple[str, float]]:

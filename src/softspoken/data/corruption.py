@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.levels import speech_power
 from softspoken.data.noise import NoiseBank, stretch
 from softspoken.errors import AudioError
+from softspoken.frozen import Frozen
 
 PEAK = 0.99
 """Highest sample of noisy speech: above it, the whole is made quieter, which leaves the ratio what it is."""
@@ -25,10 +26,8 @@ _QUIET_DB = 30.0
 _ATTEMPTS = 8
 
 
-class CorruptionConfig(BaseModel):
+class CorruptionConfig(Frozen):
     """How noise is drawn (soft-prompt paper, section 2.3)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(default=0.8, ge=0, le=1)
     """Share of the utterances that get noise."""

@@ -1,7 +1,6 @@
 """Training examples: one mixture, seen once for each of its talkers, and now and then for a voice that is not in it."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import scale_to
 from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
 from softspoken.data.pools import Pools
+from softspoken.data.voices import VoiceCache
 from softspoken.errors import DataError
+from softspoken.files import replace_text
 
 FRAME_S = 0.02
 ENROLMENT_S = (3.0, 12.0)
@@ -75,11 +76,12 @@ class MixtureDataset(Dataset[list[Example]]):
         clips: bool = False,
         pool: int = 1,
         batch: int = 1,
+        voices: VoiceCache | None = None,
     ) -> None:
         """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others.
 
-        `clips`: examples carry a clip of the enrolment. `pool`: so many mixtures at a time are sorted by length and
-        dealt out in batches of `batch`, as in `Pools`.
+        `clips`: examples carry a clip of the enrolment. `voices`: embeddings that other runs have made. `pool`: so many
+        mixtures at a time are sorted by length and dealt out in batches of `batch`, as in `Pools`.
         """
         corpus.require_talkers(2, "mixing")
         if not any(piece.original_id in texts for piece in corpus.pieces):
@@ -90,6 +92,7 @@ class MixtureDataset(Dataset[list[Example]]):
         self.noises = noises if noises is not None else []
         self.clips = clips
         self._vectors: dict[str, np.ndarray] = {}
+        self._voices = voices
         self._pools = Pools(size, pool, batch, seed, lambda place: self._drawn(place)[0].duration_s)
 
     def __len__(self) -> int:
@@ -133,8 +136,10 @@ class MixtureDataset(Dataset[list[Example]]):
         ]
 
     def enrol(self, target: Piece, rng: np.random.Generator) -> "Voice":
-        """A voice from other pieces of the talker; from a changed crop of the same one where there is no other."""
-        others = [piece for piece in self.corpus.by_speaker[target.speaker] if piece.id != target.id]
+        """A voice from other recordings of the talker, from other pieces of this one where there is no other recording,
+        and from a changed crop of the same piece where there is nothing else."""
+        own = [piece for piece in self.corpus.by_speaker[target.speaker] if piece.id != target.id]
+        others = [piece for piece in own if piece.path != target.path] or own
         if not others:
             crop = self._changed_crop(target, rng)
             return Voice(self.embed(crop), crop if self.clips else None)
@@ -143,15 +148,23 @@ class MixtureDataset(Dataset[list[Example]]):
         order = rng.permutation(len(others))
         for position in order:
             piece = others[position]
-            if piece.id not in self._vectors:
-                self._vectors[piece.id] = self.embed(self.corpus.audio(piece))
-            vector = self._vectors[piece.id] * piece.duration_s
+            vector = self._vector(piece) * piece.duration_s
             total = vector if seconds == 0 else total + vector
             seconds += piece.duration_s
             if seconds >= wanted_s:
                 break
         clip = self.corpus.audio(others[order[0]]) if self.clips else None
         return Voice((total / np.linalg.norm(total)).astype(np.float32), clip)
+
+    def _vector(self, piece: Piece) -> Float[np.ndarray, "S"]:
+        if piece.id not in self._vectors:
+            found = self._voices.get(piece) if self._voices is not None else None
+            if found is None:
+                found = self.embed(self.corpus.audio(piece))
+                if self._voices is not None:
+                    self._voices.put(piece, found)
+            self._vectors[piece.id] = found
+        return self._vectors[piece.id]
 
     def _changed_crop(self, piece: Piece, rng: np.random.Generator) -> Float[np.ndarray, "M"]:
         audio = self.corpus.audio(piece)
@@ -175,8 +188,5 @@ def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:
 
 def write_texts(path: str | Path, texts: Mapping[str, str]) -> None:
     """Write `read_texts`' format, atomically."""
-    path = Path(path)
-    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     lines = [json.dumps({"id": key, "text": text}, ensure_ascii=False) for key, text in texts.items()]
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    replace_text(Path(path), "\n".join(lines) + "\n")

@@ -4,18 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.channels import Channel, ChannelConfig, draw_channel
+from softspoken.data.channels import Channel, ChannelConfig, Telephone, draw_channel
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
+from softspoken.frozen import Frozen
 
 
-class MixingConfig(BaseModel):
+class MixingConfig(Frozen):
     """How mixtures are drawn."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     talkers: dict[int, float] = Field(default={1: 0.1, 2: 0.8, 3: 0.1})
     """Number of talkers: probability."""
@@ -36,6 +35,9 @@ class MixingConfig(BaseModel):
     """How often a mixture also has a target who is not in it, whose right transcript is empty."""
     channels: ChannelConfig = ChannelConfig()
     """Other rooms and microphones for each talker, drawn on their own."""
+    telephone: float = Field(default=0.0, ge=0, le=1)
+    """How often a talker comes over a telephone line, and how often a whole mixture does. The target alone, as a model
+    is taught to hear it, keeps its full bandwidth."""
     curriculum: float = Field(default=0.0, ge=0, le=1)
     """Share of a run in which the overlaps grow from none to what `overlap` says; 0: they are so from the start."""
 
@@ -55,6 +57,7 @@ class Track:
     offset_s: float
     gain_db: float
     channel: Channel | None = None
+    telephone: Telephone | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Mixture:
     noise_snr_db: float
     level_dbfs: float
     duration_s: float
+    telephone: Telephone | None = None
 
 
 def draw_mixture(
@@ -85,14 +89,16 @@ def draw_mixture(
         noise_start_s = rng.uniform(0.0, max(seconds - duration_s, 0.0))
     if config.channels.probability:
         tracks = [replace(track, channel=draw_channel(config.channels, rng)) for track in tracks]
-    return Mixture(
-        tuple(tracks),
-        noise,
-        noise_start_s,
-        rng.uniform(*config.noise_snr_db),
-        rng.uniform(*config.level_dbfs),
-        duration_s,
-    )
+    snr_db, level_dbfs = rng.uniform(*config.noise_snr_db), rng.uniform(*config.level_dbfs)
+    line = None
+    if config.telephone:
+        tracks = [replace(track, telephone=_line(config, rng)) for track in tracks]
+        line = _line(config, rng)
+    return Mixture(tuple(tracks), noise, noise_start_s, snr_db, level_dbfs, duration_s, line)
+
+
+def _line(config: MixingConfig, rng: np.random.Generator) -> Telephone | None:
+    return Telephone.draw(rng) if rng.random() < config.telephone else None
 
 
 def _place(pieces: list[Piece], config: MixingConfig, rng: np.random.Generator) -> list[Track]:
@@ -113,9 +119,10 @@ def _place(pieces: list[Piece], config: MixingConfig, rng: np.random.Generator) 
 
 
 def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "K N"]]:
-    """The mixture's samples, and each talker's alone as they stand in it (16 kHz)."""
+    """The mixture's samples, and each talker's alone as they stand in it (16 kHz), before any telephone line."""
     size = round(mixture.duration_s * SAMPLE_RATE_HZ)
     tracks = np.zeros((len(mixture.tracks), size), dtype=np.float32)
+    mixed = np.zeros(size, dtype=np.float32)
     for row, track in zip(tracks, mixture.tracks, strict=True):
         waveform = corpus.audio(track.piece)
         if track.channel is not None:
@@ -124,12 +131,14 @@ def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Fl
         start = round(track.offset_s * SAMPLE_RATE_HZ)
         waveform = waveform[: max(size - start, 0)]
         row[start : start + waveform.size] = waveform
-    mixed = tracks.sum(axis=0)
+        mixed += row if track.telephone is None else track.telephone.apply(row)
     if mixture.noise is not None:
         recording = corpus.recording(mixture.noise)
         start = round(mixture.noise_start_s * SAMPLE_RATE_HZ)
         noise = np.resize(recording[start:], size) if recording.size > start else np.resize(recording, size)
         mixed = mix_at_snr(mixed, noise, mixture.noise_snr_db)
+    if mixture.telephone is not None:
+        mixed = mixture.telephone.apply(mixed)
     power = speech_power(mixed)
     gain = np.sqrt(10 ** (mixture.level_dbfs / 10) / power) if power > 0 else 1.0
     # Never clip: the level gives way.

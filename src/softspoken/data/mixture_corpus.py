@@ -1,9 +1,6 @@
 """What every corpus of mixed speech comes down to, and how it is written: a folder a part, with its manifest."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +16,7 @@ from softspoken.audio import write_audio
 from softspoken.data.rows import write_rows
 from softspoken.data.stretches import LEAST_ENROLMENT_S, Stretch, read_stretch, seconds_of
 from softspoken.errors import ConfigError, DataError
+from softspoken.files import replacing
 
 Split = Literal["train", "development", "test"]
 Enrol = Callable[[str, str], tuple[Stretch, ...]]
@@ -126,8 +124,8 @@ def write_part(part: Part, out: Path, spec: Mapping[str, Any], options: MixtureO
     when nothing is left to write.
     """
     out.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{part.name}-", dir=out))
-    try:
+    with replacing(out / part.name) as temporary:
+        temporary.mkdir()
         writer = _Writer(part, temporary, out / part.name, options)
         rows, mixtures, seconds = [], 0, 0.0
         for mixture in part.mixtures:
@@ -141,11 +139,6 @@ def write_part(part: Part, out: Path, spec: Mapping[str, Any], options: MixtureO
         write_rows(temporary / MANIFEST, rows)
         facts = {**spec, "part": part.name, "split": part.split, "left_out": dict(part.left_out)}
         (temporary / SPEC).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        os.replace(temporary, out / part.name)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     silent = sum(not row["text"] for row in rows)
     manifest = out / part.name / MANIFEST
     return WrittenPart(manifest, part.split, mixtures, len(rows), silent, seconds / 3600, dict(part.left_out))

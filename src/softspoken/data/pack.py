@@ -1,10 +1,10 @@
 """Speech and noise packed small, so that a training can move to another machine."""
 
 import json
-import os
 from pathlib import Path
 
 from softspoken.audio import load_audio, write_audio
+from softspoken.data.rows import write_rows
 from softspoken.errors import DataError
 
 
@@ -36,7 +36,5 @@ def pack_manifest(manifest: str | Path, out: str | Path, split: str = "train") -
     if not rows:
         raise DataError(f"{source}: no recording of split '{split}'; choose another split")
     target = folder / "manifest.jsonl"
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(temporary, target)
+    write_rows(target, rows)
     return target

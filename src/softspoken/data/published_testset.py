@@ -45,7 +45,7 @@ def read_published_testset(folder: str | Path, transcripts: str | Path | None) -
     if not files:
         raise DataError(
             f"'{folder}' has neither a manifest.jsonl nor files named [id]_[Type]_[SNR]db.wav; "
-            "write a test set with 'softspoken data noisy', or unpack the published one there"
+            "write a test set with 'softspoken-lab noisy', or unpack the published one there"
         )
     if transcripts is None:
         raise DataError(f"'{folder}' has no transcripts; give the LibriSpeech folder (test-clean) it was made from")

@@ -1,12 +1,12 @@
 """JSON lines: one object a line, errors with the line's number, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from softspoken.errors import DataError
+from softspoken.files import replace_text
 
 
 def read_rows(path: str | Path, what: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -38,9 +38,4 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one object a line, atomically."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

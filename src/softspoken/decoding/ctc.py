@@ -13,7 +13,7 @@ from torch import Tensor
 from softspoken.backbones.characters import BLANK, SPACE, Characters
 from softspoken.decoding.fusion import WordScorer
 from softspoken.decoding.language_model import load_language_model
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 
 def greedy(log_probs: Float[Tensor, "B T V"], lengths: Int[Tensor, "B"], characters: Characters) -> list[str]:

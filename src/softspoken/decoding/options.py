@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 Start = Literal["auto", "speech", "any"]
 Cut = Literal["quiet", "speech"]

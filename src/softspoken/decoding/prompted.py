@@ -4,7 +4,7 @@ Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcrip
 `prompts.short`), so that 5 s of audio cost 5 s of encoder frames.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -97,6 +97,12 @@ class PromptedTranscriber:
     def stream(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         return self._segments(Reader(audio_blocks(audio)), options_under(self.info, self.backbone, options), batch=1)
+
+    def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
+        """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""
+        options = options_under(self.info, self.backbone, options)
+        windows = [Window(0.0, clip) for clip in clips]
+        return [found.text.strip() for found in self._decode(windows, options, 0)]
 
     def _segments(self, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[Segment]:
         windows = cut_windows(reader, options.windows)

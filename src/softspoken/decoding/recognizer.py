@@ -26,7 +26,7 @@ from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_win
 from softspoken.decoding.options import WindowOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import AudioError, ConfigError
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 from softspoken.prompts.ctc import prompted_states
 from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer
 

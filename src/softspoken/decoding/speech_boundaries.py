@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding.longform import SHORTEST_REST_S, Reader, Window, quietest
 from softspoken.decoding.options import SpeechOptions, WindowOptions
-from softspoken.decoding.silero import CHUNK, SpeechDetector
+from softspoken.speakers.silero import CHUNK, SpeechDetector
 
 _GROUP = 64
 """Chunks that the detector hears at once, whatever the blocks are, so that they change nothing: about 2 s."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from softspoken.decoding.longform import Reader, Window, quiet_windows
 from softspoken.decoding.options import WindowOptions
-from softspoken.decoding.silero import SileroDetector, SpeechDetector
 from softspoken.decoding.speech_boundaries import speech_windows
+from softspoken.speakers.silero import SileroDetector, SpeechDetector
 
 
 def cut_windows(

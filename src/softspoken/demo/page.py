@@ -1,7 +1,6 @@
 """The demo as one HTML file: players, waveforms and transcripts, nothing loaded from outside."""
 
 import base64
-import os
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -11,18 +10,17 @@ import numpy as np
 from softspoken.demo.recordings import FloatArray, Mixture, Voice, read_clip
 from softspoken.demo.report import DemoReport, Heard, MixtureReport
 from softspoken.demo.words import Mark, MarkedWord, mark_by_talker, mark_for_target, split_words
+from softspoken.files import replace_text
 
 WAVE_BARS = 220
 WAVE_HEIGHT = 64
 
 
 def write_page(report: DemoReport, folder: Path) -> Path:
-    """Write `folder/index.html` (atomically) and return its path; the folder is made if it is not there."""
+    """Write `folder/index.html`, whole or not at all, and return its path; the folder is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "index.html"
-    part = folder / "index.html.part"
-    part.write_text(render_page(report), encoding="utf-8")
-    os.replace(part, page)
+    replace_text(page, render_page(report))
     return page
 
 

@@ -1,8 +1,5 @@
 """Exported models on disk: made on first use, found again by the weights' fingerprint, safe with two processes."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +7,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from softspoken.errors import BackboneError
+from softspoken.files import LEFTOVERS, remove, replacing
 from softspoken.packages import CACHE_VARIABLE, cache_folder
-
-_STALE_PREFIX = ".export-"
 
 
 @dataclass(frozen=True)
@@ -48,13 +44,9 @@ class ModelStore:
         return target
 
     def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:
-        prefix = f"{_STALE_PREFIX}{name}-"
-        for stale in self.folder.glob(f"{prefix}*"):
+        for stale in self.folder.glob(f".{name}{LEFTOVERS}"):
             # Left by a process that was killed: the lock says that nobody is at work here.
-            shutil.rmtree(stale, ignore_errors=True)
-        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder))
-        try:
+            remove(stale)
+        with replacing(target) as scratch:
+            scratch.mkdir()
             write(scratch)
-            os.replace(scratch, target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)

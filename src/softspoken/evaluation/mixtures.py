@@ -5,9 +5,6 @@ Levels and overlaps are defined in `mixture_spec`, places in `placement`, rooms 
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from softspoken.evaluation.mixture_spec import MixtureSpec
 from softspoken.evaluation.placement import by_frames, by_stretches, covered_share, speech_stretch
 from softspoken.evaluation.speech import Span, Talker, read_talkers
 from softspoken.evaluation.surroundings import PEAK, Surroundings
+from softspoken.files import replacing
 
 __all__ = ["MixtureSpec", "build_mixtures"]
 
@@ -61,8 +59,8 @@ def build_mixtures(
             f"mixtures of {spec.talkers}; ask for fewer talkers or add speech"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with replacing(out) as temporary:
+        temporary.mkdir()
         for folder in ("mixtures", "enrolments", "clean"):
             (temporary / folder).mkdir()
         builder = _Builder(spec, talkers, temporary, noise)
@@ -70,11 +68,6 @@ def build_mixtures(
         lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
         (temporary / "manifest.jsonl").write_text(lines, encoding="utf-8")
         (temporary / "spec.json").write_text(json.dumps(spec.as_dict(), indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        os.replace(temporary, out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return out / "manifest.jsonl"
 
 

@@ -5,8 +5,6 @@ since the same words in seven noises are not seven samples of speech.
 """
 
 import json
-import os
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from softspoken.evaluation.scores import (
     score_utterance,
     summarize,
 )
+from softspoken.files import replace_text
 
 Transcribe = Callable[[list[Path]], list[str]]
 """Files to their words, in order."""
@@ -186,14 +185,10 @@ def write_results(written: Sequence[Written], path: str | Path) -> None:
         }
         for one in written
     ]
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
-        os.replace(temporary, target)
+        replace_text(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines))
     except OSError as error:
         raise DataError(f"cannot write results to '{target}' ({error.strerror}); choose a writable place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _condition(utterance: TestUtterance, by: By) -> str | None:

@@ -1,9 +1,7 @@
 """One runner for all systems: a method turns an item into text, a result is what it wrote and its scores."""
 
 import json
-import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from softspoken.evaluation.scores import (
     summarize,
 )
 from softspoken.evaluation.text import TextNormalizer
+from softspoken.files import replace_text
 from softspoken.speakers import SpeakerEmbedder
 
 Waveform = Float[np.ndarray, " N"]
@@ -210,11 +209,7 @@ def write_items(results: Sequence[MethodResult], path: str | Path) -> None:
             }
             row |= {**asdict(item.score), "seconds": round(item.seconds, 4)}
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_text("".join(lines), encoding="utf-8")
-        os.replace(temporary, target)
+        replace_text(target, "".join(lines))
     except OSError as error:
         raise DataError(f"cannot write results to '{target}' ({error.strerror}); choose a writable place") from error
-    finally:
-        temporary.unlink(missing_ok=True)

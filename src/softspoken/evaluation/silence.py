@@ -5,8 +5,6 @@ is chosen on development talkers only; `detection` measures it.
 """
 
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.detection import Detection, Measured, detection, measured, share
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.text import writes_something
+from softspoken.files import replace_text
 
 Waveform = Float[np.ndarray, " N"]
 
@@ -81,14 +80,10 @@ def write_observations(observations: Sequence[Observation], path: str | Path, so
     """As JSON lines, whole or not at all. `source`: what was observed with, such as the digest of a prompt."""
     target = Path(path)
     lines = "".join(json.dumps({"source": source, **asdict(one)}, ensure_ascii=False) + "\n" for one in observations)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_text(lines, encoding="utf-8")
-        os.replace(temporary, target)
+        replace_text(target, lines)
     except OSError as error:
         raise DataError(f"cannot write '{target}' ({error.strerror}); choose a writable place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_observations(path: str | Path, source: str) -> dict[tuple[str, str], Observation]:

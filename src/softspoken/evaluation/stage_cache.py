@@ -6,11 +6,8 @@ Nothing in it is believed before it is checked; what fails is computed again.
 
 import hashlib
 import json
-import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from softspoken import __version__
 from softspoken.errors import ConfigError, DataError
+from softspoken.files import replace_text
 
 FORMAT = 1
 """Of the files; another one is not read."""
@@ -101,15 +99,10 @@ class StageCache:
             "sha256": digest_of(plain),
             "result": plain,
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
         try:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(temporary, path)
+            replace_text(path, json.dumps(content))
         except OSError as error:
             self._note(f"'{path}' cannot be written ({error.strerror}); {stage} is not kept")
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def path(self, stage: str, inputs: Mapping[str, Any]) -> Path:
         """Where a stage with these inputs is kept."""

@@ -2,18 +2,14 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from softspoken.frozen import Frozen
 
 Depth = Literal["input", "deep"]
 Placement = Literal["shifted", "unshifted", "appended"]
 Reparameterisation = Literal["none", "shared", "separate"]
 SpeakerTarget = Literal["encoder", "decoder", "both", "frames"]
-
-
-class Frozen(BaseModel):
-    """Immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StackPrompt(Frozen):

@@ -1,12 +1,11 @@
 """Folders of stored prompts and recognisers: their files, written together or not at all."""
 
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from softspoken.errors import PromptError
+from softspoken.files import replacing
 
 CONFIG_FILE = "prompt_config.json"
 TENSOR_FILE = "prompts.safetensors"
@@ -26,10 +25,9 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises PromptError when it cannot be written, or when `folder` exists and holds something else than the same kind.
     """
     _refuse_other_content(folder, RECOGNIZER_FILES if RECOGNIZER_FILE in files else PROMPT_FILES)
-    staging = _sibling(folder, "new")
     try:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder, over_folder=True) as staging:
             staging.mkdir()
             for name, content in files.items():
                 (staging / name).parent.mkdir(exist_ok=True)
@@ -37,9 +35,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-            _swap(staging, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise PromptError(
             f"cannot write prompts to '{folder}': {error.strerror or error}; nothing was changed; "
@@ -59,22 +54,3 @@ def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:
         raise PromptError(f"folder '{folder}' holds other things ('{others[0]}'); give a new folder or a {kind} folder")
     if any(folder.iterdir()) and not (folder / known[0]).is_file():
         raise PromptError(f"folder '{folder}' is not a {kind} folder (no {known[0]}); give a new folder")
-
-
-def _swap(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`. Folders cannot be replaced in one step: the old one steps aside first."""
-    if not folder.exists():
-        os.replace(new, folder)
-        return
-    old = _sibling(folder, "old")
-    os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except BaseException:
-        os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sibling(folder: Path, role: str) -> Path:
-    return folder.with_name(f".{folder.name}.{role}-{os.getpid()}-{secrets.token_hex(4)}")

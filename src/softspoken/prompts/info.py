@@ -8,7 +8,8 @@ import torch
 from pydantic import Field, model_serializer
 
 from softspoken.backbones.base import Backbone, StackName
-from softspoken.prompts.config import Frozen, PromptConfig
+from softspoken.frozen import Frozen
+from softspoken.prompts.config import PromptConfig
 from softspoken.prompts.modules import SoftPrompts
 from softspoken.prompts.silence import SilenceModel
 

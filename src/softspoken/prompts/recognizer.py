@@ -20,8 +20,8 @@ from softspoken.backbones.base import Backbone
 from softspoken.backbones.characters import Characters
 from softspoken.backbones.heads import CTCHead, HeadConfig
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.frozen import Frozen
 from softspoken.prompts.checkpoint import StoredType, load_prompts, prompt_files
-from softspoken.prompts.config import Frozen
 from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.facts import AGAIN, first_problem, read_facts
 from softspoken.prompts.folder import CARD_FILE, HEAD_FILE, PROMPT_FOLDER, RECOGNIZER_FILE, write_folder

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 SilenceFeature = Literal["empty", "presence", "spread"]
 """What is known of a window before anything is written in it. `empty`: log-odds that the decoder gives to an empty

@@ -6,7 +6,7 @@ environment.json   where it ran: one entry each time that something of it was ne
 facts.json         sizes and memory, and what it began with (`softspoken.runs.facts`)
 log.jsonl          figures of every step (the loop)
 result.json        what came out, and after how many steps
-evaluations/       scores on test manifests (`softspoken.runs.scores`)
+evaluations/       scores on test manifests (the laboratory writes them)
 """
 
 import json
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError, PromptDamaged
+from softspoken.files import replace_text
 from softspoken.runs.environment import describe_environment
 from softspoken.training.config import Recipe, recipe_of
 from softspoken.training.loop import BEST, CONFIG, STATE
-from softspoken.training.state import read_progress, replace_text
+from softspoken.training.state import read_progress
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"

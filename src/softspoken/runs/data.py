@@ -10,6 +10,7 @@ from softspoken.data.channels import ChannelConfig
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
 from softspoken.data.examples import MixtureDataset, Scorer, read_texts
 from softspoken.data.fixed_mixtures import FixedMixtures
+from softspoken.data.voices import VoiceCache
 from softspoken.data.windows import WindowDataset, clips
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
@@ -46,6 +47,7 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
         clips=clips,
         pool=config.pool,
         batch=config.mixtures_per_batch,
+        voices=VoiceCache(embedder.name),
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any, Literal, TypedDict
 
 import torch
 
+from softspoken.files import replace_text
 from softspoken.runs.beginnings import begun_facts
 from softspoken.runs.bookkeeping import FACTS, read_json
 from softspoken.runs.trained import deployed, load_run, run_config, state_file, stored_type
 from softspoken.training.loop import STATE
 from softspoken.training.methods import Trained, prompts_of, weights_of
-from softspoken.training.state import read_progress, replace_text
+from softspoken.training.state import read_progress
 
 _MB = 1e6
 

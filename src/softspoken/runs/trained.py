@@ -6,7 +6,6 @@ A run of prompts becomes a prompt folder (`export_run`). One that trains weights
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +22,7 @@ from softspoken.backbones.weights import fingerprint
 from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.engines import EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
+from softspoken.files import replace_bytes, replace_text
 from softspoken.prompts import LoadedPrompts, PromptConfig, SoftPrompts
 from softspoken.prompts.checkpoint import prompt_files
 from softspoken.prompts.facts import first_problem
@@ -31,7 +31,7 @@ from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE
 from softspoken.training.methods import Trained, prompts_of, tuned, weights_of
-from softspoken.training.state import load_state, read_progress, replace_text
+from softspoken.training.state import load_state, read_progress
 
 WEIGHT_FILE = "weights.safetensors"
 WEIGHT_FACTS = "weights.json"
@@ -186,9 +186,7 @@ def store_weights(run: Path, loaded: LoadedRun, facts: dict[str, Any]) -> Path:
         **facts,
     }
     path = run / WEIGHT_FILE
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    replace_bytes(path, content)
     replace_text(run / WEIGHT_FACTS, json.dumps(known, indent=2) + "\n")
     return path
 

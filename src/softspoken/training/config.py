@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
 from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
 from softspoken.errors import ConfigError
+from softspoken.frozen import Frozen
 from softspoken.prompts.config import PromptConfig, noise_prompts
 from softspoken.training.method_config import MethodConfig, PromptMethod
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ObjectiveConfig(Frozen):
@@ -172,7 +169,10 @@ class NoiseTrainConfig(LoopConfig):
 
 
 Recipe = TrainConfig | NoiseTrainConfig
-STUDY_COMMANDS = {"noise-study": "analyse study", "target-speaker-study": "prompt study"}
+STUDY_COMMANDS = {
+    "noise-study": "softspoken-lab analyse study",
+    "target-speaker-study": "softspoken-lab study",
+}
 """What runs the files that hold many runs, by their `task`."""
 
 
@@ -189,7 +189,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         values = _values(path)
         command = STUDY_COMMANDS.get(str(values.get("task")))
         if command is not None:
-            raise ConfigError(f"'{path}' is a study, not a training; run it with 'softspoken {command} {path}'")
+            raise ConfigError(f"'{path}' is a study, not a training; run it with '{command} {path}'")
         return recipe_of({**values, **(overrides if overrides is not None else {})})
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error

@@ -19,8 +19,9 @@ from accelerate import Accelerator, skip_first_batches
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from softspoken.files import replace_text
 from softspoken.training.config import LoopConfig
-from softspoken.training.state import Progress, load_state, replace_text, save_state
+from softspoken.training.state import Progress, load_state, save_state
 
 STATE = "last.safetensors"
 BEST = "best.safetensors"

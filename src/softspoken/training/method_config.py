@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from softspoken.prompts.config import Frozen
+from softspoken.frozen import Frozen
 
 Stacks = Literal["both", "encoder", "decoder"]
 Projection = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]

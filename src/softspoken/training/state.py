@@ -1,7 +1,6 @@
 """The state of a run as one file: everything that a killed run needs to go on exactly. Nothing is pickled."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from softspoken.errors import PromptDamaged
+from softspoken.files import replacing
 
 FORMAT = "softspoken-training-state-1"
 
@@ -27,13 +27,6 @@ class Progress:
     """Time spent training, over all starts."""
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file, atomically."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
     """Write prompts, optimiser and progress into one safetensors file, atomically."""
     names = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -42,9 +35,8 @@ def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, 
         for key, value in state.items():
             tensors[f"optimiser/{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(asdict(progress))})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(asdict(progress))})
 
 
 def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer | None) -> Progress:

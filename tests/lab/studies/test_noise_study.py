@@ -1,0 +1,150 @@
+"""A study from its recipe: what is missing is made, what is there is kept, and every shipped recipe is whole."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from noise_folder import make_noise_folder
+from speech_folder import make_speech_folder
+from tiny import tiny_backbone
+from typer.testing import CliRunner
+
+from softspoken.errors import ConfigError
+from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken_lab.cli.main import app
+from softspoken_lab.studies.noise_study_config import read_study
+
+RECIPES = Path(__file__).parents[3] / "recipes" / "noise"
+STUDIES = sorted(path for path in RECIPES.glob("*.toml") if "noise-study" in path.read_text())
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_names_models_that_are_there(path: Path) -> None:
+    study = read_study(path)
+    assert study.subject in study.models
+    for recipe in study.models.values():
+        config = read_recipe(recipe)
+        assert isinstance(config, NoiseTrainConfig)
+        assert (config.backbone == "tiny.en") == path.stem.endswith("-small")
+    assert read_recipe(study.models[study.baseline]).prompts is None
+    assert read_recipe(study.models[study.subject]).prompts is not None
+
+
+def test_every_table_and_figure_has_a_study_of_each_size() -> None:
+    names = {path.stem for path in STUDIES}
+    wanted = {"table1", "table2", "table3", "table4", "figure1", "figure2", "figure3", "report"}
+    assert wanted | {f"{name}-small" for name in wanted} <= names
+
+
+@pytest.mark.parametrize("path", [path for path in STUDIES if path.stem.endswith("-small")], ids=lambda path: path.stem)
+def test_no_small_study_learns_from_what_is_for_testing(path: Path) -> None:
+    """Roles are read off talkers who were put aside, and models train on the training split (as every recipe does)."""
+    study = read_study(path)
+    assert study.sets[study.clean].split == "development"
+    assert study.sets["noisy"].split == "test"
+    assert study.sets["noisy"].noise.split == "test"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models = ", "not TOML"),
+        ('models = { a = "a.toml" }\nsubject = "b"\nclean = "c"\n[sets.c]\nspeech = "m.jsonl"', "no model 'b'"),
+        ('models = { a = "a.toml" }\nsubject = "a"\nclean = "d"\n[sets.c]\nspeech = "m.jsonl"', "no set 'd'"),
+        (
+            'stages = ["table 9"]\nmodels = { a = "a.toml" }\nsubject = "a"\nclean = "c"\n[sets.c]\nspeech = "m"',
+            "stages",
+        ),
+        ('common = "nowhere.toml"', "no study at"),
+    ],
+)
+def test_a_study_that_cannot_be_says_so_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_study(path)
+    assert "\n" not in str(caught.value)
+
+
+MODEL = """
+task = "noise"
+steps = 2
+utterances_per_batch = 4
+pool = 8
+validate_every = 1
+save_every = 1
+prompts = {prompts}
+head = {{ projection = 8, layers = 1, hidden = 8 }}
+[data]
+speech = ["{speech}"]
+noise = ["{noise}"]
+piece_s = [1.0, 3.0]
+"""
+STUDY = """
+task = "noise-study"
+models = {{ frozen = "frozen.toml", some = "some.toml" }}
+baseline = "frozen"
+subject = "some"
+clean = "clean"
+stages = ["frozen", "removal"]
+[sets]
+clean = {{ speech = "{speech}", split = "development" }}
+[sets.noisy]
+speech = "{speech}"
+split = "development"
+noise = {{ path = "{noise}", split = "test", categories = ["car", "cafe"] }}
+per_condition = 1
+snr_db = [0.0, 10.0]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    backbone = tiny_backbone()
+    for room in ("softspoken.runs.noise", "softspoken_lab.report.inputs"):
+        monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
+    places = {
+        "speech": make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2),
+        "noise": make_noise_folder(tmp_path / "noise", ("car", "cafe")),
+    }
+    (tmp_path / "frozen.toml").write_text(MODEL.format(prompts='"none"', **places))
+    (tmp_path / "some.toml").write_text(MODEL.format(prompts="{ encoder = { length = 3 } }", **places))
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(**places))
+    return path
+
+
+def test_a_study_makes_what_is_missing_and_keeps_what_is_there(study: Path, tmp_path: Path) -> None:
+    command = ["analyse", "study", str(study), "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+    page = (tmp_path / "out" / "study.html").read_text()
+    assert "Table 3" in page
+    assert "Table 4" not in page
+    assert len(list((tmp_path / "out" / "sets" / "noisy").glob("*.wav"))) == 4
+    rows = list(csv.DictReader((tmp_path / "out" / "study" / "table-3.csv").open()))
+    assert {"frozen", "full", "none"} <= {row["condition"] for row in rows}
+    assert {row["set"] for row in rows} == {"clean", "noisy"}
+    made = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "out").rglob("*")
+        if path.suffix in (".safetensors", ".wav")
+    }
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_a_study_refuses_models_and_sets_of_another(study: Path, tmp_path: Path) -> None:
+    command = ["analyse", "study", str(study), "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    text = study.read_text()
+    study.write_text(text.replace("snr_db = [0.0, 10.0]", "snr_db = [5.0]"))
+    other_set = CliRunner().invoke(app, command).exception
+    assert isinstance(other_set, ConfigError)
+    assert "written for another study" in str(other_set)
+    study.write_text(text)
+    recipe = tmp_path / "some.toml"
+    recipe.write_text(recipe.read_text().replace("length = 3", "length = 4"))
+    other_model = CliRunner().invoke(app, command).exception
+    assert isinstance(other_model, ConfigError)
+    assert "trained by another recipe" in str(other_model)
