@@ -1,9 +1,12 @@
 """Runs of prompt tuning's rivals: recipe to stored weights, evaluated as prompts are, and what they cost."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from speech_folder import make_speech_folder
@@ -13,7 +16,8 @@ from voices import PitchEmbedder, voice
 
 from softspoken.audio import write_audio
 from softspoken.cli.main import app
-from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
+from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.evaluation.voice_filter import PACKAGE
 from softspoken.runs.facts import tuning_facts
 from softspoken.runs.methods import Systems
 from softspoken.runs.target_speaker import run_training
@@ -100,6 +104,60 @@ def written(manifest: Path, *methods: str, how: Sequence[str] = ()) -> dict[str,
     for line in map(json.loads, out.read_text().splitlines()):
         found.setdefault(line["method"], []).append(line["hypothesis"])
     return found
+
+
+def kept_of(manifest: Path, method: str) -> int:
+    """How many answers of a method are there from before."""
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", method, "--json"])
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    (said,) = [line for line in ran.stderr.splitlines() if "kept" in line] or ["x: 0"]
+    return int(said.rpartition(": ")[2].split()[0])
+
+
+def test_a_changed_prompt_is_not_answered_by_the_old_one(tmp_path: Path, speech: Path, manifest: Path) -> None:
+    recipe = recipe_of(speech, tmp_path, "prompt")
+    one, other = (run_training(recipe.model_copy(update={"seed": seed}), tmp_path / f"run{seed}") for seed in (0, 1))
+    place = tmp_path / "prompt"
+    shutil.copytree(one, place)
+    assert [kept_of(manifest, str(place)) for _ in range(2)] == [0, 2]
+    # A prompt is what it is, wherever it lies.
+    shutil.copytree(one, tmp_path / "copy")
+    assert kept_of(manifest, str(tmp_path / "copy")) == 2
+    shutil.rmtree(place)
+    shutil.copytree(other, place)
+    assert [kept_of(manifest, str(place)) for _ in range(2)] == [0, 2]
+
+
+def test_a_mistyped_method_is_one_line_with_those_there_are(manifest: Path) -> None:
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", "cascaed"])
+    assert isinstance(ran.exception, PromptError)
+    assert str(ran.exception).startswith("no prompt 'cascaed'; give a folder")
+    assert "methods without a prompt: none, clean, cascade" in str(ran.exception)
+    assert "\n" not in str(ran.exception)
+
+
+def test_separation_first_is_evaluated_and_kept(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Doubling:
+        def __call__(self, audio: np.ndarray, enrolment: np.ndarray) -> np.ndarray:
+            asked.append(len(audio))
+            return 2 * audio
+
+    def several(audio: np.ndarray) -> SimpleNamespace:
+        return SimpleNamespace(overlap=np.ones(-(-len(audio) // 320), np.float32))
+
+    monkeypatch.setattr("softspoken.runs.methods.VoiceFilter", Doubling)
+    monkeypatch.setattr("softspoken.runs.methods.load_segmentation", lambda: SimpleNamespace(segment=several))
+    found = written(manifest, "separate", "separate-overlaps")
+    assert {name: len(texts) for name, texts in found.items()} == {"separate": 2, "separate-overlaps": 2}
+    before = len(asked)
+    assert before >= 2
+    assert written(manifest, "separate", "separate-overlaps") == found
+    assert len(asked) == before
+    one, other = (Systems().method(name).identity for name in ("separate", "separate-overlaps"))
+    assert one["separator"] == other["separator"] == PACKAGE.sha256
+    assert "segmentation" in other.keys() - one.keys()
 
 
 @pytest.mark.parametrize("kind", METHODS)

@@ -75,13 +75,14 @@ class TargetSpeakerTranscriber:
         store: EnrolmentStore | None = None,
         engine: EngineName = "torch",
         precision: Precision | None = None,
+        threads: int | None = None,
     ) -> "TargetSpeakerTranscriber":
         """Load everything by name.
 
         Args:
             prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
-            engine, precision: see `load_engine`.
+            engine, precision, threads: see `load_engine`.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
@@ -92,7 +93,7 @@ class TargetSpeakerTranscriber:
             backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
         prompts.check(backbone)
         embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder, device)
-        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision))
+        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision, threads=threads))
 
     def transcribe(
         self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None

@@ -107,11 +107,15 @@ def load_run(run: Path, state: StateName = "best", backbone: WhisperBackbone | N
 
 
 def transcriber_of(
-    loaded: LoadedRun, engine: EngineName = "torch", precision: Precision | None = None
+    loaded: LoadedRun,
+    engine: EngineName = "torch",
+    precision: Precision | None = None,
+    threads: int | None = None,
 ) -> TargetSpeakerTranscriber:
     """Transcribes as the model that was trained; from now on its backbone runs with the trained weights.
 
-    `engine`, `precision`: see `load_engine`; engines other than PyTorch run a backbone as it was before training.
+    `engine`, `precision`, `threads`: see `load_engine`; engines other than PyTorch run a backbone as it was before
+    training.
 
     Raises ConfigError for a run that follows no voice.
     """
@@ -124,7 +128,7 @@ def transcriber_of(
     if weights is not None:
         weights.attach()
     embedder = load_embedder(loaded.config.embedder)
-    made = load_engine(backbone, engine, precision)
+    made = load_engine(backbone, engine, precision, threads=threads)
     return TargetSpeakerTranscriber(backbone, LoadedPrompts(prompts.fold().eval(), info), embedder, engine=made)
 
 

@@ -13,6 +13,7 @@ import pytest
 from made_report import World, make_world
 
 from softspoken.errors import ConfigError
+from softspoken.evaluation.stage_cache import StageCache
 from softspoken_lab.analysis.results import Estimate, Row
 from softspoken_lab.analysis.subject import TestSet
 from softspoken_lab.report.build import Report, make_report
@@ -21,7 +22,6 @@ from softspoken_lab.report.page import PAPER, Heading, render_page, write_csv, w
 from softspoken_lab.report.page_sections import sections
 from softspoken_lab.report.page_tables import csv_text, raw
 from softspoken_lab.report.paper import TABLES
-from softspoken_lab.report.stages import StageCache
 from softspoken_lab.report.svg import tick_label, ticks
 
 HEADING = Heading(
