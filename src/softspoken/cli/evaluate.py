@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from softspoken.evaluation.manifest import EvaluationItem
     from softspoken.evaluation.runner import Method, MethodResult
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
 
 
 def evaluate(
@@ -62,8 +62,8 @@ def evaluate(
     from softspoken.cli import evaluate_detail
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
-    from softspoken.evaluation.text import TextNormalizer
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
+    from softspoken.scoring.text import TextNormalizer
 
     talk = Console(stderr=True)
     items = read_evaluation_manifest(manifest)[:limit]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from softspoken import __version__
-from softspoken.evaluation.scores import Score
 from softspoken.files import replace_text
+from softspoken.scoring.word_errors import Score
 from softspoken_lab.report.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken_lab.studies.grid import GridResult, Measured, Total
 from softspoken_lab.testsets.grid import Cell

@@ -13,8 +13,8 @@ from softspoken.errors import ConfigError
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
 from softspoken.evaluation.separation import separated, separation_named
-from softspoken.runs.trained import StateName, digest_of, load_run, run_named, transcriber_of
 from softspoken.speakers import load_embedder
+from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
 DEFAULT_BACKBONE = "tiny.en"
 """Of methods without a prompt, which would name its own."""
