@@ -12,7 +12,7 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
-from softspoken.runs.methods import Systems
+from softspoken.evaluation.systems import Systems
 
 app = typer.Typer()
 app.command()(command.evaluate)

@@ -14,7 +14,7 @@ from softspoken.evaluation import answers
 from softspoken.evaluation.answers import KeptAnswers
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, MethodResult, run_method
-from softspoken.evaluation.text import TextNormalizer
+from softspoken.scoring.text import TextNormalizer
 
 COUNT = 5
 EVIDENCE = WindowEvidence(0.0, 1.0, 1 / 3, None, -float("inf"), {"one": 0.1}, 0.75)

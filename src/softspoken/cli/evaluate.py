@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from softspoken.evaluation.runner import Method, MethodResult
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
 
 
 def evaluate(
@@ -82,8 +82,8 @@ def evaluate(
     from softspoken.evaluation.answers import KeptAnswers
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
-    from softspoken.evaluation.text import TextNormalizer
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
+    from softspoken.scoring.text import TextNormalizer
 
     talk = Console(stderr=True)
     items = read_evaluation_manifest(manifest)[:limit]

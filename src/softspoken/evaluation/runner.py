@@ -16,7 +16,9 @@ from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.answers import KeptAnswers
 from softspoken.evaluation.cascade import CascadeOptions, Options, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.scores import (
+from softspoken.files import replace_text
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import (
     Difference,
     Score,
     UtteranceScore,
@@ -24,8 +26,6 @@ from softspoken.evaluation.scores import (
     score_utterance,
     summarize,
 )
-from softspoken.evaluation.text import TextNormalizer
-from softspoken.files import replace_text
 from softspoken.speakers import SpeakerEmbedder
 
 Waveform = Float[np.ndarray, " N"]

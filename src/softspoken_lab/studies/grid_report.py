@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from softspoken import __version__
-from softspoken.evaluation.scores import Score
 from softspoken.files import replace_text
+from softspoken.scoring.word_errors import Score
 from softspoken_lab.report.drawing import svg
 from softspoken_lab.report.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken_lab.studies.grid import GridResult, Measured, Total

@@ -47,7 +47,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) 
     manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(manifest=manifest))
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 4)
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
     return path
 
 

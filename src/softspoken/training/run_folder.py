@@ -3,7 +3,7 @@
 config.json        the resolved configuration (seed included)
 recipe.toml        the recipe as it was given
 environment.json   where it ran: one entry each time that something of it was new
-facts.json         sizes and memory, and what it began with (`softspoken.runs.facts`)
+facts.json         sizes and memory, and what it began with (`softspoken.training.provenance`)
 log.jsonl          figures of every step (the loop)
 result.json        what came out, and after how many steps
 evaluations/       scores on test manifests (the laboratory writes them)
@@ -18,8 +18,8 @@ from typing import Any
 
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.files import replace_text
-from softspoken.runs.environment import describe_environment
 from softspoken.training.config import Recipe, recipe_of
+from softspoken.training.environment import describe_environment
 from softspoken.training.loop import BEST, CONFIG, STATE
 from softspoken.training.state import read_progress
 
@@ -47,6 +47,11 @@ def begin_run(config: Recipe, folder: Path, recipe: str | None = None) -> None:
         _note_environment(folder)
     except OSError as error:
         raise ConfigError(f"cannot write to the run's folder '{folder}' ({error.strerror}); choose another") from error
+
+
+def is_run(reference: str) -> bool:
+    """Whether this is the folder of a run, rather than of a stored prompt."""
+    return (Path(reference) / CONFIG).is_file()
 
 
 def check_same_run(config: Recipe, folder: Path) -> None:

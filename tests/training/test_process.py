@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 from accelerate.state import AcceleratorState
 
-from softspoken.runs import accelerator
-from softspoken.runs.accelerator import new_accelerator
+from softspoken.training import process
+from softspoken.training.process import new_accelerator
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def forgotten() -> Iterator[None]:
 def test_a_precision_that_slows_down_is_told_of(
     precision: str, faster: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(accelerator, "multiplies_bfloat16", lambda: faster)
+    monkeypatch.setattr(process, "multiplies_bfloat16", lambda: faster)
     made = new_accelerator("bf16" if precision == "bf16" else "no")
     assert made.mixed_precision == precision
     assert ("slower" in capsys.readouterr().err) == (precision == "bf16" and not faster)

@@ -15,7 +15,7 @@ from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpea
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
 from softspoken.prompts.starts import begin_as_silence
-from softspoken.runs.trained import load_run, transcriber_of
+from softspoken.training.checkpoint import load_run, transcriber_of
 from softspoken.training.config import TrainConfig, read_recipe
 
 RECIPE = """
@@ -54,12 +54,12 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) 
     path = tmp_path / "recipe.toml"
     manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     path.write_text(RECIPE.format(manifest=manifest))
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_WINDOWS", 4)
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_WINDOWS", 4)
 
     def no_embedder(reference: str) -> None:
         raise AssertionError("a prompt without a voice needs no embedder")
 
-    monkeypatch.setattr("softspoken.runs.target_speaker.load_embedder", no_embedder)
+    monkeypatch.setattr("softspoken.training.run.load_embedder", no_embedder)
     return path
 
 

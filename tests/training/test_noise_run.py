@@ -14,9 +14,9 @@ from softspoken.backbones.characters import Characters
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError
 from softspoken.prompts.recognizer import load_recognizer
-from softspoken.runs.noise import new_model, noise_data
 from softspoken.training.config import NoiseTrainConfig, read_recipe
 from softspoken.training.loop import STATE
+from softspoken.training.noise_run import new_model, noise_data
 from softspoken.training.state import load_state
 
 RECIPE = """
@@ -46,7 +46,7 @@ piece_s = [1.0, 3.0]
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     backbone = tiny_backbone()
-    for room in ("softspoken.runs.noise", "softspoken.backbones"):
+    for room in ("softspoken.training.noise_run", "softspoken.backbones"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2)
     return speech, make_noise_folder(tmp_path / "noise", ("car", "cafe"))

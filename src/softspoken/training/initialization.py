@@ -1,18 +1,53 @@
-"""What a run begins with that is not new: another run's best state, or a stored prompt."""
+"""What a run begins with: new prompts, another run's best state, or a stored prompt."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from softspoken.backbones import WhisperBackbone
-from softspoken.errors import ConfigError, SoftspokenError
+from softspoken.backbones.whisper import FRAME_RATE_HZ
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.windows import short_speech
+from softspoken.errors import ConfigError
 from softspoken.prompts import LoadedPrompts, load_prompts
-from softspoken.prompts.lineage import HOW_LONG
-from softspoken.runs.bookkeeping import FACTS, read_json
-from softspoken.runs.trained import run_config, state_file, stored_facts
+from softspoken.prompts.starts import begin_as_silence
+from softspoken.training.checkpoint import run_config, state_file, stored_facts, untrained
 from softspoken.training.config import TrainConfig
-from softspoken.training.loop import CONFIG
 from softspoken.training.methods import Trained, prompts_of
-from softspoken.training.state import Progress, load_state, read_progress
+from softspoken.training.run_folder import is_run
+from softspoken.training.state import load_state
+
+STATISTICS_PIECES = 400
+"""Pieces of training speech whose embeddings give the mean and scale of voices."""
+STARTING_CLIPS = 8
+STARTING_S = 8.0
+"""Clips, and seconds of them at most, behind whose speech the silence is heard that prompts may begin as."""
+
+
+def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
+    """What is to be trained: as what it starts from left it, else new. Errors as of `begin_as`.
+
+    New prompts centre and scale voices by those of the training talkers.
+    """
+    torch.manual_seed(config.seed)
+    trained = untrained(config, backbone)
+    if config.start is not None:
+        begin_as(config.start, trained, config, backbone)
+        return trained
+    prompts = prompts_of(trained)
+    if config.prompt_start == "silence":
+        speech = short_speech(dataset.corpus, STARTING_CLIPS, min(STARTING_S, backbone.max_frames / FRAME_RATE_HZ / 4))
+        begin_as_silence(prompts, backbone, speech)
+    if config.prompts.speaker is not None:
+        rng = np.random.default_rng(config.seed)
+        pieces = dataset.corpus.pieces
+        chosen = rng.permutation(len(pieces))[:STATISTICS_PIECES]
+        vectors = np.stack([dataset.embed(dataset.corpus.audio(pieces[i])) for i in chosen])
+        prompts.speaker_mean.copy_(torch.from_numpy(vectors.mean(axis=0)))
+        prompts.speaker_scale.fill_(float(1.0 / vectors.std(axis=0).mean()))
+    return trained
 
 
 def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: WhisperBackbone) -> None:
@@ -24,7 +59,7 @@ def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: Whispe
         ConfigError: it trains something else than `config`.
         PromptError: there is no such run or prompt, or it belongs to another backbone.
     """
-    if _is_run(start):
+    if is_run(start):
         first = run_config(Path(start))
         _require_same(start, {name: (getattr(first, name), getattr(config, name)) for name in _OF_A_RUN})
         load_state(state_file(Path(start), "best"), trained, None)
@@ -35,43 +70,9 @@ def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: Whispe
     prompts.load_state_dict(prompts.state_dict() | stored.prompts.state_dict())
 
 
-def begun_facts(start: str) -> dict[str, Any] | str:
-    """For the model card: how long it had been trained before; in words where nothing is known any more."""
-    try:
-        if _is_run(start):
-            run = Path(start)
-            return run_facts(run, run_config(run), read_progress(state_file(run, "best")))
-        known = load_prompts(start).info.training
-        return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
-    except SoftspokenError:
-        return _UNKNOWN
-
-
-def run_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """How long a run has been trained, and the one that it began with.
-
-    That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
-    """
-    facts: dict[str, Any] = {
-        "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
-        "steps": progress.step,
-        "hours": round(progress.seconds / 3600, 2),
-        "seed": config.seed,
-    }
-    if config.start is None:
-        return facts
-    noted = read_json(run / FACTS).get("before")
-    return facts | {"before": begun_facts(config.start) if noted is None else noted}
-
-
 _PARTS = ("encoder", "decoder", "frames", "enrolment")
 """Of prompts: what a recipe may add to a stored one. Voices would have to be centred and scaled anew."""
 _OF_A_RUN = ("backbone", "embedder", "prompts", "method")
-_UNKNOWN = "another run or prompt"
-
-
-def _is_run(start: str) -> bool:
-    return (Path(start) / CONFIG).is_file()
 
 
 def _compared(stored: LoadedPrompts, config: TrainConfig) -> dict[str, tuple[Any, Any]]:

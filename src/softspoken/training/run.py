@@ -1,4 +1,4 @@
-"""A run on speech from its recipe to a prompt folder: one voice's words, or everybody's."""
+"""A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
 
 import functools
 import json
@@ -6,30 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.backbones.whisper import FRAME_RATE_HZ
 from softspoken.data.batches import Batch, collate
-from softspoken.data.config import DataConfig
-from softspoken.data.corpus import load_corpus
-from softspoken.data.examples import MixtureDataset
-from softspoken.data.fixed_mixtures import read_fixed_mixtures
-from softspoken.data.windows import short_speech
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.errors import ConfigError
-from softspoken.evaluation.scores import score_utterance, summarize
-from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import PromptInfo, inject, save_prompts
-from softspoken.prompts.starts import begin_as_silence
-from softspoken.runs.accelerator import new_accelerator
-from softspoken.runs.beginnings import begin_as, run_facts
-from softspoken.runs.data import development_batches, development_windows, training_data, window_data
-from softspoken.runs.facts import begin_facts, note_memory
-from softspoken.runs.progress import progress_bar
-from softspoken.runs.trained import (
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import score_utterance, summarize
+from softspoken.speakers import load_embedder
+from softspoken.training.checkpoint import (
     WEIGHT_FILE,
     load_run,
     run_config,
@@ -38,13 +26,17 @@ from softspoken.runs.trained import (
     stored_facts,
     untrained,
 )
-from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
+from softspoken.training.datasets import development_batches, development_windows, training_data, window_data
+from softspoken.training.initialization import new_trained
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
-from softspoken.training.state import Progress, load_state
-from softspoken.training.target_speaker import TargetSpeakerObjective, conditioning, voice_contrast
+from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
+from softspoken.training.process import new_accelerator, progress_bar
+from softspoken.training.provenance import begin_facts, note_memory, training_facts
+from softspoken.training.run_folder import begin_run, finish_run
+from softspoken.training.state import load_state
 
 PROMPT_FOLDER = "prompt"
 CARD_KEYS = (
@@ -52,26 +44,34 @@ CARD_KEYS = (
     *("substitutions", "deletions", "insertions", "words", "rejection_rate"),
 )
 """Of an evaluation, what the model card shows."""
-STATISTICS_PIECES = 400
-"""Pieces of training speech whose embeddings give the mean and scale of voices."""
-STARTING_CLIPS = 8
-STARTING_S = 8.0
-"""Clips, and seconds of them at most, behind whose speech the silence is heard that prompts may begin as."""
 
 
-def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
+def run_training(
+    config: TrainConfig, out: Path, stop_after_s: float | None = None, recipe: str | None = None
+) -> Path | None:
     """Train by `config` in `out` and write `out/prompt`, or `out/weights.safetensors` where weights are trained.
 
-    Returns what was written; None when it stopped early because the time was up.
+    Returns what was written; None when it stopped early because the time was up. `recipe`: the text that `config` was
+    read from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
     """
+    # The recipe, and where it runs.
+    begin_run(config, out, recipe)
     accelerator = new_accelerator(config.precision)
+    main = accelerator.is_main_process
+
+    # Frozen models, and the mixtures that are made for them.
     backbone = load_backbone(config.backbone).to(accelerator.device)
     embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
     if embedder is not None and config.precision == "bf16":
         embedder = embedder.rounding()
     dataset = window_data(config) if embedder is None else training_data(config, embedder)
+    batched = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=backbone.max_tokens // 2)
+
+    # What is trained, and what it is trained for.
     trained = new_trained(config, backbone, dataset)
     objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
+
+    # Talkers put aside show how far it is.
     development = (
         development_windows(config, backbone)
         if embedder is None
@@ -85,35 +85,26 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
         module.train()
         return {**figures, "wer": wer, "score": wer}
 
-    sizes: dict[str, Any] = {}
-    if accelerator.is_main_process:
-        sizes = begin_facts(out, trained, backbone.parameter_count, config.start)
+    # The loop, which goes on from the last state in `out`.
+    sizes = begin_facts(out, trained, backbone.parameter_count, config.start) if main else {}
+    rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
         try:
-            train(
-                config,
-                trained,
-                objective,
-                dataset,
-                functools.partial(collate, vocabulary=backbone.tokens, max_tokens=backbone.max_tokens // 2),
-                out,
-                validate,
-                report,
-                accelerator,
-                rates_of(config.method),
-            )
+            train(config, trained, objective, dataset, batched, out, validate, report, accelerator, rates)
         except TrainingStopped:
             return None
         finally:
-            if accelerator.is_main_process:
+            if main:
                 note_memory(out)
-    if config.method.kind == "prompt":
-        if accelerator.is_main_process:
-            export_run(out, out / PROMPT_FOLDER, "best", backbone=backbone)
-        return out / PROMPT_FOLDER
-    if accelerator.is_main_process:
+
+    # The best state, as it is deployed.
+    result = out / (PROMPT_FOLDER if config.method.kind == "prompt" else WEIGHT_FILE)
+    if main and config.method.kind == "prompt":
+        export_run(out, result, "best", backbone=backbone)
+    elif main:
         store_weights(out, load_run(out, "best", backbone), sizes)
-    return out / WEIGHT_FILE
+    finish_run(out, result, config.steps)
+    return result
 
 
 def export_run(
@@ -166,30 +157,6 @@ def rates_of(method: MethodConfig) -> dict[str, float]:
     return {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
 
 
-def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
-    """What is to be trained: as what it starts from left it, else new. Errors as of `begin_as`.
-
-    New prompts centre and scale voices by those of the training talkers.
-    """
-    torch.manual_seed(config.seed)
-    trained = untrained(config, backbone)
-    if config.start is not None:
-        begin_as(config.start, trained, config, backbone)
-        return trained
-    prompts = prompts_of(trained)
-    if config.prompt_start == "silence":
-        speech = short_speech(dataset.corpus, STARTING_CLIPS, min(STARTING_S, backbone.max_frames / FRAME_RATE_HZ / 4))
-        begin_as_silence(prompts, backbone, speech)
-    if config.prompts.speaker is not None:
-        rng = np.random.default_rng(config.seed)
-        pieces = dataset.corpus.pieces
-        chosen = rng.permutation(len(pieces))[:STATISTICS_PIECES]
-        vectors = np.stack([dataset.embed(dataset.corpus.audio(pieces[i])) for i in chosen])
-        prompts.speaker_mean.copy_(torch.from_numpy(vectors.mean(axis=0)))
-        prompts.speaker_scale.fill_(float(1.0 / vectors.std(axis=0).mean()))
-    return trained
-
-
 @torch.no_grad()
 def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> float:
     """Word error rate of greedy search on the development mixtures."""
@@ -208,28 +175,3 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
         ]
     wer = summarize(scores, resamples=1).wer
     return wer if wer is not None else float("nan")
-
-
-def training_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
-    return {
-        **_speech_facts(config.data),
-        **run_facts(run, config, progress),
-        "development_wer": progress.best,
-        "objective": config.objective.model_dump(),
-    }
-
-
-def _speech_facts(data: DataConfig) -> dict[str, Any]:
-    """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
-    if data.mixtures is not None:
-        fixed = read_fixed_mixtures(data.mixtures)
-        talkers = {talker for mixture in fixed for talker in mixture.talkers}
-        seconds = sum(mixture.duration_s for mixture in fixed)
-        return {"corpus": data.mixtures.parent.name, "talkers": len(talkers), "mixture_hours": round(seconds / 3600, 2)}
-    pieces = [piece for piece in load_corpus(data).pieces if piece.speed == 1.0]
-    return {
-        "talkers": len({piece.speaker for piece in pieces}),
-        "speech_hours": round(sum(piece.duration_s for piece in pieces) / 3600, 2),
-        "speeds": list(data.speeds),
-    }

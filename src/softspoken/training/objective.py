@@ -1,13 +1,14 @@
-"""The step of target-speaker training: a batch of targets in mixtures to losses."""
+"""The losses of target-speaker training: from a batch of targets in mixtures to what a step minimises."""
 
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.backbones.base import EncodedLayers
+from softspoken.backbones.base import EncodedLayers, valid_positions
 from softspoken.data.batches import IGNORED, Batch
 from softspoken.data.levels import speech_frames
 from softspoken.errors import ConfigError
@@ -16,7 +17,6 @@ from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.frames import activity_of
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.methods import TunedWeights, attached
-from softspoken.training.objectives import activity_error, cross_entropy, state_distance, token_divergence
 
 
 @dataclass(frozen=True)
@@ -125,3 +125,33 @@ def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batche
             sums[column] += float(plain(prompts, case)["cross_entropy"])
     right, wrong_voice = (sums / len(batches)).tolist()
     return {"right_voice": right, "wrong_voice": wrong_voice, "gap": wrong_voice - right}
+
+
+def cross_entropy(logits: Float[Tensor, "K V"], labels: Int[Tensor, "K"]) -> Float[Tensor, ""]:
+    """Mean over K predicted tokens."""
+    return F.cross_entropy(logits.float(), labels)
+
+
+def state_distance(
+    student: Float[Tensor, "B T D"], teacher: Float[Tensor, "B T D"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Squared distance of encoder states over the valid frames, relative to the teacher's variance (0: equal)."""
+    valid = valid_positions(lengths, student.shape[1])
+    student, teacher = student[valid].float(), teacher[valid].float()
+    spread = (teacher - teacher.mean(dim=0)).pow(2).mean()
+    return (student - teacher).pow(2).mean() / spread.clamp(min=1e-6)
+
+
+def token_divergence(student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"]) -> Float[Tensor, ""]:
+    """KL(teacher || student), mean over K predicted tokens."""
+    log_student = F.log_softmax(student.float(), dim=-1)
+    log_teacher = F.log_softmax(teacher.float(), dim=-1)
+    return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
+
+
+def activity_error(
+    found: Float[Tensor, "B T"], true: Float[Tensor, "B T"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of how likely the target speaks, mean over the valid frames."""
+    valid = valid_positions(lengths, found.shape[1])
+    return F.binary_cross_entropy(found[valid].float().clamp(1e-4, 1 - 1e-4), true[valid].float())

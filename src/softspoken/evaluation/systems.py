@@ -24,10 +24,10 @@ from softspoken.evaluation.separation import (
     separation_named,
 )
 from softspoken.evaluation.voice_filter import PACKAGE, VoiceFilter
-from softspoken.runs.trained import StateName, digest_of, load_run, run_named, transcriber_of
 from softspoken.speakers import Clip, RecentWindows, load_embedder
 from softspoken.speakers.enrolment import enrol
 from softspoken.speakers.segmentation import TENSORS_SHA256, load_segmentation
+from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
 DEFAULT_BACKBONE = "tiny.en"
 """Of methods without a prompt, which would name its own."""

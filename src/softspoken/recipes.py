@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from softspoken.errors import ConfigError
-from softspoken.runs.bookkeeping import begin_run, finish_run
 from softspoken.training.config import NoiseTrainConfig, Recipe
 from softspoken.training.loop import CONFIG
 
@@ -16,21 +15,13 @@ def run_recipe(config: Recipe, out: Path, stop_after_s: float | None = None, rec
     `recipe`: the text that `config` was read from, for the run's folder. Raises ConfigError when `out` holds another
     recipe's run.
     """
-    begin_run(config, out, recipe)
-    found = _train(config, out, stop_after_s)
-    if found is not None:
-        finish_run(out, found, config.steps)
-    return found
-
-
-def _train(config: Recipe, out: Path, stop_after_s: float | None) -> Path | None:
     if isinstance(config, NoiseTrainConfig):
-        from softspoken.runs.noise import run_noise_training
+        from softspoken.training.noise_run import run_noise_training
 
-        return run_noise_training(config, out, stop_after_s)
-    from softspoken.runs.target_speaker import run_training
+        return run_noise_training(config, out, stop_after_s, recipe)
+    from softspoken.training.run import run_training
 
-    return run_training(config, out, stop_after_s)
+    return run_training(config, out, stop_after_s, recipe)
 
 
 def task_of(run: Path) -> Literal["target-speaker", "noise"]:

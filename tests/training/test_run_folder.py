@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from softspoken.errors import ConfigError
-from softspoken.runs import bookkeeping
-from softspoken.runs.bookkeeping import begin_run, check_same_run, differences, finish_run, finished, read_config
-from softspoken.runs.environment import describe_environment
+from softspoken.training import run_folder
 from softspoken.training.config import TrainConfig
+from softspoken.training.environment import describe_environment
 from softspoken.training.loop import STATE
+from softspoken.training.run_folder import begin_run, check_same_run, differences, finish_run, finished, read_config
 from softspoken.training.state import Progress, save_state
 
 CONFIG = TrainConfig(steps=10, seed=3)
@@ -53,7 +53,7 @@ def test_an_environment_is_noted_again_only_when_it_is_new(tmp_path: Path, monke
     begin_run(CONFIG, trained(tmp_path, 0))
     begin_run(CONFIG, trained(tmp_path, 4))
     assert len(json.loads((tmp_path / "environment.json").read_text())["starts"]) == 1
-    monkeypatch.setattr(bookkeeping, "describe_environment", lambda: {"python": "4.0"})
+    monkeypatch.setattr(run_folder, "describe_environment", lambda: {"python": "4.0"})
     begin_run(CONFIG, trained(tmp_path, 6))
     starts = json.loads((tmp_path / "environment.json").read_text())["starts"]
     assert [start["from_step"] for start in starts] == [0, 6]
@@ -72,7 +72,7 @@ def test_another_recipe_is_refused_in_one_line(tmp_path: Path, values: dict[str,
     begin_run(CONFIG, tmp_path)
     trained(tmp_path, 4)
     before = (tmp_path / "config.json").read_text()
-    other = bookkeeping.recipe_of(values if "task" in values else {**CONFIG.model_dump(), **values})
+    other = run_folder.recipe_of(values if "task" in values else {**CONFIG.model_dump(), **values})
     with pytest.raises(ConfigError, match="another recipe") as caught:
         begin_run(other, tmp_path)
     assert "\n" not in str(caught.value)
@@ -124,6 +124,6 @@ def test_differences_are_named_by_their_keys() -> None:
 def test_a_recipe_is_kept_with_those_that_it_extends(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text("steps = 10\n\nseed = 3\n")
     (tmp_path / "top.toml").write_text('extends = "base.toml"\nseed = 4\n')
-    text = bookkeeping.recipe_text(tmp_path / "top.toml")
+    text = run_folder.recipe_text(tmp_path / "top.toml")
     assert tomllib.loads(text) == {"extends": "base.toml", "seed": 4}
     assert "# base.toml:\n# steps = 10\n#\n# seed = 3\n" in text

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from softspoken.errors import DataError
-from softspoken.evaluation.scores import (
+from softspoken.scoring.text import TextNormalizer, writes_something
+from softspoken.scoring.word_errors import (
     UtteranceScore,
     cp_wer,
     paired_difference,
     score_utterance,
     summarize,
 )
-from softspoken.evaluation.text import TextNormalizer, writes_something
 
 normalize = TextNormalizer()
 

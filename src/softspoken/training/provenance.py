@@ -1,4 +1,7 @@
-"""What a run costs, for tables of methods (numbers trained, bytes to keep, time, memory), and what it began with."""
+"""Where a run comes from and what it costs: the runs before it, its data, numbers trained, bytes to keep, time, memory.
+
+`facts.json` in the run's folder, tables of methods and the model card tell of it.
+"""
 
 import json
 import sys
@@ -7,15 +10,22 @@ from typing import Any, Literal, TypedDict
 
 import torch
 
+from softspoken.data.config import DataConfig
+from softspoken.data.corpus import load_corpus
+from softspoken.data.fixed_mixtures import read_fixed_mixtures
+from softspoken.errors import SoftspokenError
 from softspoken.files import replace_text
-from softspoken.runs.beginnings import begun_facts
-from softspoken.runs.bookkeeping import FACTS, read_json
-from softspoken.runs.trained import deployed, load_run, run_config, state_file, stored_type
+from softspoken.prompts import load_prompts
+from softspoken.prompts.lineage import HOW_LONG
+from softspoken.training.checkpoint import deployed, load_run, run_config, state_file, stored_type
+from softspoken.training.config import TrainConfig
 from softspoken.training.loop import STATE
 from softspoken.training.methods import Trained, prompts_of, weights_of
-from softspoken.training.state import read_progress
+from softspoken.training.run_folder import FACTS, is_run, read_json
+from softspoken.training.state import Progress, read_progress
 
 _MB = 1e6
+_UNKNOWN = "another run or prompt"
 
 
 class TuningFacts(TypedDict):
@@ -117,3 +127,57 @@ def _peak_mb() -> float | None:
 
 def _device_peak_mb() -> float | None:
     return round(torch.cuda.max_memory_allocated() / _MB, 1) if torch.cuda.is_available() else None
+
+
+def training_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
+    return {
+        **_speech_facts(config.data),
+        **run_facts(run, config, progress),
+        "development_wer": progress.best,
+        "objective": config.objective.model_dump(),
+    }
+
+
+def run_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """How long a run has been trained, and the one that it began with.
+
+    That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
+    """
+    facts: dict[str, Any] = {
+        "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
+        "steps": progress.step,
+        "hours": round(progress.seconds / 3600, 2),
+        "seed": config.seed,
+    }
+    if config.start is None:
+        return facts
+    noted = read_json(run / FACTS).get("before")
+    return facts | {"before": begun_facts(config.start) if noted is None else noted}
+
+
+def begun_facts(start: str) -> dict[str, Any] | str:
+    """For the model card: how long it had been trained before; in words where nothing is known any more."""
+    try:
+        if is_run(start):
+            run = Path(start)
+            return run_facts(run, run_config(run), read_progress(state_file(run, "best")))
+        known = load_prompts(start).info.training
+        return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
+    except SoftspokenError:
+        return _UNKNOWN
+
+
+def _speech_facts(data: DataConfig) -> dict[str, Any]:
+    """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
+    if data.mixtures is not None:
+        fixed = read_fixed_mixtures(data.mixtures)
+        talkers = {talker for mixture in fixed for talker in mixture.talkers}
+        seconds = sum(mixture.duration_s for mixture in fixed)
+        return {"corpus": data.mixtures.parent.name, "talkers": len(talkers), "mixture_hours": round(seconds / 3600, 2)}
+    pieces = [piece for piece in load_corpus(data).pieces if piece.speed == 1.0]
+    return {
+        "talkers": len({piece.speaker for piece in pieces}),
+        "speech_hours": round(sum(piece.duration_s for piece in pieces) / 3600, 2),
+        "speeds": list(data.speeds),
+    }

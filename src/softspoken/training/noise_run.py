@@ -8,26 +8,28 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from softspoken.backbones import Backbone, load_encoder
 from softspoken.backbones.base import valid_positions
 from softspoken.backbones.characters import Characters
 from softspoken.backbones.heads import CTCHead
 from softspoken.data.corpus import load_corpus
-from softspoken.data.ctc_batches import collate_ctc
+from softspoken.data.ctc_batches import CTCBatch, collate_ctc
 from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.data.noisy import NoisyDataset, NoisyUtterance, fits_ctc
 from softspoken.decoding.ctc import greedy
 from softspoken.errors import ConfigError
-from softspoken.evaluation.scores import score_utterance, summarize
 from softspoken.prompts import SoftPrompts
 from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
-from softspoken.runs.accelerator import new_accelerator
-from softspoken.runs.progress import progress_bar
+from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.training.config import NoiseTrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
-from softspoken.training.noise import NoiseObjective
+from softspoken.training.process import new_accelerator, progress_bar
+from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import Progress, load_state
 
 RECOGNIZER_FOLDER = "recognizer"
@@ -49,8 +51,43 @@ class NoiseData:
     """Development utterances, all of them with noise."""
 
 
-def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float | None = None) -> Path | None:
-    """Train by `config` in `out` and write `out/recognizer`; None when it stopped early because the time was up."""
+@dataclass(frozen=True)
+class NoiseObjective:
+    """CTC over characters ("Soft prompts as zero-shot learners", section 2.2)."""
+
+    backbone: Backbone
+
+    def __call__(self, trained: nn.Module, batch: CTCBatch) -> dict[str, Tensor]:
+        """`loss`, a character. `trained`: a `PromptedCTC`, possibly wrapped for several devices."""
+        features = self.backbone.features(batch.audio)
+        log_probs, lengths = trained(self.backbone, features)
+        return {"loss": ctc(log_probs, lengths, batch.labels, batch.label_lengths)}
+
+
+def ctc(
+    log_probs: Float[Tensor, "B T V"],
+    lengths: Int[Tensor, "B"],
+    labels: Int[Tensor, "B U"],
+    label_lengths: Int[Tensor, "B"],
+) -> Float[Tensor, ""]:
+    """Connectionist temporal classification (Graves et al. 2006), blank 0, in float32, as SUPERB weighs it.
+
+    Mean over the rows of each one's loss a label. A row whose label does not fit its frames counts as zero and gives no
+    gradient; `check_frames` finds such utterances before training does.
+    """
+    frames_first = log_probs.float().transpose(0, 1)
+    return F.ctc_loss(frames_first, labels, lengths, label_lengths, blank=0, reduction="mean", zero_infinity=True)
+
+
+def run_noise_training(
+    config: NoiseTrainConfig, out: Path, stop_after_s: float | None = None, recipe: str | None = None
+) -> Path | None:
+    """Train by `config` in `out` and write `out/recognizer`; None when it stopped early because the time was up.
+
+    `recipe`: the text that `config` was read from, for the run's folder. Raises ConfigError when `out` holds another
+    recipe's run.
+    """
+    begin_run(config, out, recipe)
     accelerator = new_accelerator(config.precision)
     backbone = load_encoder(config.backbone, device=str(accelerator.device))
     characters = Characters()
@@ -83,6 +120,7 @@ def run_noise_training(config: NoiseTrainConfig, out: Path, stop_after_s: float 
             return None
     if accelerator.is_main_process:
         export_noise_run(out, out / RECOGNIZER_FOLDER, "best", backbone=backbone)
+    finish_run(out, out / RECOGNIZER_FOLDER, config.steps)
     return out / RECOGNIZER_FOLDER
 
 

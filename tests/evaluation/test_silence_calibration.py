@@ -12,15 +12,15 @@ from voices import PitchEmbedder, voice
 
 import softspoken.decoding.plain
 import softspoken.decoding.transcriber
-import softspoken.runs.silence
+import softspoken.evaluation.silence_fit
 from softspoken.audio import write_wav
 from softspoken.cli.prompt import app
 from softspoken.decoding import DecodingOptions
 from softspoken.errors import DataError
-from softspoken.evaluation.hallucination import Sound
-from softspoken.evaluation.silence_fit import FitOptions
+from softspoken.evaluation.hallucination import Sound, hallucinated_words
+from softspoken.evaluation.silence import measure_prompt
+from softspoken.evaluation.silence_fit import FitOptions, calibrate_prompt
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, load_prompts, save_prompts
-from softspoken.runs.silence import calibrate_prompt, hallucinated_words, measure_prompt
 
 EMBEDDER = PitchEmbedder()
 BACKBONE = tiny_backbone(5)
@@ -30,7 +30,7 @@ PITCHES = (300.0, 500.0, 900.0, 1400.0)
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for room in (softspoken.runs.silence, softspoken.decoding.transcriber):
+    for room in (softspoken.evaluation.silence_fit, softspoken.decoding.transcriber):
         monkeypatch.setattr(room, "load_backbone", lambda *_: BACKBONE)
         monkeypatch.setattr(room, "load_embedder", lambda *_: EMBEDDER)
     for module in (softspoken.decoding.plain, softspoken.decoding.transcriber):

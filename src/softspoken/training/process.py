@@ -1,14 +1,28 @@
-"""How a run is shown while it goes on."""
+"""What surrounds the loop: the device and its precision, and a bar that shows the progress."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
+from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from softspoken.processor import multiplies_bfloat16
 from softspoken.training.config import LoopConfig
 from softspoken.training.loop import Report, TrainingStopped
+
+
+def new_accelerator(precision: Literal["no", "bf16", "fp16"]) -> Accelerator:
+    """For training in `precision`; says so where that is the slower one."""
+    accelerator = Accelerator(mixed_precision=precision)
+    slower = precision == "bf16" and accelerator.device.type == "cpu" and not multiplies_bfloat16()
+    if slower and accelerator.is_main_process:
+        hint = 'bfloat16 is slower than float32 on this processor; a new run with precision = "no" trains faster'
+        print(f"softspoken: {hint}", file=sys.stderr)
+    return accelerator
 
 
 @contextmanager

@@ -17,13 +17,13 @@ from voices import PitchEmbedder, voice
 from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.evaluation.systems import Systems
 from softspoken.evaluation.voice_filter import PACKAGE
-from softspoken.runs.facts import tuning_facts
-from softspoken.runs.methods import Systems
-from softspoken.runs.target_speaker import run_training
-from softspoken.runs.trained import load_run, run_named
+from softspoken.training.checkpoint import load_run, run_named
 from softspoken.training.config import TrainConfig, read_recipe
 from softspoken.training.methods import weights_of
+from softspoken.training.provenance import tuning_facts
+from softspoken.training.run import run_training
 
 RECIPE = """
 steps = 3
@@ -61,12 +61,12 @@ PROJECTION = 8 * 32 + 32
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("softspoken.runs.target_speaker", "softspoken.runs.trained", "softspoken.runs.methods"):
+    for room in ("softspoken.training.run", "softspoken.training.checkpoint", "softspoken.evaluation.systems"):
         monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone(int(reference == "other")))
         monkeypatch.setattr(f"{room}.load_embedder", lambda reference: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_backbone", lambda *given: tiny_backbone())
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 4)
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def test_separation_first_is_evaluated_and_kept(manifest: Path, monkeypatch: pyt
     def several(audio: np.ndarray) -> SimpleNamespace:
         return SimpleNamespace(overlap=np.ones(-(-len(audio) // 320), np.float32))
 
-    monkeypatch.setattr("softspoken.runs.methods.VoiceFilter", Doubling)
-    monkeypatch.setattr("softspoken.runs.methods.load_segmentation", lambda: SimpleNamespace(segment=several))
+    monkeypatch.setattr("softspoken.evaluation.systems.VoiceFilter", Doubling)
+    monkeypatch.setattr("softspoken.evaluation.systems.load_segmentation", lambda: SimpleNamespace(segment=several))
     found = written(manifest, "separate", "separate-overlaps")
     assert {name: len(texts) for name, texts in found.items()} == {"separate": 2, "separate-overlaps": 2}
     before = len(asked)

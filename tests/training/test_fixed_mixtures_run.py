@@ -35,7 +35,7 @@ frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
 
 @pytest.mark.usefixtures("small_models")
 def test_librimix_trains_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 2)
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
     command = ["data", "prepare", "librimix", str(make_librimix(tmp_path / "storage")), "--only", "train-100"]
     prepared = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "prepared")])
     assert prepared.exit_code == 0, prepared.output

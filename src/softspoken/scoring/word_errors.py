@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from softspoken.errors import DataError, MissingExtra
-from softspoken.evaluation.text import TextNormalizer, writes_something
+from softspoken.scoring.text import TextNormalizer, writes_something
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
