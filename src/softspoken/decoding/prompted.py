@@ -69,7 +69,8 @@ class PromptedTranscriber:
             prompt: 'short' (read off the backbone's own weights), a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on,
                 for 'short' tiny.en.
-            engine, precision: see `load_engine`.
+            engine: see `load_engine`, as for the next one.
+            precision: of the weights.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.

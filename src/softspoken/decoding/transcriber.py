@@ -82,7 +82,9 @@ class TargetSpeakerTranscriber:
         Args:
             prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
-            engine, precision, threads: see `load_engine`.
+            engine: see `load_engine`, as for the next two.
+            precision: of the weights.
+            threads: of the processor; None: all.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
