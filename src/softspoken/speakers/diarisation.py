@@ -74,8 +74,8 @@ def diarise(
 ) -> Diarisation:
     """The talkers of a recording, in the order in which they first speak.
 
-    Needs memory of 12 bytes a frame and window beside the audio (an hour: about 5 MB), and one distance for every pair
-    of local talkers (an hour: some 1,500 of them).
+    Needs memory of at most 80 bytes for every frame of every window beside the audio (an hour: about 30 MB), and one
+    distance for every pair of local talkers (an hour: some 1,500 of them).
 
     Args:
         audio: 16 kHz mono float32, at least 0.1 s; an hour is fine.
