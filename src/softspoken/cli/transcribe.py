@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.defaults import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from softspoken.decoding import DecodingOptions, Segment, Transcript
@@ -110,7 +111,7 @@ def _plain(backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "t
     from softspoken.engines import load_engine
 
     device, engine, precision = runs
-    loaded = load_engine("tiny.en" if backbone is None else backbone, engine, precision, device)
+    loaded = load_engine(DEFAULT_BACKBONE if backbone is None else backbone, engine, precision, device)
     return (
         lambda file: transcribe_plain(loaded, file, options),
         lambda file: stream_plain(loaded, file, options),

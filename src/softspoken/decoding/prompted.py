@@ -22,12 +22,12 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import SHORT, short_window_prompts
 
-DEFAULT_BACKBONE = "tiny.en"
 SHORTEST_S = 1.5
 """A shorter rest of a window holds no sentence that Whisper would have left out."""
 QUIETER_DB = 20.0

@@ -8,6 +8,7 @@ from typing import Any
 from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript, transcribe_plain
 from softspoken.decoding.conditioning import listener
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError
 from softspoken.evaluation import runner
@@ -16,8 +17,6 @@ from softspoken.evaluation.separation import separated, separation_named
 from softspoken.runs.trained import StateName, digest_of, load_run, run_named, transcriber_of
 from softspoken.speakers import load_embedder
 
-DEFAULT_BACKBONE = "tiny.en"
-"""Of methods without a prompt, which would name its own."""
 _EMBEDDER = "campplus"
 """Of methods without a prompt: the thresholds of `CascadeOptions` and `SeparationOptions` are made for it."""
 _DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
