@@ -158,7 +158,7 @@ def test_no_prompts_of_length_nothing(folders, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["frozen", "m20", "m50"])
 def test_the_papers_recipes_are_the_papers(name: str) -> None:
     """Section 2.2 and 2.3 of the paper, with SUPERB's decoder."""
-    config = read_recipe(Path(__file__).parents[2] / "recipes" / "noise" / f"{name}.toml")
+    config = read_recipe(Path(__file__).parents[2] / "recipes" / "noise" / f"paper.toml:{name}")
     assert isinstance(config, NoiseTrainConfig)
     assert config.backbone == "facebook/hubert-base-ls960"
     assert config.learning_rate == 1e-4

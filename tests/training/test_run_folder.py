@@ -127,3 +127,13 @@ def test_a_recipe_is_kept_with_those_that_it_extends(tmp_path: Path) -> None:
     text = run_folder.recipe_text(tmp_path / "top.toml")
     assert tomllib.loads(text) == {"extends": "base.toml", "seed": 4}
     assert "# base.toml:\n# steps = 10\n#\n# seed = 3\n" in text
+
+
+def test_a_row_is_kept_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("[rows.one]\nseed = 3\n")
+    (tmp_path / "study.toml").write_text('[base]\nextends = "other.toml:one"\n[rows.two]\nsteps = 7\n')
+    text = bookkeeping.recipe_text(tmp_path / "study.toml:two")
+    assert tomllib.loads(text) == {"extends": "study.toml:two"}
+    assert "# study.toml:\n# [base]\n" in text
+    assert "# steps = 7\n" in text
+    assert "# # other.toml:one:\n# # [rows.one]\n# # seed = 3\n" in text

@@ -17,7 +17,10 @@ _SAVE_EVERY = 64
 
 def teach(
     recipe: Annotated[
-        Path, typer.Argument(help="The training recipe; its data and backbone count.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FILE.toml[:ROW]", help="The training recipe; its data and backbone count.", show_default=False
+        ),
     ],
     out: Annotated[
         Path,

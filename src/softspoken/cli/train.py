@@ -37,7 +37,9 @@ def export_prompt(
 
 
 def train_prompt(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes'.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run that is already there goes on.")] = Path(
         "runs/run"
     ),

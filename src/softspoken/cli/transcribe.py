@@ -123,9 +123,8 @@ def _load(
         return _Wanted(following, voice, options)
     if prompt is not None:
         return _Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), None, options)
-    named = {} if backbone is None else {"backbone": backbone}
-    plain = PlainTranscriber.from_pretrained(**named, device=device, engine=engine, precision=precision)
-    return _Wanted(plain, None, options)
+    named = DEFAULT_BACKBONE if backbone is None else backbone
+    return _Wanted(PlainTranscriber.from_pretrained(named, device, engine, precision), None, options)
 
 
 def _check(

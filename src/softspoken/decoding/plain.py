@@ -16,9 +16,9 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 
-DEFAULT_BACKBONE = "tiny.en"
 IGNORED_REST_S = 0.5
 """Less than this after the last sentence holds no further one."""
 

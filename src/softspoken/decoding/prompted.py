@@ -16,12 +16,13 @@ from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.plain import DEFAULT_BACKBONE, language_of
+from softspoken.decoding.plain import language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts

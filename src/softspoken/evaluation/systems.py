@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.conditioning import LENIENT, listener
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptError
 from softspoken.evaluation import runner
@@ -29,8 +30,6 @@ from softspoken.speakers.enrolment import enrol
 from softspoken.speakers.segmentation import TENSORS_SHA256, load_segmentation
 from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
-DEFAULT_BACKBONE = "tiny.en"
-"""Of methods without a prompt, which would name its own."""
 _EMBEDDER = "campplus"
 """Of methods without a prompt: the thresholds of `CascadeOptions` and `SeparationOptions` are made for it."""
 _WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise", METHOD, OVERLAPS, "separate:COMMAND", "run:FOLDER")

@@ -20,6 +20,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from softspoken.backbones.base import Backbone
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts.card import render_card
 from softspoken.prompts.facts import AGAIN, first_problem, read_facts
@@ -44,7 +45,6 @@ StoredType = Literal["float32", "float16"]
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
 """Prompts that come with the package, one folder a backbone."""
-DEFAULT_SHIPPED = "tiny.en"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
 _ALWAYS_FLOAT32 = ("speaker_mean", "speaker_scale")
@@ -171,7 +171,7 @@ def find_prompts(reference: str | Path) -> Path:
     """
     name = str(reference)
     shipped = shipped_prompts()
-    wanted = DEFAULT_SHIPPED if name == "shipped" else name
+    wanted = DEFAULT_BACKBONE if name == "shipped" else name
     if wanted in shipped:
         return SHIPPED / wanted
     folder = Path(reference).expanduser()

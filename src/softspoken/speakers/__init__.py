@@ -3,9 +3,10 @@
 Importing this imports neither torch nor a model; `load_embedder` does.
 """
 
+from softspoken.defaults import DEFAULT_EMBEDDER
 from softspoken.speakers.base import SpeakerEmbedder, Windows
 from softspoken.speakers.enrolment import Clip, Enrolment
-from softspoken.speakers.load import DEFAULT_EMBEDDER, load_embedder
+from softspoken.speakers.load import load_embedder
 from softspoken.speakers.quality import EnrolmentLimits, Quality, check_enrolment, speech_frames
 from softspoken.speakers.recent import RecentWindows
 from softspoken.speakers.resolve import resolve_voice

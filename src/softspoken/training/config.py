@@ -1,6 +1,5 @@
 """Everything that determines a training run. Recipes (TOML) and the command line derive from it."""
 
-import tomllib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +11,12 @@ from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
 from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
+from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
 from softspoken.prompts.config import PromptConfig, noise_prompts
 from softspoken.training.method_config import MethodConfig, PromptMethod
+from softspoken.training.recipe_files import recipe_values
 
 
 class ObjectiveConfig(Frozen):
@@ -74,8 +75,8 @@ class TrainConfig(LoopConfig):
 
     task: Literal["target-speaker", "transcription"] = "target-speaker"
     """`transcription`: prompts that follow no voice, on talkers who do not speak at the same time."""
-    backbone: str = "tiny.en"
-    embedder: str = "ge2e"
+    backbone: str = DEFAULT_BACKBONE
+    embedder: str = DEFAULT_EMBEDDER
     method: MethodConfig = PromptMethod()
     prompts: PromptConfig = PromptConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -169,57 +170,20 @@ class NoiseTrainConfig(LoopConfig):
 
 
 Recipe = TrainConfig | NoiseTrainConfig
-STUDY_COMMANDS = {
-    "noise-study": "softspoken-lab analyse study",
-    "target-speaker-study": "softspoken-lab study",
-}
-"""What runs the files that hold many runs, by their `task`."""
 
 
-def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The run that a TOML file describes; its `task` says which kind, `target-speaker` where there is none.
+def read_recipe(reference: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """The run that `FILE.toml` or `FILE.toml:ROW` describes; its `task` says which kind, `target-speaker` by default.
 
-    A recipe may begin with `extends = "other.toml"` and say only what differs from that one. Relative data paths count
-    from the working directory. Raises ConfigError in one line.
+    What a file with rows looks like: `softspoken.training.recipe_files`. Relative data paths count from the working
+    directory. Raises ConfigError in one line.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
-        values = _values(path)
-        command = STUDY_COMMANDS.get(str(values.get("task")))
-        if command is not None:
-            raise ConfigError(f"'{path}' is a study, not a training; run it with '{command} {path}'")
-        return recipe_of({**values, **(overrides if overrides is not None else {})})
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
+        return recipe_of({**recipe_values(reference), **(overrides if overrides is not None else {})})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"recipe '{path}': {where}: {first['msg']}") from error
-
-
-def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a recipe says, on top of what the one says that it `extends` (a path beside it), table by table."""
-    if path.resolve() in inside:
-        raise ConfigError(f"recipe '{path}' extends itself; name another one")
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    below = path.parent / str(base)
-    if not below.is_file():
-        raise ConfigError(f"recipe '{path}' extends '{base}', which is not beside it; correct the name")
-    return _merged(_values(below, (*inside, path.resolve())), values)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` wins; a table that says of which `kind` it is replaces the other as a whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping) and "kind" not in value
-        merged[key] = _merged(below[key], value) if both else value
-    return merged
+        raise ConfigError(f"recipe '{reference}': {where}: {first['msg']}") from error
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:

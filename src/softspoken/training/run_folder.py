@@ -21,6 +21,7 @@ from softspoken.files import replace_text
 from softspoken.training.config import Recipe, recipe_of
 from softspoken.training.environment import describe_environment
 from softspoken.training.loop import BEST, CONFIG, STATE
+from softspoken.training.recipe_files import RecipeReference
 from softspoken.training.state import read_progress
 
 RECIPE = "recipe.toml"
@@ -71,15 +72,26 @@ def check_same_run(config: Recipe, folder: Path) -> None:
         raise ConfigError(f"the run in '{folder}' has done {done} steps, {config.steps} are asked for; give {done}")
 
 
-def recipe_text(path: Path) -> str:
-    """A recipe as it is written, with the ones that it extends below it, as comments."""
+def recipe_text(reference: str | Path) -> str:
+    """A recipe as it is written, with the ones that it extends below it, as comments; of a row, with its whole file."""
+    path, row = RecipeReference.of(reference)
+    text = _with_extended(path)
+    return text if row is None else _above(f'extends = "{path.name}:{row}"', path.name, text)
+
+
+def _with_extended(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    base = tomllib.loads(text).get("extends")
+    document = tomllib.loads(text)
+    base = document.get("extends", document.get("base", {}).get("extends"))
     if base is None:
         return text
-    lines = recipe_text(path.parent / str(base)).splitlines()
-    below = "".join(f"# {line}".rstrip() + "\n" for line in [f"{base}:", *lines])
-    return f"{text.rstrip()}\n\n{below}"
+    return _above(text, str(base), _with_extended(RecipeReference.of(path.parent / str(base)).path))
+
+
+def _above(text: str, name: str, below: str) -> str:
+    """`text` with another one, called `name`, below it, as comments."""
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in [f"{name}:", *below.splitlines()])
+    return f"{text.rstrip()}\n\n{comment}"
 
 
 def finish_run(folder: Path, result: Path, steps: int) -> None:

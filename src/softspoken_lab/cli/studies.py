@@ -17,7 +17,9 @@ OutFolder = Annotated[
 
 
 def search(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes'.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the runs; those that are already done are not repeated.")] = Path(
         "runs/search"
     ),

@@ -66,7 +66,7 @@ def prepare_study(config: StudyConfig, out: Path, tell: Tell) -> PreparedStudy:
     return PreparedStudy(inputs, loaded.facts, {name: _described(source) for name, source in described.items()})
 
 
-def _trained(recipe: Path, run: Path, tell: Tell) -> Path:
+def _trained(recipe: str, run: Path, tell: Tell) -> Path:
     """The recogniser that a recipe trains; one that is there is taken if it was trained by the same recipe."""
     config = read_recipe(recipe)
     if not isinstance(config, NoiseTrainConfig):

@@ -98,10 +98,12 @@ def rival_folder(out: Path, name: str) -> Path:
     return out / "rivals" / re.sub(r"[^\w.:-]+", "_", name).strip(".")
 
 
-def _recipe(path: Path, seed: int) -> TrainConfig:
-    config = read_recipe(path, {"seed": seed})
+def _recipe(reference: str, seed: int) -> TrainConfig:
+    config = read_recipe(reference, {"seed": seed})
     if not isinstance(config, TrainConfig) or config.task != "target-speaker":
-        raise ConfigError(f"recipe '{path}' trains {config.task}; a study of prompts needs task = 'target-speaker'")
+        raise ConfigError(
+            f"recipe '{reference}' trains {config.task}; a study of prompts needs task = 'target-speaker'"
+        )
     return config
 
 
