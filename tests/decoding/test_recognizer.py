@@ -287,10 +287,10 @@ def test_loading_finds_the_backbone_by_its_stored_name(tmp_path: Path, monkeypat
         return backbone
 
     monkeypatch.setattr(recognizer_module, "load_encoder", load)
-    loaded = softspoken.NoiseRobustRecognizer.load(folder)
+    loaded = softspoken.decoding.NoiseRobustRecognizer.load(folder)
     assert loaded.backbone is backbone
     assert loaded.characters == CHARACTERS
-    assert softspoken.NoiseRobustRecognizer.load(folder, "elsewhere", "cpu", "float32").backbone is backbone
+    assert softspoken.decoding.NoiseRobustRecognizer.load(folder, "elsewhere", "cpu", "float32").backbone is backbone
     assert asked == [("tiny-0", "cpu", "float32"), ("elsewhere", "cpu", "float32")]
 
 
