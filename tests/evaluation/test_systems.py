@@ -4,9 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from speech_folder import make_speech_folder
@@ -18,7 +16,6 @@ from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.evaluation.systems import Systems
-from softspoken.evaluation.voice_filter import PACKAGE
 from softspoken.training.checkpoint import load_run, run_named
 from softspoken.training.config import TrainConfig, read_recipe
 from softspoken.training.methods import weights_of
@@ -134,30 +131,6 @@ def test_a_mistyped_method_is_one_line_with_those_there_are(manifest: Path) -> N
     assert str(ran.exception).startswith("no prompt 'cascaed'; give a folder")
     assert "methods without a prompt: none, clean, cascade" in str(ran.exception)
     assert "\n" not in str(ran.exception)
-
-
-def test_separation_first_is_evaluated_and_kept(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Doubling:
-        def __call__(self, audio: np.ndarray, enrolment: np.ndarray) -> np.ndarray:
-            asked.append(len(audio))
-            return 2 * audio
-
-    def several(audio: np.ndarray) -> SimpleNamespace:
-        return SimpleNamespace(overlap=np.ones(-(-len(audio) // 320), np.float32))
-
-    monkeypatch.setattr("softspoken.evaluation.systems.VoiceFilter", Doubling)
-    monkeypatch.setattr("softspoken.evaluation.systems.load_segmentation", lambda: SimpleNamespace(segment=several))
-    found = written(manifest, "separate", "separate-overlaps")
-    assert {name: len(texts) for name, texts in found.items()} == {"separate": 2, "separate-overlaps": 2}
-    before = len(asked)
-    assert before >= 2
-    assert written(manifest, "separate", "separate-overlaps") == found
-    assert len(asked) == before
-    one, other = (Systems().method(name).identity for name in ("separate", "separate-overlaps"))
-    assert one["separator"] == other["separator"] == PACKAGE.sha256
-    assert "segmentation" in other.keys() - one.keys()
 
 
 @pytest.mark.parametrize("kind", METHODS)
