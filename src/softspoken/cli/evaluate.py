@@ -30,9 +30,7 @@ def evaluate(
         typer.Option(
             help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
             "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
-            "separate (open-voicefilter-lite, then plain Whisper), separate-overlaps (the same where several speak, "
-            "else the cascade), 'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the "
-            "nearest source), "
+            "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
             "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
             "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
             "what the others are compared with. Default: shipped."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
@@ -15,24 +15,15 @@ from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptError
 from softspoken.evaluation import runner
-from softspoken.evaluation.cascade import CascadeOptions, cascade_named
-from softspoken.evaluation.separation import (
-    METHOD,
-    OVERLAPS,
-    extracted,
-    overlaps_extracted,
-    separated,
-    separation_named,
-)
-from softspoken.evaluation.voice_filter import PACKAGE, VoiceFilter
+from softspoken.evaluation.cascade import cascade_named
+from softspoken.evaluation.separation import separated, separation_named
 from softspoken.speakers import Clip, RecentWindows, load_embedder
 from softspoken.speakers.enrolment import enrol
-from softspoken.speakers.segmentation import TENSORS_SHA256, load_segmentation
 from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
 _EMBEDDER = "campplus"
 """Of methods without a prompt: the thresholds of `CascadeOptions` and `SeparationOptions` are made for it."""
-_WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise", METHOD, OVERLAPS, "separate:COMMAND", "run:FOLDER")
+_WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise", "separate:COMMAND", "run:FOLDER")
 _LIMITS = replace(LENIENT, look_for_two_voices=False)
 """Nobody reads the warnings of a thousand clips."""
 _DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
@@ -57,9 +48,8 @@ class Systems:
         self.threads = threads
 
     def method(self, name: str) -> runner.Method:
-        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]', 'separate',
-        'separate-overlaps', 'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last|@stored]' or by a prompt's
-        reference.
+        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]',
+        'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last|@stored]' or by a prompt's reference.
 
         Raises SoftspokenError when something it needs cannot be had.
         """
@@ -72,8 +62,6 @@ class Systems:
             embedder = RecentWindows(listener(load_embedder(_EMBEDDER), self._loaded))
             facts = self._backbone_facts | {"embedder": embedder.name, name.partition(":")[0]: asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
-        if name in (METHOD, OVERLAPS):
-            return self._separated(name)
         separation = separation_named(name)
         if separation is not None:
             return separated(load_embedder(_EMBEDDER), self._plain, separation, name)
@@ -95,21 +83,6 @@ class Systems:
 
     def _plain(self, audio: runner.Waveform) -> Transcript:
         return PlainTranscriber(self._loaded).transcribe(audio)
-
-    def _separated(self, name: str) -> runner.Method:
-        """With the separator whose weights can be had."""
-        options = CascadeOptions()
-        embedder = RecentWindows(listener(load_embedder(_EMBEDDER), self._loaded))
-        facts = self._backbone_facts | {"embedder": embedder.name, "separator": PACKAGE.sha256}
-        if name == METHOD:
-            return replace(extracted(embedder, self._plain, VoiceFilter()), identity=facts)
-        segmenter = load_segmentation()
-
-        def overlap(audio: Float32[np.ndarray, " N"]) -> Float32[np.ndarray, " frames"]:
-            return segmenter.segment(audio).overlap
-
-        made = overlaps_extracted(embedder, self._plain, VoiceFilter(), overlap, options)
-        return replace(made, identity=facts | {"cascade": asdict(options), "segmentation": TENSORS_SHA256})
 
     def _prompted(self, name: str) -> runner.Method:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
