@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from softspoken.backbones import WhisperBackbone, load_backbone, load_encoder
     from softspoken.decoding import (
         DecodingOptions,
-        NoiseRobustRecognizer,
         PromptedTranscriber,
         Request,
         Segment,
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     )
     from softspoken.engines import Engine, load_engine
     from softspoken.errors import SoftspokenError
+    from softspoken.noise.recognizer import NoiseRobustRecognizer
     from softspoken.prompts import PromptConfig, SoftPrompts, inject, load_prompts, save_prompts
     from softspoken.speakers import Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
 
@@ -27,7 +27,7 @@ _HOMES = {
     "Engine": "engines",
     "Enrolment": "speakers",
     "EnrolmentStore": "speakers",
-    "NoiseRobustRecognizer": "decoding",
+    "NoiseRobustRecognizer": "noise.recognizer",
     "PromptConfig": "prompts",
     "PromptedTranscriber": "decoding",
     "Request": "decoding",

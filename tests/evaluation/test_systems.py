@@ -15,8 +15,9 @@ from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
 from softspoken.evaluation.systems import Systems
+from softspoken.recipes import read_recipe
 from softspoken.training.checkpoint import load_run, run_named
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.config import TrainConfig
 from softspoken.training.methods import weights_of
 from softspoken.training.provenance import tuning_facts
 from softspoken.training.run import run_training

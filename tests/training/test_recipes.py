@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import STUDY_COMMANDS, TrainConfig, read_recipe
+from softspoken.recipes import STUDY_COMMANDS, read_recipe
+from softspoken.training.config import TrainConfig
 
 FOUND = sorted((Path(__file__).resolve().parents[2] / "recipes").rglob("*.toml"))
 # Studies, and what they share, train nothing themselves; the tests of studies in tests/runs read them.

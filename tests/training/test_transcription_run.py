@@ -15,8 +15,9 @@ from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpea
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
 from softspoken.prompts.starts import begin_as_silence
+from softspoken.recipes import read_recipe
 from softspoken.training.checkpoint import load_run, transcriber_of
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.config import TrainConfig
 
 RECIPE = """
 task = "transcription"

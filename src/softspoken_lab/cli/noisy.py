@@ -42,7 +42,7 @@ def noisy(
     from rich.progress import Progress
 
     from softspoken.data.noise import read_noise
-    from softspoken.data.utterances import read_test_manifest
+    from softspoken.noise.utterances import read_test_manifest
     from softspoken_lab.cli.grid import numbers_of
     from softspoken_lab.testsets.noisy import NoisyTestSpec, write_noisy_testset
 

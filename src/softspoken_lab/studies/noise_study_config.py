@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
-from softspoken.training.config import STUDY_COMMANDS
+from softspoken.noise.utterances import Split
+from softspoken.recipes import STUDY_COMMANDS
 from softspoken_lab.report.plan import Stage
 
 TASK = "noise-study"

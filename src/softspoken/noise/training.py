@@ -14,19 +14,18 @@ from torch.nn import functional as F
 
 from softspoken.backbones import Backbone, load_encoder
 from softspoken.backbones.base import valid_positions
-from softspoken.backbones.characters import Characters
-from softspoken.backbones.heads import CTCHead
 from softspoken.data.corpus import load_corpus
-from softspoken.data.ctc_batches import CTCBatch, collate_ctc
 from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.noisy import NoisyDataset, NoisyUtterance, fits_ctc
-from softspoken.decoding.ctc import greedy
 from softspoken.errors import ConfigError
+from softspoken.noise.characters import Characters
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.noise.dataset import CTCBatch, NoisyDataset, NoisyUtterance, collate_ctc, fits_ctc
+from softspoken.noise.folder import RecognizerInfo, load_recognizer, save_recognizer
+from softspoken.noise.head import CTCHead
+from softspoken.noise.model import PromptedCTC
+from softspoken.noise.search import greedy
 from softspoken.prompts import SoftPrompts
-from softspoken.prompts.ctc import PromptedCTC
-from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
 from softspoken.scoring.word_errors import score_utterance, summarize
-from softspoken.training.config import NoiseTrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
 from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
