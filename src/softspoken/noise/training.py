@@ -35,7 +35,7 @@ RECOGNIZER_FOLDER = "recognizer"
 DEVELOPMENT_UTTERANCES = 96
 DEVELOPMENT_BATCH = 16
 DEVELOPMENT_SEED = 99
-STARTING_UTTERANCES = 8
+INITIAL_UTTERANCES = 8
 """Whose frames prompts begin as."""
 
 
@@ -93,7 +93,9 @@ def run_noise_training(
     data = noise_data(config, characters)
     model = new_model(config, backbone, characters)
     if model.prompts is not None and config.prompt_start == "frames":
-        begin_as_frames(model.prompts, backbone, [data.training[index].audio for index in range(STARTING_UTTERANCES)])
+        initialize_as_frames(
+            model.prompts, backbone, [data.training[index].audio for index in range(INITIAL_UTTERANCES)]
+        )
 
     def validate(trained: PromptedCTC) -> dict[str, float]:
         with accelerator.autocast():
@@ -142,7 +144,7 @@ def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characte
 
 
 @torch.no_grad()
-def begin_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
+def initialize_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
     """Set the prompt vectors of each layer to frames of speech as they enter it, spread evenly over the audio."""
     found = backbone.encode_layers(backbone.features(audio))
     vectors = prompts.get_parameter("stacks.encoder.vectors")
@@ -225,12 +227,12 @@ def export_noise_run(
         out,
         backbone=backbone,
         characters=characters,
-        training=training_facts(config, progress),
+        training=training_metadata(config, progress),
         dtype="float16" if half else "float32",
     )
 
 
-def training_facts(config: NoiseTrainConfig, progress: Progress) -> dict[str, Any]:
+def training_metadata(config: NoiseTrainConfig, progress: Progress) -> dict[str, Any]:
     """For the card."""
     return {
         "prompts": config.prompts.encoder.length if config.prompts is not None and config.prompts.encoder else 0,

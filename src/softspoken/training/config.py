@@ -78,7 +78,7 @@ class TrainConfig(LoopConfig):
     prompt_start: Literal["normal", "silence"] = "normal"
     """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
     behind speech in a 30 s window, up to the window's end, which windows as long as the audio lack
-    (`softspoken.prompts.starts`)."""
+    (`softspoken.prompts.initialization`)."""
     start: str | None = None
     """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
     repository 'owner/name'). Prompts, method and embedder must be the same; parts that a stored prompt lacks, such as

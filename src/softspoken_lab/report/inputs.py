@@ -13,7 +13,7 @@ from softspoken.noise.folder import LoadedRecognizer, load_recognizer
 from softspoken.noise.items import parse_data
 from softspoken.noise.utterances import Split
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
-from softspoken.prompts.lineage import by_run
+from softspoken.prompts.provenance import by_run
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.load import is_recognizer
 from softspoken_lab.analysis.sets import read_test_set
