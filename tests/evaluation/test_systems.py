@@ -16,10 +16,11 @@ from softspoken.audio import write_audio
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.evaluation.systems import Systems
+from softspoken.recipes import read_recipe
 from softspoken.training.checkpoint import load_run, run_named
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.config import TrainConfig
 from softspoken.training.methods import weights_of
-from softspoken.training.provenance import tuning_facts
+from softspoken.training.provenance import tuning_costs
 from softspoken.training.run import run_training
 
 RECIPE = """
@@ -161,7 +162,7 @@ def test_a_run_of_every_method_is_evaluated(tmp_path: Path, speech: Path, manife
             assert isinstance(refused.exception, ConfigError)
             assert "leave --engine and --precision out" in str(refused.exception)
 
-    facts = tuning_facts(run)
+    facts = tuning_costs(run)
     backbone = tiny_backbone()
     numbers = {
         "prompt": 0,
@@ -178,7 +179,7 @@ def test_a_run_of_every_method_is_evaluated(tmp_path: Path, speech: Path, manife
     assert facts["peak_memory_mb"] > 50
     # An earlier version noted nothing: sizes are found again, memory is not.
     (run / "facts.json").unlink()
-    again = tuning_facts(run)
+    again = tuning_costs(run)
     assert again["peak_memory_mb"] is None
     assert {**again, "peak_memory_mb": 0} == {**facts, "peak_memory_mb": 0}
 
@@ -193,7 +194,7 @@ def test_stored_weights_are_those_of_the_best_state_in_half_precision(tmp_path: 
     assert weights_of(stored.trained) is not None
     facts = json.loads((run / "weights.json").read_text())
     assert facts["method"]["rank"] == 4
-    assert facts["trained_parameters"] == tuning_facts(run)["trained_parameters"]
+    assert facts["trained_parameters"] == tuning_costs(run)["trained_parameters"]
     size = (run / "weights.safetensors").stat().st_size
     assert facts["stored_bytes"] < size < facts["stored_bytes"] + 20_000
 
@@ -217,7 +218,7 @@ def test_a_stopped_run_of_weights_goes_on_as_if_it_had_not_been(tmp_path: Path, 
     config = recipe_of(speech, tmp_path, "lora")
     run_training(config, tmp_path / "whole")
     assert run_training(config, tmp_path / "stopped", stop_after_s=0.0) is None
-    assert tuning_facts(tmp_path / "stopped")["examples"] == 2
+    assert tuning_costs(tmp_path / "stopped")["examples"] == 2
     assert run_training(config, tmp_path / "stopped") is not None
     whole, resumed = (load_run(tmp_path / name, "last").trained.state_dict() for name in ("whole", "stopped"))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.recipes import read_recipe
+from softspoken.training.config import TrainConfig
 from softspoken.training.recipe_files import STUDY_COMMANDS, RecipeReference, rows_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]

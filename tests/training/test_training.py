@@ -17,7 +17,8 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.frames import activity_of
-from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
+from softspoken.recipes import read_recipe
+from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
 from softspoken.training.objective import (
     TargetSpeakerObjective,

@@ -14,9 +14,10 @@ from softspoken.cli.main import app
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
-from softspoken.prompts.starts import begin_as_silence
+from softspoken.prompts.initialization import initialize_as_silence
+from softspoken.recipes import read_recipe
 from softspoken.training.checkpoint import load_run, transcriber_of
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.config import TrainConfig
 
 RECIPE = """
 task = "transcription"
@@ -86,7 +87,7 @@ def test_training_begins_at_silence(recipe: Path, tmp_path: Path) -> None:
     # Normal vectors have a norm of 0.11.
     assert np.linalg.norm(vectors, axis=-1).min() > 1.0
     other = SoftPrompts(prompts.config, prompts.width, prompts.layers)
-    begin_as_silence(other, tiny_backbone(), [tone(1.0)])
+    initialize_as_silence(other, tiny_backbone(), [tone(1.0)])
     silent = other.get_parameter("stacks.encoder.vectors").detach().numpy()
     assert np.abs(vectors - silent).mean() < 0.5 * np.abs(silent).mean()
 

@@ -40,7 +40,7 @@ def teach(
     from softspoken.data.examples import read_texts, write_texts
     from softspoken.decoding import PromptedTranscriber
     from softspoken.processor import multiplies_bfloat16
-    from softspoken.training.config import read_recipe
+    from softspoken.recipes import read_recipe
 
     config = read_recipe(recipe)
     config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})

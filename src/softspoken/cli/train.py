@@ -24,7 +24,7 @@ def export_prompt(
 
     if task_of(run) == "noise":
         from softspoken.errors import ConfigError
-        from softspoken.training.noise_run import export_noise_run
+        from softspoken.noise.training import export_noise_run
 
         if silence_threshold is not None or results is not None:
             raise ConfigError("a recogniser has no silence threshold and no results on its card; leave these out")
@@ -51,9 +51,7 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
-    from softspoken.recipes import run_recipe
-    from softspoken.training.config import read_recipe
-    from softspoken.training.run_folder import recipe_text
+    from softspoken.recipes import read_recipe, recipe_text, run_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})

@@ -26,8 +26,7 @@ from softspoken.evaluation.silence import (
     read_observations,
     write_observations,
 )
-from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
-from softspoken.prompts.recalibrate import store_silence
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, store_silence
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 
 FEATURES: tuple[SilenceFeature, ...] = get_args(SilenceFeature)

@@ -25,7 +25,7 @@ from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
 from softspoken.files import replace_bytes, replace_text
 from softspoken.prompts import LoadedPrompts, PromptConfig, SoftPrompts
 from softspoken.prompts.checkpoint import prompt_files
-from softspoken.prompts.facts import first_problem
+from softspoken.prompts.folder import first_problem
 from softspoken.prompts.info import BackboneRef
 from softspoken.speakers import load_embedder
 from softspoken.training.config import TrainConfig
@@ -72,7 +72,7 @@ def state_file(run: Path, state: Literal["best", "last"]) -> Path:
     return path
 
 
-def stored_facts(config: TrainConfig) -> dict[str, Any]:
+def stored_metadata(config: TrainConfig) -> dict[str, Any]:
     """What stored prompts say of how they are to be used, as fields of `PromptInfo`."""
     embedder = config.embedder if config.task == "target-speaker" else None
     return {"task": config.task, "embedder": embedder, "window": config.window}
@@ -123,7 +123,7 @@ def transcriber_of(
         raise ConfigError(f"the run trains '{loaded.config.task}', which follows no voice; export and use its prompt")
     backbone = loaded.backbone
     prompts = prompts_of(loaded.trained)
-    info, _ = prompt_files(prompts, backbone=backbone, **stored_facts(loaded.config))
+    info, _ = prompt_files(prompts, backbone=backbone, **stored_metadata(loaded.config))
     weights = weights_of(loaded.trained)
     if weights is not None:
         weights.attach()
@@ -180,7 +180,7 @@ def store_weights(run: Path, loaded: LoadedRun, facts: dict[str, Any]) -> Path:
         "method": loaded.config.method.model_dump(mode="json"),
         "prompts": loaded.config.prompts.folded().model_dump(mode="json"),
         "backbone": BackboneRef.of(loaded.backbone).model_dump(mode="json"),
-        **stored_facts(loaded.config),
+        **stored_metadata(loaded.config),
         "digest": hashlib.sha256(content).hexdigest(),
         "steps": read_progress(state_file(run, "best")).step,
         **facts,

@@ -12,8 +12,8 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.data.windows import short_speech
 from softspoken.errors import ConfigError
 from softspoken.prompts import LoadedPrompts, load_prompts
-from softspoken.prompts.starts import begin_as_silence
-from softspoken.training.checkpoint import run_config, state_file, stored_facts, untrained
+from softspoken.prompts.initialization import initialize_as_silence
+from softspoken.training.checkpoint import run_config, state_file, stored_metadata, untrained
 from softspoken.training.config import TrainConfig
 from softspoken.training.methods import Trained, prompts_of
 from softspoken.training.run_folder import is_run
@@ -21,25 +21,25 @@ from softspoken.training.state import load_state
 
 STATISTICS_PIECES = 400
 """Pieces of training speech whose embeddings give the mean and scale of voices."""
-STARTING_CLIPS = 8
-STARTING_S = 8.0
+INITIAL_CLIPS = 8
+INITIAL_S = 8.0
 """Clips, and seconds of them at most, behind whose speech the silence is heard that prompts may begin as."""
 
 
 def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
-    """What is to be trained: as what it starts from left it, else new. Errors as of `begin_as`.
+    """What is to be trained: as what it starts from left it, else new. Errors as of `initialize_from`.
 
     New prompts centre and scale voices by those of the training talkers.
     """
     torch.manual_seed(config.seed)
     trained = untrained(config, backbone)
     if config.start is not None:
-        begin_as(config.start, trained, config, backbone)
+        initialize_from(config.start, trained, config, backbone)
         return trained
     prompts = prompts_of(trained)
     if config.prompt_start == "silence":
-        speech = short_speech(dataset.corpus, STARTING_CLIPS, min(STARTING_S, backbone.max_frames / FRAME_RATE_HZ / 4))
-        begin_as_silence(prompts, backbone, speech)
+        speech = short_speech(dataset.corpus, INITIAL_CLIPS, min(INITIAL_S, backbone.max_frames / FRAME_RATE_HZ / 4))
+        initialize_as_silence(prompts, backbone, speech)
     if config.prompts.speaker is not None:
         rng = np.random.default_rng(config.seed)
         pieces = dataset.corpus.pieces
@@ -50,7 +50,7 @@ def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: Mixture
     return trained
 
 
-def begin_as(start: str, trained: Trained, config: TrainConfig, backbone: WhisperBackbone) -> None:
+def initialize_from(start: str, trained: Trained, config: TrainConfig, backbone: WhisperBackbone) -> None:
     """Give `trained` the numbers of the run in folder `start`, or of the stored prompt `start` (see `find_prompts`).
 
     A stored prompt may lack whole parts that `config` has, such as 'enrolment': these begin new.
@@ -77,7 +77,7 @@ _OF_A_RUN = ("backbone", "embedder", "prompts", "method")
 
 def _compared(stored: LoadedPrompts, config: TrainConfig) -> dict[str, tuple[Any, Any]]:
     """What of a stored prompt must be as the recipe has it."""
-    facts = stored_facts(config)
+    facts = stored_metadata(config)
     lacking = {name: None for name in _PARTS if getattr(stored.info.prompts, name) is None}
     return {
         "prompts": (stored.info.prompts, config.prompts.model_copy(update=lacking)),

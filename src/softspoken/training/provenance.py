@@ -16,7 +16,7 @@ from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.errors import SoftspokenError
 from softspoken.files import replace_text
 from softspoken.prompts import load_prompts
-from softspoken.prompts.lineage import HOW_LONG
+from softspoken.prompts.provenance import HOW_LONG
 from softspoken.training.checkpoint import deployed, load_run, run_config, state_file, stored_type
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import STATE
@@ -28,8 +28,8 @@ _MB = 1e6
 _UNKNOWN = "another run or prompt"
 
 
-class TuningFacts(TypedDict):
-    """What `tuning_facts` tells."""
+class TuningCosts(TypedDict):
+    """What `tuning_costs` tells."""
 
     kind: str
     """'prompt', 'lora', 'adapters' or 'full'."""
@@ -51,7 +51,7 @@ class TuningFacts(TypedDict):
     """Most memory of the accelerator in use by tensors; None: there was none."""
 
 
-def tuning_facts(run: Path) -> TuningFacts:
+def tuning_costs(run: Path) -> TuningCosts:
     """What a target-speaker run of any method costs, whether it is done, stopped or going on.
 
     Raises ConfigError when there is no run, or none of its states was saved yet.
@@ -63,8 +63,8 @@ def tuning_facts(run: Path) -> TuningFacts:
     if "stored_bytes" not in known:
         # A run of an earlier version.
         loaded = load_run(run, state)
-        known |= size_facts(loaded.trained, loaded.backbone.parameter_count)
-    return TuningFacts(
+        known |= sizes_of(loaded.trained, loaded.backbone.parameter_count)
+    return TuningCosts(
         kind=config.method.kind,
         trained_parameters=known["trained_parameters"],
         deployed_parameters=known["deployed_parameters"],
@@ -77,7 +77,7 @@ def tuning_facts(run: Path) -> TuningFacts:
     )
 
 
-def size_facts(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
+def sizes_of(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
     """How large what is trained is, and what is deployed of it."""
     weights = weights_of(trained)
     prompts, changed = prompts_of(trained), 0 if weights is None else weights.parameter_count
@@ -90,17 +90,17 @@ def size_facts(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
     }
 
 
-def begin_facts(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> dict[str, Any]:
+def note_sizes(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> dict[str, Any]:
     """Note the sizes when a run starts or goes on; returns them. What was noted at an earlier start stays so.
 
     `start`: the run or prompt that it begins with; how long that was trained is noted as 'before'.
     """
     run.mkdir(parents=True, exist_ok=True)
     earlier = read_json(run / FACTS) if (run / STATE).is_file() else {}
-    sizes = size_facts(trained, backbone_parameters)
+    sizes = sizes_of(trained, backbone_parameters)
     known = {**earlier, **sizes}
     if start is not None and "before" not in known:
-        known["before"] = begun_facts(start)
+        known["before"] = history_of(start)
     replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
     return sizes
 
@@ -129,17 +129,17 @@ def _device_peak_mb() -> float | None:
     return round(torch.cuda.max_memory_allocated() / _MB, 1) if torch.cuda.is_available() else None
 
 
-def training_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+def training_metadata(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
     return {
-        **_speech_facts(config.data),
-        **run_facts(run, config, progress),
+        **_speech_metadata(config.data),
+        **run_history(run, config, progress),
         "development_wer": progress.best,
         "objective": config.objective.model_dump(),
     }
 
 
-def run_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+def run_history(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """How long a run has been trained, and the one that it began with.
 
     That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
@@ -153,22 +153,22 @@ def run_facts(run: Path, config: TrainConfig, progress: Progress) -> dict[str, A
     if config.start is None:
         return facts
     noted = read_json(run / FACTS).get("before")
-    return facts | {"before": begun_facts(config.start) if noted is None else noted}
+    return facts | {"before": history_of(config.start) if noted is None else noted}
 
 
-def begun_facts(start: str) -> dict[str, Any] | str:
+def history_of(start: str) -> dict[str, Any] | str:
     """For the model card: how long it had been trained before; in words where nothing is known any more."""
     try:
         if is_run(start):
             run = Path(start)
-            return run_facts(run, run_config(run), read_progress(state_file(run, "best")))
+            return run_history(run, run_config(run), read_progress(state_file(run, "best")))
         known = load_prompts(start).info.training
         return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
     except SoftspokenError:
         return _UNKNOWN
 
 
-def _speech_facts(data: DataConfig) -> dict[str, Any]:
+def _speech_metadata(data: DataConfig) -> dict[str, Any]:
     """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
     if data.mixtures is not None:
         fixed = read_fixed_mixtures(data.mixtures)

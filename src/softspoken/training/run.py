@@ -23,7 +23,7 @@ from softspoken.training.checkpoint import (
     run_config,
     state_file,
     store_weights,
-    stored_facts,
+    stored_metadata,
     untrained,
 )
 from softspoken.training.config import TrainConfig
@@ -34,7 +34,7 @@ from softspoken.training.method_config import MethodConfig, PromptMethod
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
 from softspoken.training.process import new_accelerator, progress_bar
-from softspoken.training.provenance import begin_facts, note_memory, training_facts
+from softspoken.training.provenance import note_memory, note_sizes, training_metadata
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import load_state
 
@@ -86,7 +86,7 @@ def run_training(
         return {**figures, "wer": wer, "score": wer}
 
     # The loop, which goes on from the last state in `out`.
-    sizes = begin_facts(out, trained, backbone.parameter_count, config.start) if main else {}
+    sizes = note_sizes(out, trained, backbone.parameter_count, config.start) if main else {}
     rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
         try:
@@ -135,9 +135,9 @@ def export_run(
         out,
         backbone=backbone,
         dtype="float16" if half else "float32",
-        **stored_facts(config),
+        **stored_metadata(config),
         silence_threshold=silence_threshold,
-        training=training_facts(run, config, progress),
+        training=training_metadata(run, config, progress),
         results=[row for path in results for row in card_rows(path)],
     )
 

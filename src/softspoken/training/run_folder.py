@@ -11,17 +11,15 @@ evaluations/       scores on test manifests (the laboratory writes them)
 
 import json
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.files import replace_text
-from softspoken.training.config import Recipe, recipe_of
+from softspoken.training.config import LoopConfig
 from softspoken.training.environment import describe_environment
 from softspoken.training.loop import BEST, CONFIG, STATE
-from softspoken.training.recipe_files import RecipeReference
 from softspoken.training.state import read_progress
 
 RECIPE = "recipe.toml"
@@ -32,7 +30,7 @@ MAY_CHANGE = frozenset({"steps", "validate_every", "save_every", "workers", "ten
 """How long a run goes on and how it is watched: what may be another when it goes on."""
 
 
-def begin_run(config: Recipe, folder: Path, recipe: str | None = None) -> None:
+def begin_run(config: LoopConfig, folder: Path, recipe: str | None = None) -> None:
     """Note what a run is before it starts or goes on. `recipe`: the text of its TOML file.
 
     Raises ConfigError when the folder holds a state that another recipe trained, or that is further than this one goes.
@@ -55,9 +53,9 @@ def is_run(reference: str) -> bool:
     return (Path(reference) / CONFIG).is_file()
 
 
-def check_same_run(config: Recipe, folder: Path) -> None:
+def check_same_run(config: LoopConfig, folder: Path) -> None:
     """Raise ConfigError unless `config` may go on from the state in `folder`; where there is none, any may start."""
-    known = read_config(folder)
+    known = read_config(folder, type(config).model_validate)
     if known is None or not any((folder / name).is_file() for name in (STATE, BEST)):
         return
     changed = [key for key in differences(config.model_dump(mode="json"), known) if key not in MAY_CHANGE]
@@ -72,28 +70,6 @@ def check_same_run(config: Recipe, folder: Path) -> None:
         raise ConfigError(f"the run in '{folder}' has done {done} steps, {config.steps} are asked for; give {done}")
 
 
-def recipe_text(reference: str | Path) -> str:
-    """A recipe as it is written, with the ones that it extends below it, as comments; of a row, with its whole file."""
-    path, row = RecipeReference.of(reference)
-    text = _with_extended(path)
-    return text if row is None else _above(f'extends = "{path.name}:{row}"', path.name, text)
-
-
-def _with_extended(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    document = tomllib.loads(text)
-    base = document.get("extends", document.get("base", {}).get("extends"))
-    if base is None:
-        return text
-    return _above(text, str(base), _with_extended(RecipeReference.of(path.parent / str(base)).path))
-
-
-def _above(text: str, name: str, below: str) -> str:
-    """`text` with another one, called `name`, below it, as comments."""
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in [f"{name}:", *below.splitlines()])
-    return f"{text.rstrip()}\n\n{comment}"
-
-
 def finish_run(folder: Path, result: Path, steps: int) -> None:
     """Note that a run is done, and what came of it."""
     if not _is_main():
@@ -102,7 +78,7 @@ def finish_run(folder: Path, result: Path, steps: int) -> None:
     replace_text(folder / RESULT, json.dumps({"result": inside, "steps": steps}, indent=2) + "\n")
 
 
-def finished(config: Recipe, folder: Path) -> bool:
+def finished(config: LoopConfig, folder: Path) -> bool:
     """Whether the run that `config` describes is done in `folder`."""
     return read_json(folder / RESULT).get("steps") == config.steps and steps_done(folder) == config.steps
 
@@ -115,8 +91,8 @@ def steps_done(folder: Path) -> int:
         return 0
 
 
-def read_config(folder: Path) -> dict[str, Any] | None:
-    """The configuration of a run as plain values, None without one.
+def read_config(folder: Path, parse: Callable[[dict[str, Any]], LoopConfig]) -> dict[str, Any] | None:
+    """The configuration of a run as plain values, None without one. `parse`: from these to a configuration.
 
     What was not known when it was written has today's default, as it has when the run goes on.
     """
@@ -124,7 +100,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if not found:
         return None
     try:
-        return recipe_of(found).model_dump(mode="json")
+        return parse(found).model_dump(mode="json")
     except ValueError:
         # Written by another version: its values still say how it differs from other runs.
         return found

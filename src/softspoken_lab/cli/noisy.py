@@ -42,7 +42,7 @@ def noisy(
     from dataclasses import replace
 
     from softspoken.data.noise import read_noise
-    from softspoken.data.utterances import read_test_manifest
+    from softspoken.noise.utterances import read_test_manifest
     from softspoken_lab.testsets.noisy import NoisyTestSpec, write_noisy_testset
 
     categories = None if category is None else () if "all" in category else tuple(category)

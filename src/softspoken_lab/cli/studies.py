@@ -30,7 +30,7 @@ def search(
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
 ) -> None:
     """Try learning rates, one run each, and compare them on the development talkers."""
-    from softspoken.training.config import read_recipe
+    from softspoken.recipes import read_recipe
     from softspoken_lab.studies.search import PAPER_RATES, search_learning_rate
 
     config = read_recipe(recipe, {"steps": steps} if steps is not None else {})

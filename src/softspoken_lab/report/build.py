@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from softspoken.data.utterances import TestUtterance
 from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
+from softspoken.noise.utterances import TestUtterance
 from softspoken_lab.analysis.clusters import find_clusters
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.leave_one_out import leave_each_out

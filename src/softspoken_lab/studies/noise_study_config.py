@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
+from softspoken.noise.utterances import Split
 from softspoken.training.recipe_files import STUDY_COMMANDS, RecipeReference, rows_of
 from softspoken_lab.report.plan import Stage
 

@@ -10,7 +10,8 @@ from tiny import tiny_backbone
 from typer.testing import CliRunner
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.recipes import read_recipe
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies.noise_study_config import read_study
 
@@ -103,7 +104,7 @@ some = {{ prompts = {{ encoder = {{ length = 3 }} }} }}
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    for room in ("softspoken.training.noise_run", "softspoken_lab.report.inputs"):
+    for room in ("softspoken.noise.training", "softspoken_lab.report.inputs"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     places = {
         "speech": make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2),

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from softspoken.data.noisy_testset import MANIFEST, read_noisy_testset
 from softspoken.data.rows import read_rows
-from softspoken.data.utterances import Split, TestUtterance, read_test_manifest
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
+from softspoken.noise.testsets import MANIFEST, read_noisy_testset
+from softspoken.noise.utterances import Split, TestUtterance, read_test_manifest
 
 Item = TestUtterance | EvaluationItem
 

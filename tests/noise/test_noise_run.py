@@ -10,13 +10,14 @@ from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
 
-from softspoken.backbones.characters import Characters
 from softspoken.cli.main import app
 from softspoken.errors import ConfigError
-from softspoken.prompts.recognizer import load_recognizer
-from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken.noise.characters import Characters
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.noise.folder import load_recognizer
+from softspoken.noise.training import new_model, noise_data
+from softspoken.recipes import read_recipe
 from softspoken.training.loop import STATE
-from softspoken.training.noise_run import new_model, noise_data
 from softspoken.training.state import load_state
 
 RECIPE = """
@@ -46,7 +47,7 @@ piece_s = [1.0, 3.0]
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     backbone = tiny_backbone()
-    for room in ("softspoken.training.noise_run", "softspoken.backbones"):
+    for room in ("softspoken.noise.training", "softspoken.backbones"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2)
     return speech, make_noise_folder(tmp_path / "noise", ("car", "cafe"))

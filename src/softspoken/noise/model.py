@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from softspoken.backbones.base import Backbone, EncodedLayers, Features, valid_positions
-from softspoken.backbones.heads import CTCHead
+from softspoken.noise.head import CTCHead
 from softspoken.prompts.inject import inject, used_slots
 from softspoken.prompts.layout import audio_frames
 from softspoken.prompts.modules import PromptRows, SoftPrompts

@@ -17,14 +17,22 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 
 from softspoken.backbones.base import Backbone
-from softspoken.backbones.characters import Characters
-from softspoken.backbones.heads import CTCHead, HeadConfig
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.frozen import Frozen
+from softspoken.noise.characters import Characters
+from softspoken.noise.head import CTCHead, HeadConfig
+from softspoken.noise.model import PromptedCTC
 from softspoken.prompts.checkpoint import StoredType, load_prompts, prompt_files
-from softspoken.prompts.ctc import PromptedCTC
-from softspoken.prompts.facts import AGAIN, first_problem, read_facts
-from softspoken.prompts.folder import CARD_FILE, HEAD_FILE, PROMPT_FOLDER, RECOGNIZER_FILE, write_folder
+from softspoken.prompts.folder import (
+    AGAIN,
+    CARD_FILE,
+    HEAD_FILE,
+    PROMPT_FOLDER,
+    RECOGNIZER_FILE,
+    first_problem,
+    read_metadata,
+    write_folder,
+)
 from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, Digest, PromptInfo
 from softspoken.prompts.modules import SoftPrompts
 
@@ -180,7 +188,7 @@ def _read_info(folder: Path) -> RecognizerInfo:
         raise PromptError(
             f"no recogniser in '{folder}' ({RECOGNIZER_FILE} is missing); give a folder that training wrote"
         )
-    return read_facts(path, RecognizerInfo, "recogniser")
+    return read_metadata(path, RecognizerInfo, "recogniser")
 
 
 def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:

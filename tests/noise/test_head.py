@@ -4,8 +4,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from softspoken.backbones.heads import Bidirectional, CTCHead, HeadConfig, spec_augment_mask
 from softspoken.errors import ConfigError
+from softspoken.noise.head import Bidirectional, CTCHead, HeadConfig, spec_augment_mask
 
 WIDTH, STATES, VOCABULARY = 12, 3, 7
 SMALL = HeadConfig(projection=10, hidden=8)

@@ -14,19 +14,18 @@ from torch.nn import functional as F
 
 from softspoken.backbones import Backbone, load_encoder
 from softspoken.backbones.base import valid_positions
-from softspoken.backbones.characters import Characters
-from softspoken.backbones.heads import CTCHead
 from softspoken.data.corpus import load_corpus
-from softspoken.data.ctc_batches import CTCBatch, collate_ctc
 from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.noisy import NoisyDataset, NoisyUtterance, fits_ctc
-from softspoken.decoding.ctc import greedy
 from softspoken.errors import ConfigError
+from softspoken.noise.characters import Characters
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.noise.dataset import CTCBatch, NoisyDataset, NoisyUtterance, collate_ctc, fits_ctc
+from softspoken.noise.folder import RecognizerInfo, load_recognizer, save_recognizer
+from softspoken.noise.head import CTCHead
+from softspoken.noise.model import PromptedCTC
+from softspoken.noise.search import greedy
 from softspoken.prompts import SoftPrompts
-from softspoken.prompts.ctc import PromptedCTC
-from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
 from softspoken.scoring.word_errors import score_utterance, summarize
-from softspoken.training.config import NoiseTrainConfig
 from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
 from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
@@ -36,7 +35,7 @@ RECOGNIZER_FOLDER = "recognizer"
 DEVELOPMENT_UTTERANCES = 96
 DEVELOPMENT_BATCH = 16
 DEVELOPMENT_SEED = 99
-STARTING_UTTERANCES = 8
+INITIAL_UTTERANCES = 8
 """Whose frames prompts begin as."""
 
 
@@ -94,7 +93,9 @@ def run_noise_training(
     data = noise_data(config, characters)
     model = new_model(config, backbone, characters)
     if model.prompts is not None and config.prompt_start == "frames":
-        begin_as_frames(model.prompts, backbone, [data.training[index].audio for index in range(STARTING_UTTERANCES)])
+        initialize_as_frames(
+            model.prompts, backbone, [data.training[index].audio for index in range(INITIAL_UTTERANCES)]
+        )
 
     def validate(trained: PromptedCTC) -> dict[str, float]:
         with accelerator.autocast():
@@ -143,7 +144,7 @@ def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characte
 
 
 @torch.no_grad()
-def begin_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
+def initialize_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[np.ndarray]) -> None:
     """Set the prompt vectors of each layer to frames of speech as they enter it, spread evenly over the audio."""
     found = backbone.encode_layers(backbone.features(audio))
     vectors = prompts.get_parameter("stacks.encoder.vectors")
@@ -226,12 +227,12 @@ def export_noise_run(
         out,
         backbone=backbone,
         characters=characters,
-        training=training_facts(config, progress),
+        training=training_metadata(config, progress),
         dtype="float16" if half else "float32",
     )
 
 
-def training_facts(config: NoiseTrainConfig, progress: Progress) -> dict[str, Any]:
+def training_metadata(config: NoiseTrainConfig, progress: Progress) -> dict[str, Any]:
     """For the card."""
     return {
         "prompts": config.prompts.encoder.length if config.prompts is not None and config.prompts.encoder else 0,

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from softspoken.backbones.characters import BLANK, SPACE, Characters
-from softspoken.decoding.fusion import WordScorer
-from softspoken.decoding.language_model import load_language_model
 from softspoken.frozen import Frozen
+from softspoken.noise.characters import BLANK, SPACE, Characters
+from softspoken.noise.fusion import WordScorer
+from softspoken.noise.language_model import load_language_model
 
 
 def greedy(log_probs: Float[Tensor, "B T V"], lengths: Int[Tensor, "B"], characters: Characters) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from softspoken.backbones.characters import SPACE, Characters
-from softspoken.decoding.language_model import LanguageModel
+from softspoken.noise.characters import SPACE, Characters
+from softspoken.noise.language_model import LanguageModel
 
 
 class WordScorer:

@@ -44,7 +44,7 @@ def silent_states(backbone: Backbone, speech: Sequence[np.ndarray], count: int) 
 
 
 @torch.no_grad()
-def begin_as_silence(prompts: SoftPrompts, backbone: Backbone, speech: Sequence[np.ndarray]) -> None:
+def initialize_as_silence(prompts: SoftPrompts, backbone: Backbone, speech: Sequence[np.ndarray]) -> None:
     """Set the encoder's prompt vectors to `silent_states`: what a window as long as its audio lacks, its end above all.
 
     Raises ConfigError for prompts without plain encoder vectors.

@@ -13,11 +13,10 @@ from voices import voice
 from softspoken.audio import write_audio
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, load_corpus, read_manifest
-from softspoken.data.corruption import CorruptionConfig, apply_corruption
-from softspoken.data.ctc_batches import collate_ctc
 from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.noisy import NoisyDataset, fits_ctc
 from softspoken.errors import ConfigError, DataError
+from softspoken.noise.corruption import CorruptionConfig, apply_corruption
+from softspoken.noise.dataset import NoisyDataset, collate_ctc, fits_ctc
 
 CONFIG = CorruptionConfig()
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from softspoken.backbones.characters import Characters, check_frames, frames_needed, normalise_transcript
 from softspoken.errors import ConfigError, DataError
+from softspoken.noise.characters import Characters, check_frames, frames_needed, normalise_transcript
 
 
 def test_default_dictionary_is_blank_space_letters_and_apostrophe() -> None:

@@ -15,13 +15,13 @@ from tiny import tiny_backbone, tone
 from tiny_recognizer import HEAD, new_prompts, new_recognizer
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.backbones.characters import Characters
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.noise.characters import Characters
+from softspoken.noise.folder import RecognizerInfo, load_recognizer, save_recognizer
+from softspoken.noise.model import PromptedCTC
 from softspoken.prompts.checkpoint import StoredType, find_prompts, load_prompts, save_prompts
 from softspoken.prompts.config import noise_prompts
-from softspoken.prompts.ctc import PromptedCTC
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, HEAD_FILE, PROMPT_FOLDER, RECOGNIZER_FILE, TENSOR_FILE
-from softspoken.prompts.recognizer import RecognizerInfo, load_recognizer, save_recognizer
 
 FACTS = {"steps": 12, "data": "some noisy speech"}
 CHARACTERS = Characters()

@@ -19,16 +19,16 @@ from torch import Tensor
 
 from softspoken.audio import SAMPLE_RATE_HZ, SHORTEST_S
 from softspoken.backbones import Backbone, SSLBackbone, WhisperBackbone, load_encoder
-from softspoken.backbones.characters import BLANK, SPACE, Characters
 from softspoken.backbones.whisper import FRAME_RATE_HZ, TRAILING_SILENCE_S
-from softspoken.decoding.ctc import BeamSearch, greedy
 from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import AudioError, ConfigError
 from softspoken.frozen import Frozen
-from softspoken.prompts.ctc import prompted_states
-from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer
+from softspoken.noise.characters import BLANK, SPACE, Characters
+from softspoken.noise.folder import LoadedRecognizer, load_recognizer
+from softspoken.noise.model import prompted_states
+from softspoken.noise.search import BeamSearch, greedy
 
 UsedPrompts = Literal["own", "none"]
 """`own`: those the head was trained with, if it has any; `none`: the frozen encoder as it is."""

@@ -6,7 +6,7 @@ from tiny import LAYERS, MAX_FRAMES, WIDTH, tiny_backbone, tone
 
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt
-from softspoken.prompts.starts import begin_as_silence, silent_states
+from softspoken.prompts.initialization import initialize_as_silence, silent_states
 
 BACKBONE = tiny_backbone()
 SPEECH = [tone(0.5, 1), tone(0.8, 2)]
@@ -22,7 +22,7 @@ def fresh(encoder: StackPrompt | None, **more: object) -> SoftPrompts:
 
 def test_the_vectors_of_each_layer_are_states_of_silent_frames() -> None:
     prompts = fresh(StackPrompt(length=5))
-    begin_as_silence(prompts, BACKBONE, SPEECH[:1])
+    initialize_as_silence(prompts, BACKBONE, SPEECH[:1])
     entering = BACKBONE.encode_layers(BACKBONE.features(SPEECH[:1], MAX_FRAMES / 50)).states[:-1]
     vectors = prompts.get_parameter("stacks.encoder.vectors")
     for layer, states in zip(vectors, entering, strict=True):
@@ -38,7 +38,7 @@ def test_the_vectors_of_each_layer_are_states_of_silent_frames() -> None:
 def test_several_clips_give_vectors_nearer_to_silence_than_noise_is() -> None:
     prompts = fresh(StackPrompt(length=4))
     noise = prompts.get_parameter("stacks.encoder.vectors").detach().clone()
-    begin_as_silence(prompts, BACKBONE, SPEECH)
+    initialize_as_silence(prompts, BACKBONE, SPEECH)
     entering = BACKBONE.encode_layers(BACKBONE.features(SPEECH, MAX_FRAMES / 50)).states[:-1]
     for layer, states in enumerate(entering):
         silent = states[:, FIRST:].mean(dim=(0, 1))
@@ -48,7 +48,7 @@ def test_several_clips_give_vectors_nearer_to_silence_than_noise_is() -> None:
 
 def test_prompts_at_the_input_alone_take_what_enters_the_first_layer() -> None:
     prompts = fresh(StackPrompt(length=3, depth="input"))
-    begin_as_silence(prompts, BACKBONE, SPEECH)
+    initialize_as_silence(prompts, BACKBONE, SPEECH)
     vectors = prompts.get_parameter("stacks.encoder.vectors")
     assert torch.equal(vectors, silent_states(BACKBONE, SPEECH, 3)[:1])
 
@@ -78,4 +78,4 @@ def test_too_little_silence_for_so_many_vectors() -> None:
 )
 def test_what_is_no_plain_encoder_vector_cannot_begin_so(prompts: SoftPrompts) -> None:
     with pytest.raises(ConfigError, match="plain encoder vectors"):
-        begin_as_silence(prompts, BACKBONE, SPEECH)
+        initialize_as_silence(prompts, BACKBONE, SPEECH)

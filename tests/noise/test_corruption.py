@@ -10,18 +10,17 @@ from pydantic import ValidationError
 from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.data.corruption import (
+from softspoken.data.noise import NoiseBank, draw_start, read_noise
+from softspoken.errors import AudioError, DataError
+from softspoken.noise.corruption import (
     Corruption,
     CorruptionConfig,
     apply_corruption,
     corrupt,
     corrupt_with_gain,
     draw_corruption,
-    draw_start,
     noise_for,
 )
-from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.errors import AudioError, DataError
 
 ALWAYS = CorruptionConfig(probability=1.0)
 

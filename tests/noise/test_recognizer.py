@@ -14,20 +14,20 @@ from tiny_ssl import tiny_encoder
 import softspoken
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.backbones import Backbone
-from softspoken.backbones.characters import BLANK, SPACE, Characters
-from softspoken.decoding import recognizer as recognizer_module
-from softspoken.decoding.ctc import BeamOptions, BeamSearch, greedy
 from softspoken.decoding.formats import to_srt
-from softspoken.decoding.recognizer import (
+from softspoken.errors import AudioError, ConfigError, PromptError, PromptMismatch
+from softspoken.noise import recognizer as recognizer_module
+from softspoken.noise.characters import BLANK, SPACE, Characters
+from softspoken.noise.folder import load_recognizer, save_recognizer
+from softspoken.noise.recognizer import (
     NoiseRobustRecognizer,
     RecognizerOptions,
     similar,
     timed_words,
 )
-from softspoken.errors import AudioError, ConfigError, PromptError, PromptMismatch
+from softspoken.noise.search import BeamOptions, BeamSearch, greedy
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import noise_prompts
-from softspoken.prompts.recognizer import load_recognizer, save_recognizer
 
 CHARACTERS = Characters()
 SECONDS = (0.9, 0.3, 2.1, 0.6)

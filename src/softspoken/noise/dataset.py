@@ -1,19 +1,24 @@
-"""Training utterances in noise: pieces of speech, each once an epoch, most of them with noise (second paper, 2.3)."""
+"""Training utterances in noise: pieces of speech, each once an epoch, most of them with noise (second paper, 2.3).
+
+`collate_ctc` makes batches of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.corpus import Corpus, Piece
-from softspoken.data.corruption import Corruption, CorruptionConfig, apply_corruption, draw_corruption
 from softspoken.data.noise import NoiseBank
 from softspoken.data.pools import Pools
 from softspoken.errors import DataError
+from softspoken.noise.corruption import Corruption, CorruptionConfig, apply_corruption, draw_corruption
 
 Accept = Callable[[str, float], bool]
 """A normalised transcript and its seconds of audio: can they be trained on?"""
@@ -131,3 +136,31 @@ class NoisyDataset(Dataset[NoisyUtterance]):
             rng = np.random.default_rng([self.seed, _ORDER, epoch])
             self._permutations[epoch] = rng.permutation(len(self.pieces))
         return int(self._permutations[epoch][position])
+
+
+@dataclass(frozen=True)
+class CTCBatch:
+    """Utterances and their characters."""
+
+    audio: list[np.ndarray]
+    """Waveforms at 16 kHz, one a row."""
+    labels: Int[Tensor, "B U"]
+    """Characters; 0, the blank, behind a row's end."""
+    label_lengths: Int[Tensor, " B"]
+    texts: list[str]
+    ids: list[str]
+
+    def to(self, device: torch.device) -> "CTCBatch":
+        return CTCBatch(self.audio, self.labels.to(device), self.label_lengths.to(device), self.texts, self.ids)
+
+
+def collate_ctc(items: list[NoisyUtterance], encode: Callable[[str], list[int]]) -> CTCBatch:
+    """Some utterances as one batch; `encode` turns a transcript into characters (1 and above: 0 is the blank)."""
+    rows = [torch.tensor(encode(item.text), dtype=torch.long) for item in items]
+    return CTCBatch(
+        audio=[item.audio for item in items],
+        labels=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0),
+        label_lengths=torch.tensor([row.numel() for row in rows]),
+        texts=[item.text for item in items],
+        ids=[item.id for item in items],
+    )

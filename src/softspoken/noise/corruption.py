@@ -14,16 +14,13 @@ from jaxtyping import Float
 from pydantic import Field, field_validator
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.levels import speech_power
-from softspoken.data.noise import NoiseBank, stretch
+from softspoken.data.levels import mean_power, speech_power
+from softspoken.data.noise import NoiseBank, draw_start, stretch
 from softspoken.errors import AudioError
 from softspoken.frozen import Frozen
 
 PEAK = 0.99
 """Highest sample of noisy speech: above it, the whole is made quieter, which leaves the ratio what it is."""
-_QUIET_DB = 30.0
-"""A stretch further than this below its recording's mean level is a pause of the noise, and not drawn."""
-_ATTEMPTS = 8
 
 
 class CorruptionConfig(Frozen):
@@ -72,22 +69,6 @@ def draw_corruption(
     return Corruption(clip.id, start_s, float(rng.uniform(*config.snr_db)))
 
 
-def draw_start(rng: np.random.Generator, noise: Float[np.ndarray, " N"], samples: int) -> float:
-    """Where in the recording (s) a stretch of that many samples begins: anywhere, but not in a pause of the noise.
-
-    A recording shorter than that is looped, and begins anywhere in it.
-    """
-    places = noise.size - samples + 1 if noise.size >= samples else noise.size
-    # Single precision will do here, and takes a fraction of the time for a long recording.
-    floor = float(np.dot(noise, noise)) / noise.size * 10 ** (-_QUIET_DB / 10)
-    for _ in range(_ATTEMPTS):
-        start_s = int(rng.integers(places)) / SAMPLE_RATE_HZ
-        if _power(stretch(noise, start_s, samples)) >= floor:
-            return start_s
-    # A recording that is nearly all pause: the stretch around its loudest sample.
-    return min(max(int(np.abs(noise).argmax()) - samples // 2, 0), places - 1) / SAMPLE_RATE_HZ
-
-
 def corrupt(speech: Float[np.ndarray, " N"], noise: Float[np.ndarray, " N"], snr_db: float) -> Float[np.ndarray, " N"]:
     """Speech and noise of the same length, summed at `snr_db`; see `corrupt_with_gain`."""
     return corrupt_with_gain(speech, noise, snr_db)[0]
@@ -100,7 +81,7 @@ def corrupt_with_gain(
 
     Raises AudioError for silent speech or a silent stretch of noise, which have no ratio.
     """
-    spoken, noisy = speech_power(speech), _power(noise)
+    spoken, noisy = speech_power(speech), mean_power(noise)
     if spoken <= 0:
         raise AudioError("the speech is silent, so that no noise has a level against it; leave this utterance out")
     if noisy <= 0:
@@ -121,7 +102,3 @@ def apply_corruption(
 def noise_for(samples: int, corruption: Corruption, bank: NoiseBank) -> Float[np.ndarray, " samples"]:
     """The stretch of noise that a corruption adds, at its recorded level."""
     return stretch(bank.audio(bank.clip(corruption.noise_id)), corruption.start_s, samples)
-
-
-def _power(waveform: Float[np.ndarray, " N"]) -> float:
-    return float(np.mean(waveform.astype(np.float64) ** 2))

@@ -1,18 +1,55 @@
-"""The published noisy LibriSpeech test set: what the names of its files say, and the words from LibriSpeech."""
+"""The utterances of a noisy test set on disk: ours by its manifest, the published one by the names of its files.
+
+The names say noise and level; the words of the published set come from LibriSpeech.
+"""
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from softspoken.data.noise import type_name
-from softspoken.data.utterances import TestUtterance
+from softspoken.data.rows import read_rows
 from softspoken.errors import DataError
+from softspoken.noise.utterances import TestUtterance
 
+MANIFEST = "manifest.jsonl"
 # LibriSpeech's own ids have no underscore, so there the kind of noise may have some; other ids may, and kinds do not.
 _NAMES = (
     re.compile(r"(?P<id>\d+-\d+-\d+)_(?P<type>.+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
     re.compile(r"(?P<id>.+)_(?P<type>[^_]+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
 )
+
+
+def read_noisy_testset(folder: str | Path, transcripts: str | Path | None = None) -> list[TestUtterance]:
+    """The utterances of a noisy test set: one of ours by its manifest, or the published one by the names of its files.
+
+    The published one has no transcripts: give the LibriSpeech folder (test-clean) whose *.trans.txt have them.
+    Raises DataError for a folder with neither, a line that cannot be used, and a file without its transcript.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        return read_published_testset(folder, transcripts)
+    return [_read_line(where, row, folder) for where, row in read_rows(folder / MANIFEST, "noisy utterance")]
+
+
+def _read_line(where: str, row: dict[str, Any], folder: Path) -> TestUtterance:
+    try:
+        utterance = TestUtterance(
+            str(row["id"]),
+            folder / row["path"],
+            str(row["text"]),
+            str(row["speaker"]),
+            str(row["noise_type"]),
+            str(row["noise_id"]),
+            float(row["snr_db"]),
+            str(row["source_id"]),
+            float(row["duration_s"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: not a noisy utterance ({error!r}); write the set again") from error
+    if not utterance.path.is_file():
+        raise DataError(f"{where}: no audio at '{utterance.path}'; write the set again")
+    return utterance
 
 
 class NoisyName(NamedTuple):

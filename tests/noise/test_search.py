@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from softspoken.backbones.characters import Characters
-from softspoken.decoding.ctc import BeamOptions, BeamSearch, greedy
-from softspoken.decoding.language_model import load_language_model
+from softspoken.noise.characters import Characters
+from softspoken.noise.language_model import load_language_model
+from softspoken.noise.search import BeamOptions, BeamSearch, greedy
 
 SMALL = Characters(("_", "|", "A", "B"))
 EXACT = BeamOptions(width=2000, symbol_floor=-math.inf, margin=math.inf)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from softspoken.decoding.language_model import LanguageModel, load_language_model
 from softspoken.errors import DataError, MissingExtra
+from softspoken.noise.language_model import LanguageModel, load_language_model
 
 TRIGRAM = """\
 \\data\\
@@ -64,7 +64,7 @@ def test_scores_are_those_worked_out_by_hand(trigram: Path) -> None:
 
 def test_kenlm_says_the_same(trigram: Path) -> None:
     pytest.importorskip("kenlm", reason="kenlm, an independent implementation, is not installed")
-    from softspoken.decoding.language_model import KenLMModel
+    from softspoken.noise.language_model import KenLMModel
 
     ours, theirs = load_language_model(trigram), KenLMModel(trigram, ["the", "cat", "dog"])
     chooser = random.Random(0)

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from softspoken.data.utterances import TestUtterance
 from softspoken.errors import DataError, SoftspokenError
 from softspoken.files import replace_text
+from softspoken.noise.utterances import TestUtterance
 from softspoken.scoring.word_errors import (
     Difference,
     Interval,

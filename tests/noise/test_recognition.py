@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from softspoken.data.utterances import TestUtterance
 from softspoken.errors import AudioError, DataError
-from softspoken.evaluation.recognition import Transcribe, Written, by_source, table, write_results, write_sets
+from softspoken.noise.evaluation import Transcribe, Written, by_source, table, write_results, write_sets
+from softspoken.noise.utterances import TestUtterance
 
 WORDS = "ONE TWO THREE FOUR"
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from softspoken.backbones import Backbone
 from softspoken.errors import PromptMismatch
+from softspoken.noise.model import PromptedCTC, entering_once, mean_pooled, prompted_states
 from softspoken.prompts import PromptConfig, StackPrompt, inject
 from softspoken.prompts.config import Depth, noise_prompts
-from softspoken.prompts.ctc import PromptedCTC, entering_once, mean_pooled, prompted_states
 
 SECONDS = (0.9, 0.25, 0.6)
 
