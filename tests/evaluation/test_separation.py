@@ -107,7 +107,6 @@ def test_names_give_command_and_threshold() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("separate", "needs a command"),
         ("separate:sep {folder}", "no {mixture}"),
         ("separate:sep {mixture}", "no {folder}"),
         ("separate:sep '{mixture} {folder}", "quoted"),

@@ -3,7 +3,7 @@ from itertools import groupby, product
 import pytest
 import torch
 
-from softspoken.training.objectives import ctc
+from softspoken.training.noise_run import ctc
 
 
 def test_loss_sums_the_probability_of_every_path() -> None:

@@ -17,8 +17,7 @@ from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import AdapterMethod, FullMethod, LoraMethod, MethodConfig, PromptMethod
 from softspoken.training.methods import Tuned, attached, prompts_of, tuned, weights_of
-from softspoken.training.objectives import state_distance
-from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
+from softspoken.training.objective import TargetSpeakerObjective, state_distance, voice_contrast
 
 VOICE = PromptConfig(encoder=None, decoder=None, speaker=SpeakerPrompt(dimension=8))
 METHODS = [

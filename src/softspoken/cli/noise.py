@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from softspoken.decoding.ctc import BeamSearch
     from softspoken.decoding.recognizer import NoiseRobustRecognizer
     from softspoken.evaluation.recognition import Report, Row
-    from softspoken.evaluation.scores import Interval
+    from softspoken.scoring.word_errors import Interval
 
 app = typer.Typer(name="noise", no_args_is_help=True, help="Recognisers for speech in noise.")
 

@@ -90,8 +90,8 @@ def _transcribe(transcriber: "PromptedTranscriber", corpus: "Corpus", pieces: "l
 
 
 def _close(transcript: str, text: str, worst_wer: float) -> bool:
-    from softspoken.evaluation.scores import score_utterance, summarize
-    from softspoken.evaluation.text import TextNormalizer
+    from softspoken.scoring.text import TextNormalizer
+    from softspoken.scoring.word_errors import score_utterance, summarize
 
     if not transcript.strip():
         return bool(text)

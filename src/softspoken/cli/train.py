@@ -20,17 +20,17 @@ def export_prompt(
     ] = None,
 ) -> None:
     """Make a prompt folder, or for speech in noise a recogniser, out of a state of a training run."""
-    from softspoken.runs.start import task_of
+    from softspoken.recipes import task_of
 
     if task_of(run) == "noise":
         from softspoken.errors import ConfigError
-        from softspoken.runs.noise import export_noise_run
+        from softspoken.training.noise_run import export_noise_run
 
         if silence_threshold is not None or results is not None:
             raise ConfigError("a recogniser has no silence threshold and no results on its card; leave these out")
         export_noise_run(run, out, state, half)
     else:
-        from softspoken.runs.target_speaker import export_run
+        from softspoken.training.run import export_run
 
         export_run(run, out, state, half, silence_threshold, results if results is not None else ())
     typer.echo(out)
@@ -51,9 +51,9 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
-    from softspoken.runs.bookkeeping import recipe_text
-    from softspoken.runs.start import run_recipe
+    from softspoken.recipes import run_recipe
     from softspoken.training.config import read_recipe
+    from softspoken.training.run_folder import recipe_text
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from softspoken.data.utterances import TestUtterance
 from softspoken.errors import DataError, SoftspokenError
-from softspoken.evaluation.scores import (
+from softspoken.files import replace_text
+from softspoken.scoring.word_errors import (
     Difference,
     Interval,
     Score,
@@ -22,7 +23,6 @@ from softspoken.evaluation.scores import (
     score_utterance,
     summarize,
 )
-from softspoken.files import replace_text
 
 Transcribe = Callable[[list[Path]], list[str]]
 """Files to their words, in order."""

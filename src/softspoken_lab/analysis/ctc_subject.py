@@ -23,11 +23,11 @@ from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
 from softspoken.evaluation.items import Item
-from softspoken.evaluation.scores import score_utterance
 from softspoken.frozen import Frozen
 from softspoken.prompts.modules import PromptRows, StackRows
 from softspoken.prompts.recognizer import LoadedRecognizer
 from softspoken.prompts.variants import vectors_of, with_vectors
+from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet, Vectors
 

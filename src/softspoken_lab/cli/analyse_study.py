@@ -19,10 +19,10 @@ def study(
     ] = None,
 ) -> None:
     """Train what is missing, write the test sets, analyse the prompts, write one page and its tables as CSV."""
+    from softspoken.evaluation.stage_cache import StageCache
     from softspoken_lab.cli.analyse_report import Talk, bars, heading
     from softspoken_lab.report.build import make_report
     from softspoken_lab.report.page import write_csv, write_page
-    from softspoken_lab.report.stages import StageCache
     from softspoken_lab.studies.noise_study import prepare_study
     from softspoken_lab.studies.noise_study_config import read_study
 

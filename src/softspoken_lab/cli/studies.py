@@ -51,7 +51,7 @@ def score(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.", show_default=False)] = None,
 ) -> None:
     """Score runs on a manifest and keep it in RUN/evaluations; what is there for the same state is not made again."""
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.scoring import Scored, TestManifest, score
 
     wanted, systems = TestManifest.of(test, name, limit), Systems()
@@ -110,7 +110,7 @@ def study(
     ] = None,
 ) -> None:
     """Train what is not trained, score what is not scored, and write the table. Kill it at any time."""
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.compare_files import write_comparison
     from softspoken_lab.studies.compare_table import comparison_markdown
     from softspoken_lab.studies.prompt_study import compare_study, run_study

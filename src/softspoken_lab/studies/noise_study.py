@@ -7,10 +7,10 @@ from pathlib import Path
 from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import ConfigError
-from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
-from softspoken.runs.noise import RECOGNIZER_FOLDER
-from softspoken.runs.start import run_recipe
+from softspoken.recipes import run_recipe
 from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken.training.noise_run import RECOGNIZER_FOLDER
+from softspoken.training.run_folder import check_same_run, finished, recipe_text
 from softspoken_lab.analysis.replacement import ReplacementOptions
 from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet

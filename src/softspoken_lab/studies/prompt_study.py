@@ -8,9 +8,9 @@ from pathlib import Path
 
 from softspoken.errors import ConfigError
 from softspoken.evaluation.runner import Method
-from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
-from softspoken.runs.start import run_recipe
+from softspoken.recipes import run_recipe
 from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.training.run_folder import check_same_run, finished, recipe_text
 from softspoken_lab.studies.compare import By, Comparison, compare_runs
 from softspoken_lab.studies.prompt_study_config import PromptStudyConfig
 from softspoken_lab.studies.scoring import EVALUATIONS, Scored, ScoringStopped, Tell, TestManifest, score

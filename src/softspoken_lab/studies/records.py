@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.evaluation.scores import UtteranceScore
-from softspoken.runs.bookkeeping import FACTS, read_config, read_json
+from softspoken.scoring.word_errors import UtteranceScore
 from softspoken.training.loop import BEST, LOG
+from softspoken.training.run_folder import FACTS, read_config, read_json
 from softspoken_lab.studies.scoring import EVALUATIONS, read_rows, score_of
 
 PROMPT_FACTS = ("prompt", "prompt_config.json")

@@ -103,7 +103,7 @@ some = {{ prompts = {{ encoder = {{ length = 3 }} }} }}
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    for room in ("softspoken.runs.noise", "softspoken_lab.report.inputs"):
+    for room in ("softspoken.training.noise_run", "softspoken_lab.report.inputs"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     places = {
         "speech": make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2),

@@ -83,12 +83,12 @@ def manifest(tmp_path: Path) -> Path:
 def study(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     (tmp_path / "shared.toml").write_text(RECIPE.format(manifest=speech))
-    for room in ("target_speaker", "trained"):
-        monkeypatch.setattr(f"softspoken.runs.{room}.load_backbone", lambda reference: tiny_backbone())
-        monkeypatch.setattr(f"softspoken.runs.{room}.load_embedder", lambda reference: PitchEmbedder())
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 2)
+    for room in ("run", "checkpoint"):
+        monkeypatch.setattr(f"softspoken.training.{room}.load_backbone", lambda reference: tiny_backbone())
+        monkeypatch.setattr(f"softspoken.training.{room}.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
     # Searching on the development mixtures takes most of so short a run.
-    monkeypatch.setattr("softspoken.runs.target_speaker.development_wer", lambda backbone, prompts, batches: 0.5)
+    monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: 0.5)
     monkeypatch.setattr(scoring, "PART_ITEMS", 4)
     path = tmp_path / "study.toml"
     path.write_text(STUDY.replace("{tests}", str(manifest)))
@@ -117,7 +117,7 @@ def nothing(line: str) -> None:
 def test_one_command_makes_the_table_and_makes_nothing_twice(study: Path, tmp_path: Path, monkeypatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "softspoken.runs.methods.Systems.method", lambda self, name: asked.append(name) or by_name(name)
+        "softspoken.evaluation.systems.Systems.method", lambda self, name: asked.append(name) or by_name(name)
     )
     command = ["study", str(study), "--out", str(tmp_path / "out")]
     ran = CliRunner().invoke(app, command)
