@@ -79,7 +79,8 @@ def draw_mixture(
     """Draw talkers, pieces, offsets, gains and noise. `noises`: (path, seconds) of the recordings to choose from."""
     counts = list(config.talkers)
     count = int(rng.choice(counts, p=np.array(list(config.talkers.values())) / sum(config.talkers.values())))
-    names = rng.choice(corpus.speakers, size=min(count, len(corpus.speakers)), replace=False)
+    speakers = corpus.speakers
+    names = [speakers[i] for i in rng.choice(len(speakers), size=min(count, len(speakers)), replace=False)]
     pieces = [corpus.by_speaker[name][rng.integers(len(corpus.by_speaker[name]))] for name in names]
     tracks = _place(pieces, config, rng)
     duration_s = max(track.offset_s + track.piece.duration_s for track in tracks)
