@@ -166,4 +166,4 @@ def test_another_recording_enrols_where_there_is_one(corpus: Corpus) -> None:
         np.testing.assert_array_equal(clip, corpus.audio(pieces[2]))
     # A crop of the same recording is better than a changed copy of the piece.
     data = dataset(Corpus([pieces[0], same, *corpus.by_speaker["made:s1"]]), MixingConfig(), clips=True)
-    np.testing.assert_array_equal(data.enrol(pieces[0], np.random.default_rng(0)).clip, corpus.audio(same))
+    np.testing.assert_array_equal(data.voice(data.enrol(pieces[0], np.random.default_rng(0))).clip, corpus.audio(same))

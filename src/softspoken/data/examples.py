@@ -132,7 +132,7 @@ class MixtureDataset(Dataset[list[Example]]):
         self.seed, self.size = seed, size
         self.noises = noises if noises is not None else []
         self.clips = clips
-        self._vectors = dict(vectors)
+        self.vectors: dict[str, np.ndarray] = dict(vectors)
         self._voices = voices
         self._pools = Pools(size, pool, batch, seed, lambda place: self._drawn(place)[0].duration_s)
 
@@ -221,16 +221,16 @@ class MixtureDataset(Dataset[list[Example]]):
         clip = self.corpus.audio(enrolment.pieces[0]) if self.clips else None
         return Voice((total / np.linalg.norm(total)).astype(np.float32), clip)
 
-    def vector(self, piece: Piece) -> Float[np.ndarray, "S"]:
-        """The piece's embedding, made once."""
-        if piece.id not in self._vectors:
+    def vector(self, piece: Piece, audio: Float[np.ndarray, "N"] | None = None) -> Float[np.ndarray, "S"]:
+        """The piece's embedding, made once. `audio`: its waveform, where that is at hand."""
+        if piece.id not in self.vectors:
             found = self._voices.get(piece) if self._voices is not None else None
             if found is None:
-                found = self.embed(self.corpus.audio(piece))
+                found = self.embed(self.corpus.audio(piece) if audio is None else audio)
                 if self._voices is not None:
                     self._voices.put(piece, found)
-            self._vectors[piece.id] = found
-        return self._vectors[piece.id]
+            self.vectors[piece.id] = found
+        return self.vectors[piece.id]
 
 
 def draw_crop(piece: Piece, rng: np.random.Generator) -> Crop:

@@ -13,6 +13,10 @@ from softspoken.data.levels import mix_at_snr, scale_to, speech_power
 from softspoken.frozen import Frozen
 
 
+LOUDEST = 0.99
+"""Peak of a mixture at most."""
+
+
 class MixingConfig(Frozen):
     """How mixtures are drawn."""
 
@@ -143,5 +147,5 @@ def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Fl
     power = speech_power(mixed)
     gain = np.sqrt(10 ** (mixture.level_dbfs / 10) / power) if power > 0 else 1.0
     # Never clip: the level gives way.
-    gain = min(gain, 0.99 / max(float(np.abs(mixed).max()), 1e-9))
+    gain = min(gain, LOUDEST / max(float(np.abs(mixed).max()), 1e-9))
     return (mixed * gain).astype(np.float32), (tracks * gain).astype(np.float32)
