@@ -1,7 +1,6 @@
 """Mixing on a device: the same draws give the waveforms, voices, scores and tokens of the processor's way."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

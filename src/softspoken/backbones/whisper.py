@@ -90,6 +90,8 @@ class WhisperBackbone(Backbone):
 
     frontend: Frontend
     inputs_per_frame = 2
+    rounded = False
+    """Whether `round_weights` was called."""
 
     def __init__(self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str) -> None:
         """`model`: transformers' Whisper; `tokenizer`: its `tokenizers.Tokenizer`; see `load_backbone`."""
@@ -126,6 +128,17 @@ class WhisperBackbone(Backbone):
         """Move, and cast if `dtype` is given, in place."""
         self._model.to(device=device, dtype=dtype)
         return self
+
+    def round_weights(self, dtype: torch.dtype) -> None:
+        """Round what enters matrix products, in place; norms and positions stay exact.
+
+        For use under autocast of the same type, which would round the same numbers anew in every product.
+        """
+        for module in self._model.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)
+        self.rounded = True
 
     @cached_property
     def _mel_filters(self) -> Tensor:

@@ -86,7 +86,7 @@ class DeviceMixer:
         return Waveforms(samples, drawn.clip_sizes)
 
     def _scores(self, drawn: DrawnBatch, mixed: Float[Tensor, "M N"]) -> Float[Tensor, "R T"]:
-        """Cosine of each target's voice to the windows around each frame, as `FrameScores` has it; -1 behind the end."""
+        """Cosine of each voice to the windows around each frame, as `FrameScores` has it; -1 behind the end."""
         vectors = self.embedder.embed_windows_of(mixed, drawn.window_of, drawn.window_start, drawn.window)
         frames = [math.ceil(size / SAMPLE_RATE_HZ * FRAME_RATE_HZ) for size in drawn.sizes]
         times = torch.arange(max(frames), device=mixed.device)
@@ -105,12 +105,13 @@ class DeviceMixer:
 
 def speech_powers(waveforms: Float[Tensor, "B N"], sizes: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
     """`levels.speech_power` of each row, of its first `sizes` samples."""
-    rows = waveforms[:, : waveforms.shape[1] // FRAME * FRAME].unflatten(1, (-1, FRAME))
-    power = rows.square().mean(dim=2)
+    frames = waveforms.shape[1] // FRAME
+    power = waveforms[:, : frames * FRAME].reshape(-1, frames, FRAME).square().mean(dim=2)
     whole = torch.arange(power.shape[1], device=power.device) < (sizes // FRAME)[:, None]
     power = power * whole
     speech = (power >= power.amax(dim=1, keepdim=True) * 10 ** (-SPEECH_BELOW_PEAK_DB / 10)) & (power > 0)
-    return (power * speech).sum(dim=1) / speech.sum(dim=1).clamp(min=1)
+    mean: Tensor = (power * speech).sum(dim=1) / speech.sum(dim=1).clamp(min=1)
+    return mean
 
 
 def over_line(waveforms: Float[Tensor, "B N"], bands: Float[Tensor, "B 2"]) -> Float[Tensor, "B N"]:
@@ -119,7 +120,8 @@ def over_line(waveforms: Float[Tensor, "B N"], bands: Float[Tensor, "B 2"]) -> F
     hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ, device=waveforms.device)
     low, high = bands[:, :1], bands[:, 1:]
     slopes = ((hertz - low) / LINE_SLOPE_HZ + 1).clamp(0, 1) * ((high - hertz) / LINE_SLOPE_HZ + 1).clamp(0, 1)
-    return torch.fft.irfft(torch.fft.rfft(waveforms, size) * slopes, size)[:, : waveforms.shape[1]]
+    sent: Tensor = torch.fft.irfft(torch.fft.rfft(waveforms, size) * slopes, size)
+    return sent[:, : waveforms.shape[1]]
 
 
 def _gain(wanted: Float[Tensor, "B"], own: Float[Tensor, "B"]) -> Float[Tensor, "B"]:

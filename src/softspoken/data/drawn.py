@@ -45,7 +45,7 @@ class DrawnMixtures(Dataset[Drawn]):
 
 @dataclass(frozen=True)
 class DrawnBatch:
-    """M mixtures of K tracks in all, and R targets in them. What is no tensor is needed before a device could tell it."""
+    """M mixtures of K tracks in all, and R targets in them. What is no tensor must be known without the device."""
 
     sizes: tuple[int, ...]
     """Samples of each mixture."""
@@ -98,7 +98,7 @@ class DrawnBatch:
     """The first of the frames (20 ms) that it covers, and the one behind the last."""
 
     def to(self, device: torch.device) -> "DrawnBatch":
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device, non_blocking=True)
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)

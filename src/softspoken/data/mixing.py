@@ -12,7 +12,6 @@ from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
 from softspoken.frozen import Frozen
 
-
 LOUDEST = 0.99
 """Peak of a mixture at most."""
 

@@ -110,7 +110,7 @@ def make_resident(
     lone = frozenset(pieces[0].id for pieces in dataset.corpus.by_speaker.values() if len(pieces) == 1)
     noises = [path for path, _ in dataset.noises]
     with ThreadPoolExecutor(threads if threads is not None else os.cpu_count()) as pool:
-        read = pool.map(lambda item: _entries(*item, lone), by_path.items())
+        read = pool.map(lambda path: _entries(path, by_path[path], lone), by_path)
         entries = [entry for group in read for entry in group]
         noise = list(pool.map(lambda path: _rounded(load_audio(path)), noises))
     resident = ResidentSpeech(

@@ -1,18 +1,19 @@
 """A run on speech from its recipe to a prompt folder: one voice's words, or everybody's."""
 
-import functools
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import FRAME_RATE_HZ
-from softspoken.data.batches import Batch, collate
+from softspoken.data.batches import Batch
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
@@ -26,7 +27,13 @@ from softspoken.prompts import PromptInfo, inject, save_prompts
 from softspoken.prompts.starts import begin_as_silence
 from softspoken.runs.accelerator import new_accelerator
 from softspoken.runs.beginnings import begin_as, run_facts
-from softspoken.runs.data import development_batches, development_windows, training_data, window_data
+from softspoken.runs.data import (
+    development_batches,
+    development_windows,
+    training_data,
+    training_source,
+    window_data,
+)
 from softspoken.runs.facts import begin_facts, note_memory
 from softspoken.runs.progress import progress_bar
 from softspoken.runs.trained import (
@@ -38,7 +45,7 @@ from softspoken.runs.trained import (
     stored_facts,
     untrained,
 )
-from softspoken.speakers import load_embedder
+from softspoken.speakers import SpeakerEmbedder, load_embedder
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
@@ -66,9 +73,9 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
     """
     accelerator = new_accelerator(config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
-    embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
-    if embedder is not None and config.precision == "bf16":
-        embedder = embedder.rounding()
+    if accelerator.device.type == "cuda" and config.precision == "bf16" and config.method.kind == "prompt":
+        backbone.round_weights(torch.bfloat16)
+    embedder = _embedder(config, accelerator.device)
     dataset = window_data(config) if embedder is None else training_data(config, embedder)
     trained = new_trained(config, backbone, dataset)
     objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
@@ -78,10 +85,18 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
         else development_batches(config, embedder, backbone, dataset.texts)
     )
 
+    development = [batch.to(accelerator.device) for batch in development]
+    source = training_source(config, dataset, embedder, backbone)
+
+    def step(module: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return objective(module, source.rendered(batch))
+
     def validate(module: Trained) -> dict[str, float]:
         module.eval()
-        figures = {} if embedder is None else voice_contrast(objective, module, development)
-        wer = development_wer(backbone, module, development)
+        # Weights that are rounded already must be heard as they are trained.
+        with accelerator.autocast() if backbone.rounded else nullcontext():
+            figures = {} if embedder is None else voice_contrast(objective, module, development)
+            wer = development_wer(backbone, module, development)
         module.train()
         return {**figures, "wer": wer, "score": wer}
 
@@ -93,9 +108,9 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
             train(
                 config,
                 trained,
-                objective,
-                dataset,
-                functools.partial(collate, vocabulary=backbone.tokens, max_tokens=backbone.max_tokens // 2),
+                step,
+                source.dataset,
+                source.collate,
                 out,
                 validate,
                 report,
@@ -114,6 +129,14 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
     if accelerator.is_main_process:
         store_weights(out, load_run(out, "best", backbone), sizes)
     return out / WEIGHT_FILE
+
+
+def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
+    """What tells voices apart, on a GPU where there is one; None for a run that follows no voice."""
+    if config.task != "target-speaker":
+        return None
+    embedder = load_embedder(config.embedder) if device.type == "cpu" else load_embedder(config.embedder, str(device))
+    return embedder.rounding() if config.precision == "bf16" else embedder
 
 
 def export_run(

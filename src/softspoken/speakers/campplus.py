@@ -112,7 +112,7 @@ class CamPlusEmbedder(NetworkEmbedder[CamPlusPlus]):
         frames = starts[:, None] + torch.arange(window, device=starts.device)
         vectors = [
             self._for_windows(centred(mel[rows_here[:, None], frames_here]))
-            for rows_here, frames_here in zip(rows.split(_TOGETHER), frames.split(_TOGETHER), strict=True)
+            for rows_here, frames_here in zip(torch.split(rows, _TOGETHER), torch.split(frames, _TOGETHER), strict=True)
         ]
         # A copy: what inference mode has made cannot be part of what is trained.
         return functional.normalize(torch.cat(vectors), dim=1).clone()
