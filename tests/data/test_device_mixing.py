@@ -70,7 +70,7 @@ def vocabulary() -> WhisperTokens:
 def both(dataset: MixtureDataset, embedder: CamPlusEmbedder, device: str) -> tuple[Batch, Batch, SpeechTable]:
     """Six mixtures made on the processor, and the same ones on the device."""
     there = CamPlusEmbedder(embedder.network, device)
-    table, resident = make_resident(dataset, torch.device(device), threads=2)
+    table, resident = make_resident(dataset, there.embed_all, torch.device(device), threads=2)
     chosen = range(6)
     drawn = draw_batch(
         [DrawnMixtures(dataset)[index] for index in chosen], table, vocabulary(), 50, WINDOW_S, HOP_S, clips=True

@@ -25,11 +25,11 @@ from softspoken.backbones.base import (
     Features,
     Stack,
     StackName,
-    Waveforms,
     valid_positions,
 )
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.errors import AudioError, BackboneError
+from softspoken.waveforms import Waveforms
 
 HOP = 160
 """Samples between two mel frames (10 ms)."""

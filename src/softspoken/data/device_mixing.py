@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.backbones.base import Waveforms
 from softspoken.data.batches import Batch
 from softspoken.data.channels import LINE_RINGS, LINE_SLOPE_HZ
 from softspoken.data.drawn import FRAME_RATE_HZ, DrawnBatch
@@ -20,6 +19,7 @@ from softspoken.data.levels import FRAME, SPEECH_BELOW_PEAK_DB
 from softspoken.data.mixing import LOUDEST
 from softspoken.data.resident import ResidentSpeech
 from softspoken.speakers.campplus import CamPlusEmbedder
+from softspoken.waveforms import Waveforms
 
 _ROUND = SAMPLE_RATE_HZ // 2
 """Lengths are rounded up to half seconds: few different ones, whose Fourier transforms are fast."""

@@ -221,16 +221,28 @@ class MixtureDataset(Dataset[list[Example]]):
         clip = self.corpus.audio(enrolment.pieces[0]) if self.clips else None
         return Voice((total / np.linalg.norm(total)).astype(np.float32), clip)
 
-    def vector(self, piece: Piece, audio: Float[np.ndarray, "N"] | None = None) -> Float[np.ndarray, "S"]:
-        """The piece's embedding, made once. `audio`: its waveform, where that is at hand."""
+    def vector(self, piece: Piece) -> Float[np.ndarray, "S"]:
+        """The piece's embedding, made once."""
+        found = self.known_vector(piece)
+        if found is None:
+            found = self.embed(self.corpus.audio(piece))
+            self.keep_vector(piece, found)
+        return found
+
+    def known_vector(self, piece: Piece) -> Float[np.ndarray, "S"] | None:
+        """The piece's embedding if it was made before, by this run or another."""
         if piece.id not in self.vectors:
             found = self._voices.get(piece) if self._voices is not None else None
             if found is None:
-                found = self.embed(self.corpus.audio(piece) if audio is None else audio)
-                if self._voices is not None:
-                    self._voices.put(piece, found)
+                return None
             self.vectors[piece.id] = found
         return self.vectors[piece.id]
+
+    def keep_vector(self, piece: Piece, vector: Float[np.ndarray, "S"]) -> None:
+        """Keep the piece's embedding for this run, and for others."""
+        self.vectors[piece.id] = vector
+        if self._voices is not None:
+            self._voices.put(piece, vector)
 
 
 def draw_crop(piece: Piece, rng: np.random.Generator) -> Crop:

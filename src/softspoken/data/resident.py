@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +19,9 @@ from softspoken.data.examples import Enrolment, MixtureDataset, draw_crop
 from softspoken.data.levels import speech_power, speech_span
 
 FULL_SCALE = 32767.0
+
+EmbedAll = Callable[[list[np.ndarray]], list[np.ndarray]]
+"""Waveforms (16 kHz) to their speaker embeddings."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,12 @@ class _Entry(NamedTuple):
 
 
 def make_resident(
-    dataset: MixtureDataset, device: torch.device, threads: int | None = None
+    dataset: MixtureDataset, embed_all: EmbedAll, device: torch.device, threads: int | None = None
 ) -> tuple[SpeechTable, ResidentSpeech]:
     """Read all pieces of a dataset at their speeds, and its noise, into the memory of `device`.
 
-    An hour of speech takes 115 MB. Embeddings that the dataset does not know are made here. `threads`: that read
-    recordings at the same time; None: one a core.
+    An hour of speech takes 115 MB. `embed_all` makes the embeddings that the dataset does not know. `threads`: so many
+    recordings are read at the same time; None: one a core.
     """
     by_path: dict[str, list[Piece]] = defaultdict(list)
     for piece in dataset.corpus.pieces:
@@ -125,7 +128,7 @@ def make_resident(
         noises={path: number for number, path in enumerate(noises)},
         sizes=[entry.samples.size for entry in entries],
         spans_s=[entry.span_s for entry in entries],
-        vectors=np.stack([_vector(dataset, entry) for entry in entries]),
+        vectors=_vectors(dataset, entries, embed_all),
     )
     return table, resident
 
@@ -150,14 +153,21 @@ def _rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
     return np.asarray(np.rint(audio * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE), np.int16)
 
 
-def _vector(dataset: MixtureDataset, entry: _Entry) -> Float[np.ndarray, "S"]:
-    audio = (entry.samples / FULL_SCALE).astype(np.float32)
-    if not entry.crop:
-        return dataset.vector(entry.piece, audio)
-    name = crop_name(entry.piece)
-    if name not in dataset.vectors:
-        dataset.vectors[name] = dataset.embed(audio)
-    return dataset.vectors[name]
+def _vectors(dataset: MixtureDataset, entries: Sequence[_Entry], embed_all: EmbedAll) -> Float[np.ndarray, "E S"]:
+    """Of all entries; those that are not known are made together."""
+    found = [
+        dataset.vectors.get(crop_name(entry.piece)) if entry.crop else dataset.known_vector(entry.piece)
+        for entry in entries
+    ]
+    missing = [number for number, vector in enumerate(found) if vector is None]
+    made = embed_all([(entries[number].samples / FULL_SCALE).astype(np.float32) for number in missing])
+    for number, vector in zip(missing, made, strict=True):
+        entry, found[number] = entries[number], vector
+        if entry.crop:
+            dataset.vectors[crop_name(entry.piece)] = vector
+        else:
+            dataset.keep_vector(entry.piece, vector)
+    return np.stack([vector for vector in found if vector is not None])
 
 
 def crop_name(piece: Piece) -> str:

@@ -12,9 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.backbones.base import Backbone, Waveforms
+from softspoken.backbones.base import Backbone
 from softspoken.errors import PromptMismatch
 from softspoken.prompts.config import EnrolmentPrompt
+from softspoken.waveforms import Waveforms
 
 
 @torch.no_grad()

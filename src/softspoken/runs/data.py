@@ -79,7 +79,7 @@ def training_source(
         together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
         return Source(dataset, together, lambda batch: batch)
     assert isinstance(embedder, CamPlusEmbedder)
-    table, resident = make_resident(dataset, backbone.device)
+    table, resident = make_resident(dataset, embedder.embed_all, backbone.device)
     drawn = functools.partial(
         draw_batch,
         table=table,

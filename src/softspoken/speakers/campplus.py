@@ -6,6 +6,7 @@ speaks have 0.38 in the median and the others 0.06 (development talkers).
 """
 
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,26 @@ class CamPlusEmbedder(NetworkEmbedder[CamPlusPlus]):
         vectors = torch.cat([self.network(centred(part[None])) for part in parts])
         vector: Vector = functional.normalize(functional.normalize(vectors, dim=1).mean(dim=0), dim=0).cpu().numpy()
         return vector
+
+    @torch.inference_mode()
+    def embed_all(self, audio: list[np.ndarray]) -> list[Vector]:
+        """`embed` of many recordings; those in which equally much sounds are embedded together."""
+        by_length: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
+        for number, each in enumerate(audio):
+            mel = _sounding(self._log_mel(each))
+            by_length[len(mel)].append((number, mel))
+        found: list[Vector] = [np.zeros(0, np.float32)] * len(audio)
+        for length, group in by_length.items():
+            for first in range(0, len(group), _BATCH):
+                numbers, mels = zip(*group[first : first + _BATCH], strict=True)
+                if length > _LONGEST_FRAMES:
+                    vectors = [self.embed(audio[number]) for number in numbers]
+                else:
+                    made = self.network(centred(torch.stack(mels)))
+                    vectors = list(functional.normalize(made, dim=1).cpu().numpy())
+                for number, vector in zip(numbers, vectors, strict=True):
+                    found[number] = vector
+        return found
 
     @torch.inference_mode()
     def embed_windows(
