@@ -70,7 +70,7 @@ class VoiceCache:
 def write_vectors(path: Path, vectors: Mapping[str, np.ndarray]) -> None:
     """Write embeddings (S,) by name, in half precision."""
     names = sorted(vectors)
-    stacked = np.stack([vectors[name] for name in names]).astype(np.float16)
+    stacked = np.array([vectors[name] for name in names], dtype=np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         save_file({"vectors": stacked}, temporary, metadata={"names": json.dumps(names)})
@@ -83,4 +83,4 @@ def read_vectors(path: Path) -> dict[str, np.ndarray]:
             names, stacked = json.loads(file.metadata()["names"]), file.get_tensor("vectors").astype(np.float32)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"no embeddings in '{path}' ({error}); leave out 'data.voices', or write them anew") from error
-    return dict(zip(names, stacked / np.linalg.norm(stacked, axis=1, keepdims=True), strict=True))
+    return {name: vector / np.linalg.norm(vector) for name, vector in zip(names, stacked, strict=True)}
