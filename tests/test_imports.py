@@ -20,7 +20,7 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"defaults", "errors", "files", "frozen", "audio", "audio_headers", "packages", "processor"}
+LEAVES = {"defaults", "errors", "files", "frozen", "audio", "audio_headers", "waveforms", "packages", "processor"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "defaults": set(),
@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "processor": set(),
     "audio": {"errors", "files", "audio_headers"},
     "audio_headers": {"errors"},
+    "waveforms": {"errors"},
     "assets": set(),
     "backbones": LEAVES,
     "speakers": LEAVES,

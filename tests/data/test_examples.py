@@ -76,7 +76,7 @@ def test_the_enrolment_is_other_speech_of_the_talker(corpus: Corpus) -> None:
 
     data = dataset(corpus, MixingConfig(), embed=remember)
     target = corpus.pieces[0]
-    data.enrol(target, np.random.default_rng(0))
+    data.voice(data.enrol(target, np.random.default_rng(0)))
     assert heard
     assert corpus.audio(target).tobytes() not in heard
 
@@ -84,7 +84,8 @@ def test_the_enrolment_is_other_speech_of_the_talker(corpus: Corpus) -> None:
 def test_a_lone_piece_enrols_through_a_changed_crop(tmp_path) -> None:
     manifest = make_speech_folder(tmp_path, talkers=2, utterances=1)
     corpus = Corpus(cut_into_pieces(read_manifest(manifest), 2.0, 9.0))
-    vector = dataset(corpus, MixingConfig()).enrol(corpus.pieces[0], np.random.default_rng(0)).vector
+    data = dataset(corpus, MixingConfig())
+    vector = data.voice(data.enrol(corpus.pieces[0], np.random.default_rng(0))).vector
     own, other = (PitchEmbedder().embed(corpus.audio(piece)) for piece in corpus.pieces)
     assert vector @ own > vector @ other
 
@@ -161,8 +162,8 @@ def test_another_recording_enrols_where_there_is_one(corpus: Corpus) -> None:
     same = replace(pieces[1], id="same", path=pieces[0].path)
     data = dataset(Corpus([pieces[0], same, pieces[2], *corpus.by_speaker["made:s1"]]), MixingConfig(), clips=True)
     for seed in range(5):
-        clip = data.enrol(pieces[0], np.random.default_rng(seed)).clip
+        clip = data.voice(data.enrol(pieces[0], np.random.default_rng(seed))).clip
         np.testing.assert_array_equal(clip, corpus.audio(pieces[2]))
     # A crop of the same recording is better than a changed copy of the piece.
     data = dataset(Corpus([pieces[0], same, *corpus.by_speaker["made:s1"]]), MixingConfig(), clips=True)
-    np.testing.assert_array_equal(data.enrol(pieces[0], np.random.default_rng(0)).clip, corpus.audio(same))
+    np.testing.assert_array_equal(data.voice(data.enrol(pieces[0], np.random.default_rng(0))).clip, corpus.audio(same))

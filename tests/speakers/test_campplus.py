@@ -154,3 +154,11 @@ def test_nothing_is_executed_while_loading(tmp_path: Path) -> None:
     with pytest.raises(BackboneError):
         load_network(tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_many_recordings_have_the_vectors_of_single_ones() -> None:
+    torch.manual_seed(0)
+    embedder = CamPlusEmbedder(CamPlusPlus())
+    audio = [voice(seconds, 300.0, seed) for seed, seconds in enumerate((1.0, 1.5, 1.0, 1.5, 0.7))]
+    for one, other in zip(embedder.embed_all(audio), audio, strict=True):
+        np.testing.assert_allclose(one, embedder.embed(other), atol=1e-5)

@@ -29,6 +29,7 @@ from softspoken.backbones.base import (
 )
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.errors import AudioError, BackboneError
+from softspoken.waveforms import Waveforms
 
 HOP = 160
 """Samples between two mel frames (10 ms)."""
@@ -89,6 +90,8 @@ class WhisperBackbone(Backbone):
 
     frontend: Frontend
     inputs_per_frame = 2
+    rounded = False
+    """Whether `round_weights` was called."""
 
     def __init__(self, model: WhisperForConditionalGeneration, tokenizer: Any, name: str, fingerprint: str) -> None:
         """`model`: transformers' Whisper; `tokenizer`: its `tokenizers.Tokenizer`; see `load_backbone`."""
@@ -126,6 +129,17 @@ class WhisperBackbone(Backbone):
         self._model.to(device=device, dtype=dtype)
         return self
 
+    def round_weights(self, dtype: torch.dtype) -> None:
+        """Round what enters matrix products, in place; norms and positions stay exact.
+
+        For use under autocast of the same type, which would round the same numbers anew in every product.
+        """
+        for module in self._model.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)
+        self.rounded = True
+
     @cached_property
     def _mel_filters(self) -> Tensor:
         filters = mel_filter_bank(
@@ -141,16 +155,15 @@ class WhisperBackbone(Backbone):
 
     def features(self, audio: Sequence[np.ndarray], window_s: float | None = None) -> Features:
         """Log-mel features, each row padded with silence to its bucket (or to `window_s` seconds)."""
-        if not audio:
-            raise AudioError("no audio given; expected at least one waveform")
+        given = Waveforms.of(audio)
         limit = min(MAX_WINDOW_S, self.max_frames / FRAME_RATE_HZ)
+        windows = [_window(size, window_s, limit) for size in given.sizes]
+        size = max(windows)
         # Where the model is: beside a GPU, spectrograms on the processor would take longer than the encoder.
-        filters = self._mel_filters.to(self.device)
-        rows = [log_mel(_padded(waveform, window_s, limit).to(self.device), filters) for waveform in audio]
-        lengths = torch.tensor([row.shape[1] for row in rows])
-        size = int(lengths.max())
-        mel = torch.stack([F.pad(row, (0, size - row.shape[1])) for row in rows])
-        return Features(mel.to(self.dtype), lengths.to(self.device))
+        samples = given.samples[:, :size].to(self.device)
+        lengths = torch.tensor([window // HOP for window in windows]).to(self.device)
+        mel = log_mel(F.pad(samples, (0, size - samples.shape[1])), lengths, self._mel_filters.to(self.device))
+        return Features(mel.to(self.dtype), lengths)
 
     def enter(self, features: Features) -> Encoded:
         frames, lengths = self.frontend(features.values, features.lengths)
@@ -225,10 +238,9 @@ class WhisperBackbone(Backbone):
         return embedded
 
 
-def _padded(waveform: np.ndarray, window_s: float | None, limit_s: float) -> Tensor:
-    if waveform.ndim != 1 or waveform.size == 0:
-        raise AudioError(f"audio of shape {waveform.shape}; expected a mono waveform (samples,) with at least one")
-    seconds = waveform.size / SAMPLE_RATE_HZ
+def _window(samples: int, window_s: float | None, limit_s: float) -> int:
+    """Samples of the window in which a recording of so many is heard."""
+    seconds = samples / SAMPLE_RATE_HZ
     if window_s is None:
         buckets = math.ceil((seconds + TRAILING_SILENCE_S) / BUCKET_S)
         window_s = min(buckets * BUCKET_S, limit_s)
@@ -237,17 +249,22 @@ def _padded(waveform: np.ndarray, window_s: float | None, limit_s: float) -> Ten
         raise AudioError(f"{seconds:.2f} s of audio for a window of {window_s:.2f} s; cut it into windows first")
     size = round(window_s * SAMPLE_RATE_HZ)
     # An even number of mel frames, at least enough for the transform's reflected edges.
-    size = max(math.ceil(size / (2 * HOP)) * 2 * HOP, 4 * HOP)
-    return F.pad(torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)), (0, size - waveform.size))
+    return max(math.ceil(size / (2 * HOP)) * 2 * HOP, 4 * HOP)
 
 
-def log_mel(waveform: Float[Tensor, "N"], filters: Float[Tensor, "M F"]) -> Float[Tensor, "M T"]:
-    """Whisper's log-mel spectrogram (its section 2.2: 25 ms windows, 10 ms apart, scaled to about -1..1)."""
-    window = torch.hann_window(WINDOW, device=waveform.device)
-    power = torch.stft(waveform, WINDOW, HOP, window=window, return_complex=True)[:, :-1].abs() ** 2
+def log_mel(
+    waveforms: Float[Tensor, "B N"], lengths: Int[Tensor, "B"], filters: Float[Tensor, "M F"]
+) -> Float[Tensor, "B M T"]:
+    """Whisper's log-mel spectrogram (its section 2.2: 25 ms windows, 10 ms apart, scaled to about -1..1).
+
+    Zeros behind each row's `lengths` frames. A row that is shorter than the longest must end in silence (12.5 ms), as
+    `_window` sees to: then it gives what it would give alone.
+    """
+    window = torch.hann_window(WINDOW, device=waveforms.device)
+    power = torch.stft(waveforms, WINDOW, HOP, window=window, return_complex=True)[..., :-1].abs() ** 2
     scale = (filters @ power).clamp(min=1e-10).log10()
-    scale = torch.maximum(scale, scale.max() - 8.0)
-    return (scale + 4.0) / 4.0
+    scale = torch.maximum(scale, scale.amax(dim=(1, 2), keepdim=True) - 8.0)
+    return (scale + 4.0) / 4.0 * valid_positions(lengths, scale.shape[-1])[:, None]
 
 
 def padding_mask(lengths: Int[Tensor, "B"], size: int, dtype: torch.dtype) -> Float[Tensor, "B 1 1 T"] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.defaults import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     from softspoken.decoding import DecodingOptions, Segment, Transcriber, Transcript

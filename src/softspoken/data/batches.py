@@ -1,5 +1,6 @@
 """Examples to tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -33,9 +34,9 @@ class Vocabulary(Protocol):
 class Batch:
     """Targets in mixtures: what goes in, and what should come out."""
 
-    audio: list[np.ndarray]
+    audio: Sequence[np.ndarray]
     """The mixtures' waveforms, one a row."""
-    clean: list[np.ndarray]
+    clean: Sequence[np.ndarray]
     """The target alone, as it stands in each mixture."""
     voices: Float[Tensor, "B S"]
     scores: Float[Tensor, "B T"]
@@ -45,7 +46,7 @@ class Batch:
     """The token after each of `tokens`; IGNORED for forced tokens and padding."""
     texts: list[str]
     speakers: list[str]
-    clips: list[np.ndarray] | None = None
+    clips: Sequence[np.ndarray] | None = None
     """An enrolment clip a row, where the examples have them."""
 
     def to(self, device: torch.device) -> "Batch":
@@ -59,37 +60,49 @@ class Batch:
         return replace(self, voices=self.voices[swap], scores=self.scores[swap], clips=clips)
 
 
-def _transcript(example: Example, vocabulary: Vocabulary) -> list[int]:
-    if not example.text.strip():
+def transcript(text: str, span_s: tuple[float, float] | None, vocabulary: Vocabulary) -> list[int]:
+    """Tokens of what a target says, between timestamps where it is known when they say it."""
+    if not text.strip():
         return []
-    text = vocabulary.encode(" " + example.text.strip())
-    span_s = speech_span(example.clean) if example.timestamps else None
+    tokens = vocabulary.encode(" " + text.strip())
     if span_s is None:
-        return text
-    begin_s, end_s = span_s
-    return [vocabulary.timestamp(begin_s), *text, vocabulary.timestamp(end_s)]
+        return tokens
+    return [vocabulary.timestamp(span_s[0]), *tokens, vocabulary.timestamp(span_s[1])]
+
+
+def token_rows(
+    transcripts: Sequence[list[int]], timestamps: Sequence[bool], vocabulary: Vocabulary, max_tokens: int
+) -> tuple[Int[Tensor, "B U"], Int[Tensor, "B U"]]:
+    """What the decoder is given, and the token after each; transcripts longer than `max_tokens` are cut."""
+    rows, labels = [], []
+    for tokens, stamped in zip(transcripts, timestamps, strict=True):
+        start = vocabulary.start(timestamps=stamped)
+        text = tokens[: max_tokens - len(start)]
+        rows.append(torch.tensor(start + text))
+        labels.append(torch.tensor([IGNORED] * (len(start) - 1) + [*text, vocabulary.end_of_text]))
+    pad = torch.nn.utils.rnn.pad_sequence
+    return (
+        pad(rows, batch_first=True, padding_value=vocabulary.end_of_text),
+        pad(labels, batch_first=True, padding_value=IGNORED),
+    )
 
 
 def collate(groups: list[list[Example]], vocabulary: Vocabulary, max_tokens: int) -> Batch:
     """All targets of some mixtures as one batch. Transcripts longer than `max_tokens` are cut."""
     examples = [example for group in groups for example in group]
-    rows, labels = [], []
-    for example in examples:
-        start = vocabulary.start(timestamps=example.timestamps)
-        text = _transcript(example, vocabulary)[: max_tokens - len(start)]
-        rows.append(torch.tensor(start + text))
-        labels.append(torch.tensor([IGNORED] * (len(start) - 1) + [*text, vocabulary.end_of_text]))
+    spans = [speech_span(example.clean) if example.timestamps else None for example in examples]
+    transcripts = [transcript(each.text, span, vocabulary) for each, span in zip(examples, spans, strict=True)]
+    tokens, labels = token_rows(transcripts, [each.timestamps for each in examples], vocabulary, max_tokens)
     frames = max(example.scores.size for example in examples)
     padded = [F.pad(torch.from_numpy(e.scores).float(), (0, frames - e.scores.size), value=-1.0) for e in examples]
-    pad = torch.nn.utils.rnn.pad_sequence
     clips = [example.clip for example in examples if example.clip is not None]
     return Batch(
         audio=[example.audio for example in examples],
         clean=[example.clean for example in examples],
         voices=torch.from_numpy(np.stack([example.voice for example in examples])).float(),
         scores=torch.stack(padded),
-        tokens=pad(rows, batch_first=True, padding_value=vocabulary.end_of_text),
-        labels=pad(labels, batch_first=True, padding_value=IGNORED),
+        tokens=tokens,
+        labels=labels,
         texts=[example.text for example in examples],
         speakers=[example.speaker for example in examples],
         clips=clips if len(clips) == len(examples) else None,

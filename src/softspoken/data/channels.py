@@ -79,6 +79,10 @@ def draw_channel(config: ChannelConfig, rng: np.random.Generator) -> Channel | N
 
 TELEPHONE_LOW_HZ = (0.0, 300.0)
 TELEPHONE_HIGH_HZ = (3300.0, 3950.0)
+LINE_SLOPE_HZ = 100.0
+"""Width of the straight slopes at a line's edges: steeper ones ring longer."""
+LINE_RINGS = SAMPLE_RATE_HZ // 10
+"""Samples for which it rings at most; else the end would ring on in the beginning."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,12 @@ class Telephone:
 
     def apply(self, waveform: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """The waveform (16 kHz) as it comes out of the line, in place and of the same length."""
-        spectrum = np.fft.rfft(waveform)
-        hertz = np.fft.rfftfreq(waveform.size, 1.0 / SAMPLE_RATE_HZ)
-        # Straight slopes of 100 Hz: steeper ones ring.
-        rising = np.clip((hertz - self.low_hz) / 100.0 + 1.0, 0.0, 1.0)
-        falling = np.clip((self.high_hz - hertz) / 100.0 + 1.0, 0.0, 1.0)
-        return np.fft.irfft(spectrum * rising * falling, waveform.size).astype(np.float32)
+        size = waveform.size + LINE_RINGS
+        spectrum = np.fft.rfft(waveform, size)
+        hertz = np.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
+        rising = np.clip((hertz - self.low_hz) / LINE_SLOPE_HZ + 1.0, 0.0, 1.0)
+        falling = np.clip((self.high_hz - hertz) / LINE_SLOPE_HZ + 1.0, 0.0, 1.0)
+        return np.fft.irfft(spectrum * rising * falling, size)[: waveform.size].astype(np.float32)
 
 
 def coloured(waveform: Float[np.ndarray, " N"], bands_db: tuple[float, ...]) -> Float[np.ndarray, " N"]:

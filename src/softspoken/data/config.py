@@ -19,6 +19,8 @@ class DataConfig(Frozen):
     `speech`; the talkers put aside for development are those of `speech` as ever."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
+    voices: Path | None = None
+    """Speaker embeddings of the pieces (`softspoken.data.voices.write_vectors`); others are made when needed."""
     piece_s: tuple[float, float] = (2.0, 9.0)
     """Shortest and longest stretch of a talker's speech."""
     speeds: tuple[float, ...] = (1.0,)

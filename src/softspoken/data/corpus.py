@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 import soxr
+from jaxtyping import Float
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.cut import Cut
 
@@ -195,12 +196,17 @@ class Corpus:
 
     def audio(self, piece: Piece) -> np.ndarray:
         """The piece's waveform (samples,)."""
-        if piece.speed != 1.0:
-            normal = replace(piece, duration_s=piece.duration_s * piece.speed, speed=1.0)
-            # Not kept: three times as much audio would not fit, and this takes milliseconds.
-            return np.asarray(soxr.resample(self.audio(normal), SAMPLE_RATE_HZ * piece.speed, SAMPLE_RATE_HZ))
-        start = round(piece.start_s * SAMPLE_RATE_HZ)
-        return self.recording(piece.path)[start : start + round(piece.duration_s * SAMPLE_RATE_HZ)]
+        return waveform(piece, self.recording(piece.path))
+
+
+def waveform(piece: Piece, recording: Float[np.ndarray, " N"]) -> Float[np.ndarray, " M"]:
+    """The piece out of its recording (16 kHz). At another speed it is made anew: that takes milliseconds, and three
+    times as much audio would not fit into memory."""
+    start, size = round(piece.start_s * SAMPLE_RATE_HZ), round(piece.duration_s * piece.speed * SAMPLE_RATE_HZ)
+    part = recording[start : start + size]
+    if piece.speed == 1.0:
+        return part
+    return np.asarray(soxr.resample(part, SAMPLE_RATE_HZ * piece.speed, SAMPLE_RATE_HZ))
 
 
 def load_corpus(config: DataConfig, development: bool = False) -> Corpus:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -56,6 +57,44 @@ class Example:
     """Speech that the voice was learned from (16 kHz), for prompts that hear it themselves."""
 
 
+@dataclass(frozen=True)
+class Crop:
+    """A changed part of a piece: what a talker is enrolled with of whom there is no other speech."""
+
+    start: int
+    size: int
+    power: float
+    """Speech power it is scaled to."""
+    noise_seed: int
+
+    def of(self, audio: Float[np.ndarray, "N"]) -> Float[np.ndarray, "M"]:
+        """The crop of the piece's waveform."""
+        part = audio[self.start : self.start + self.size]
+        noise = np.random.default_rng(self.noise_seed).normal(0, 1e-3, part.size).astype(np.float32)
+        return scale_to(part, self.power) + noise
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What a voice is learned from: pieces, whose embeddings are averaged by duration, or a crop of a single one. The
+    first piece, or the crop, is the clip."""
+
+    pieces: tuple[Piece, ...]
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target of a mixture as it is drawn, before any audio is read."""
+
+    track: int | None
+    """Number of the track they speak in; None: they are not in the mixture."""
+    enrolment: Enrolment
+    text: str
+    speaker: str
+    timestamps: bool
+
+
 class MixtureDataset(Dataset[list[Example]]):
     """Item i is the i-th mixture of a seed, once for each target: the same index gives the same examples.
 
@@ -77,10 +116,12 @@ class MixtureDataset(Dataset[list[Example]]):
         pool: int = 1,
         batch: int = 1,
         voices: VoiceCache | None = None,
+        vectors: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
         """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others.
 
-        `clips`: examples carry a clip of the enrolment. `voices`: embeddings that other runs have made. `pool`: so many
+        `clips`: examples carry a clip of the enrolment. `voices`: embeddings that other runs have made.
+        `vectors`: embeddings that are known, by the pieces' ids. `pool`: so many
         mixtures at a time are sorted by length and dealt out in batches of `batch`, as in `Pools`.
         """
         corpus.require_talkers(2, "mixing")
@@ -91,7 +132,7 @@ class MixtureDataset(Dataset[list[Example]]):
         self.seed, self.size = seed, size
         self.noises = noises if noises is not None else []
         self.clips = clips
-        self._vectors: dict[str, np.ndarray] = {}
+        self.vectors: dict[str, np.ndarray] = dict(vectors)
         self._voices = voices
         self._pools = Pools(size, pool, batch, seed, lambda place: self._drawn(place)[0].duration_s)
 
@@ -100,6 +141,11 @@ class MixtureDataset(Dataset[list[Example]]):
 
     def __getitem__(self, index: int) -> list[Example]:
         return self.examples(*self._drawn(self._pools.place(index)))
+
+    def drawn(self, index: int) -> tuple[Mixture, list[Target]]:
+        """What item `index` is made of; no audio is read."""
+        mixture, rng = self._drawn(self._pools.place(index))
+        return mixture, self.targets(mixture, rng)
 
     def _drawn(self, place: int) -> tuple[Mixture, np.random.Generator]:
         """The mixture of that number, and the generator to go on with."""
@@ -115,63 +161,96 @@ class MixtureDataset(Dataset[list[Example]]):
 
     def examples(self, mixture: Mixture, rng: np.random.Generator) -> list[Example]:
         """All targets of one mixture."""
+        targets = self.targets(mixture, rng)
         audio, tracks = render(mixture, self.corpus)
-        targets: list[tuple[np.ndarray, Voice, str, str]] = []
-        for track, clean in zip(mixture.tracks, tracks, strict=True):
+        voices = [self.voice(target.enrolment) for target in targets]
+        scores = self.scorer(audio, np.stack([voice.vector for voice in voices]))
+        silence = np.zeros_like(audio)
+        return [
+            Example(
+                audio,
+                silence if target.track is None else tracks[target.track],
+                voice.vector,
+                row,
+                target.text,
+                target.speaker,
+                target.timestamps,
+                voice.clip,
+            )
+            for target, voice, row in zip(targets, voices, scores, strict=True)
+        ]
+
+    def targets(self, mixture: Mixture, rng: np.random.Generator) -> list[Target]:
+        """Draw who is asked for, and what they are enrolled with."""
+        asked: list[tuple[int | None, Enrolment, str, str]] = []
+        for number, track in enumerate(mixture.tracks):
             if track.piece.original_id in self.texts:
-                voice = self.enrol(track.piece, rng)
-                targets.append((clean, voice, self.texts[track.piece.original_id], track.piece.speaker))
+                enrolment = self.enrol(track.piece, rng)
+                asked.append((number, enrolment, self.texts[track.piece.original_id], track.piece.speaker))
         if rng.random() < self.config.silent_probability:
             present = {track.piece.speaker for track in mixture.tracks}
             absent = [name for name in self.corpus.speakers if name not in present]
             name = absent[rng.integers(len(absent))]
             pieces = self.corpus.by_speaker[name]
-            voice = self.enrol(pieces[rng.integers(len(pieces))], rng)
-            targets.append((np.zeros_like(audio), voice, "", name))
-        stamped = self.config.timestamp_probability
-        scores = self.scorer(audio, np.stack([voice.vector for _, voice, _, _ in targets]))
-        return [
-            Example(audio, clean, voice.vector, row, text, name, rng.random() < stamped, voice.clip)
-            for (clean, voice, text, name), row in zip(targets, scores, strict=True)
-        ]
+            asked.append((None, self.enrol(pieces[rng.integers(len(pieces))], rng), "", name))
+        return [Target(*each, rng.random() < self.config.timestamp_probability) for each in asked]
 
-    def enrol(self, target: Piece, rng: np.random.Generator) -> "Voice":
-        """A voice from other recordings of the talker, from other pieces of this one where there is no other recording,
-        and from a changed crop of the same piece where there is nothing else."""
+    def enrol(self, target: Piece, rng: np.random.Generator) -> Enrolment:
+        """Draw other recordings of the talker, other pieces of this one where there is no other recording, and a
+        changed crop of the same piece where there is nothing else."""
         own = [piece for piece in self.corpus.by_speaker[target.speaker] if piece.id != target.id]
         others = [piece for piece in own if piece.path != target.path] or own
         if not others:
-            crop = self._changed_crop(target, rng)
-            return Voice(self.embed(crop), crop if self.clips else None)
+            return Enrolment((target,), draw_crop(target, rng))
         wanted_s = rng.uniform(*ENROLMENT_S)
-        total, seconds = np.zeros(0), 0.0
-        order = rng.permutation(len(others))
-        for position in order:
-            piece = others[position]
-            vector = self._vector(piece) * piece.duration_s
-            total = vector if seconds == 0 else total + vector
-            seconds += piece.duration_s
+        chosen, seconds = [], 0.0
+        for position in rng.permutation(len(others)):
+            chosen.append(others[position])
+            seconds += others[position].duration_s
             if seconds >= wanted_s:
                 break
-        clip = self.corpus.audio(others[order[0]]) if self.clips else None
+        return Enrolment(tuple(chosen))
+
+    def voice(self, enrolment: Enrolment) -> Voice:
+        """The embedding of what was drawn, and its clip where examples carry one."""
+        if enrolment.crop is not None:
+            crop = enrolment.crop.of(self.corpus.audio(enrolment.pieces[0]))
+            return Voice(self.embed(crop), crop if self.clips else None)
+        vectors = np.stack([self.vector(piece) * piece.duration_s for piece in enrolment.pieces])
+        total = vectors.sum(axis=0)
+        clip = self.corpus.audio(enrolment.pieces[0]) if self.clips else None
         return Voice((total / np.linalg.norm(total)).astype(np.float32), clip)
 
-    def _vector(self, piece: Piece) -> Float[np.ndarray, "S"]:
-        if piece.id not in self._vectors:
+    def vector(self, piece: Piece) -> Float[np.ndarray, "S"]:
+        """The piece's embedding, made once."""
+        found = self.known_vector(piece)
+        if found is None:
+            found = self.embed(self.corpus.audio(piece))
+            self.keep_vector(piece, found)
+        return found
+
+    def known_vector(self, piece: Piece) -> Float[np.ndarray, "S"] | None:
+        """The piece's embedding if it was made before, by this run or another."""
+        if piece.id not in self.vectors:
             found = self._voices.get(piece) if self._voices is not None else None
             if found is None:
-                found = self.embed(self.corpus.audio(piece))
-                if self._voices is not None:
-                    self._voices.put(piece, found)
-            self._vectors[piece.id] = found
-        return self._vectors[piece.id]
+                return None
+            self.vectors[piece.id] = found
+        return self.vectors[piece.id]
 
-    def _changed_crop(self, piece: Piece, rng: np.random.Generator) -> Float[np.ndarray, "M"]:
-        audio = self.corpus.audio(piece)
-        size = min(audio.size, max(round(0.6 * audio.size), 2 * SAMPLE_RATE_HZ))
-        start = int(rng.integers(audio.size - size + 1))
-        crop = scale_to(audio[start : start + size], 10 ** (rng.uniform(-35, -15) / 10))
-        return crop + rng.normal(0, 1e-3, size).astype(np.float32)
+    def keep_vector(self, piece: Piece, vector: Float[np.ndarray, "S"]) -> None:
+        """Keep the piece's embedding for this run, and for others."""
+        self.vectors[piece.id] = vector
+        if self._voices is not None:
+            self._voices.put(piece, vector)
+
+
+def draw_crop(piece: Piece, rng: np.random.Generator) -> Crop:
+    """At least six tenths of the piece and, if it is as long, two seconds; at another level."""
+    whole = round(piece.duration_s * SAMPLE_RATE_HZ)
+    size = min(whole, max(round(0.6 * whole), 2 * SAMPLE_RATE_HZ))
+    start = int(rng.integers(whole - size + 1))
+    return Crop(start, size, 10 ** (rng.uniform(-35, -15) / 10), int(rng.integers(2**32)))
 
 
 def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:

@@ -159,9 +159,9 @@ class FixedMixtures(MixtureDataset):
 
     def _voice(self, target: FixedTarget) -> Float[np.ndarray, "S"]:
         name = "\n".join(map(str, target.enrolment))
-        if name not in self._vectors:
-            self._vectors[name] = self.embed(_clip(target))
-        return self._vectors[name]
+        if name not in self.vectors:
+            self.vectors[name] = self.embed(_clip(target))
+        return self.vectors[name]
 
 
 def _clip(target: FixedTarget) -> Float[np.ndarray, "M"]:

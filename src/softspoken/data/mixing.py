@@ -12,6 +12,9 @@ from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
 from softspoken.frozen import Frozen
 
+LOUDEST = 0.99
+"""Peak of a mixture at most."""
+
 
 class MixingConfig(Frozen):
     """How mixtures are drawn."""
@@ -79,7 +82,8 @@ def draw_mixture(
     """Draw talkers, pieces, offsets, gains and noise. `noises`: (path, seconds) of the recordings to choose from."""
     counts = list(config.talkers)
     count = int(rng.choice(counts, p=np.array(list(config.talkers.values())) / sum(config.talkers.values())))
-    names = rng.choice(corpus.speakers, size=min(count, len(corpus.speakers)), replace=False)
+    speakers = corpus.speakers
+    names = [speakers[i] for i in rng.choice(len(speakers), size=min(count, len(speakers)), replace=False)]
     pieces = [corpus.by_speaker[name][rng.integers(len(corpus.by_speaker[name]))] for name in names]
     tracks = _place(pieces, config, rng)
     duration_s = max(track.offset_s + track.piece.duration_s for track in tracks)
@@ -142,5 +146,5 @@ def render(mixture: Mixture, corpus: Corpus) -> tuple[Float[np.ndarray, "N"], Fl
     power = speech_power(mixed)
     gain = np.sqrt(10 ** (mixture.level_dbfs / 10) / power) if power > 0 else 1.0
     # Never clip: the level gives way.
-    gain = min(gain, 0.99 / max(float(np.abs(mixed).max()), 1e-9))
+    gain = min(gain, LOUDEST / max(float(np.abs(mixed).max()), 1e-9))
     return (mixed * gain).astype(np.float32), (tracks * gain).astype(np.float32)

@@ -53,13 +53,18 @@ def _split(span: Span, pauses: Sequence[Span], longest_s: float) -> list[Span]:
     return [*_split((start_s, middle), pauses, longest_s), *_split((middle, end_s), pauses, longest_s)]
 
 
+def cuts_file(manifest: Path, longest_s: float) -> Path:
+    """Where in a cache folder the cuts of a manifest's recordings are kept."""
+    settings = f"{longest_s} {PAUSE_BELOW} {SHORTEST_PAUSE_S} {SHORTEST_PIECE_S}"
+    digest = hashlib.sha256(manifest.read_bytes() + settings.encode()).hexdigest()[:16]
+    return Path("pauses") / f"{digest}.json"
+
+
 def kept_cuts(manifest: Path, recordings: dict[str, str], longest_s: float) -> dict[str, list[Span]]:
     """`cut_at_pauses` of each recording (its id to its path), kept in the user's cache until the manifest changes."""
     if not recordings:
         return {}
-    settings = f"{longest_s} {PAUSE_BELOW} {SHORTEST_PAUSE_S} {SHORTEST_PIECE_S}"
-    digest = hashlib.sha256(manifest.read_bytes() + settings.encode()).hexdigest()[:16]
-    kept = cache_folder() / "pauses" / f"{digest}.json"
+    kept = cache_folder() / cuts_file(manifest, longest_s)
     if kept.is_file():
         known = {name: [(start, end) for start, end in spans] for name, spans in json.loads(kept.read_text()).items()}
         if known.keys() == recordings.keys():

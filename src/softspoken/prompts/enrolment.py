@@ -15,6 +15,7 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.base import Backbone
 from softspoken.errors import PromptMismatch
 from softspoken.prompts.config import EnrolmentPrompt
+from softspoken.waveforms import Waveforms
 
 
 @torch.no_grad()
@@ -23,11 +24,10 @@ def clip_states(backbone: Backbone, clips: Sequence[np.ndarray], config: Enrolme
 
     Not to be called under a prompt. Raises PromptMismatch for an empty clip.
     """
-    size = round(config.clip_s * SAMPLE_RATE_HZ)
-    if any(clip.size == 0 for clip in clips):
+    if any(len(clip) == 0 for clip in ([] if isinstance(clips, Waveforms) else clips)):
         raise PromptMismatch("an enrolment clip without samples; give a few seconds of the voice")
-    features = backbone.features([np.resize(clip, size).astype(np.float32) for clip in clips], config.clip_s)
-    return torch.stack(backbone.encode_layers(features).states[:-1])
+    heard = Waveforms.of(clips).fitted(round(config.clip_s * SAMPLE_RATE_HZ))
+    return torch.stack(backbone.encode_layers(backbone.features(heard, config.clip_s)).states[:-1])
 
 
 class EnrolmentPrompts(nn.Module):

@@ -6,11 +6,12 @@ speaks have 0.38 in the median and the others 0.06 (development talkers).
 """
 
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,6 +49,7 @@ _FEWEST_FRAMES = 2 * STRIDE
 _LONGEST_FRAMES = 2000
 _SILENT_BELOW_DB = 40.0
 _BATCH = 16
+_TOGETHER = 2048
 
 
 class CamPlusEmbedder(NetworkEmbedder[CamPlusPlus]):
@@ -84,20 +86,72 @@ class CamPlusEmbedder(NetworkEmbedder[CamPlusPlus]):
         return vector
 
     @torch.inference_mode()
+    def embed_all(self, audio: list[np.ndarray]) -> list[Vector]:
+        """`embed` of many recordings; those in which equally much sounds are embedded together."""
+        by_length: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
+        for number, each in enumerate(audio):
+            mel = _sounding(self._log_mel(each))
+            by_length[len(mel)].append((number, mel))
+        found: list[Vector] = [np.zeros(0, np.float32)] * len(audio)
+        for length, group in by_length.items():
+            for first in range(0, len(group), _BATCH):
+                numbers, mels = zip(*group[first : first + _BATCH], strict=True)
+                if length > _LONGEST_FRAMES:
+                    vectors = [self.embed(audio[number]) for number in numbers]
+                else:
+                    made = self.network(centred(torch.stack(mels)))
+                    vectors = list(functional.normalize(made, dim=1).cpu().numpy())
+                for number, vector in zip(numbers, vectors, strict=True):
+                    found[number] = vector
+        return found
+
+    @torch.inference_mode()
     def embed_windows(
         self, audio: Waveform, window_s: float = Windows.window_s, hop_s: float = Windows.hop_s
     ) -> tuple[Vectors, Seconds]:
         """As in the base class, but the spectrogram is made once for all windows (each is centred by itself)."""
         mel = self._log_mel(audio)
-        window = max(round(window_s * _FRAME_RATE_HZ) - _LOST_FRAMES, _FEWEST_FRAMES)
-        starts = window_starts(len(mel), window, round(hop_s * _FRAME_RATE_HZ))
+        window, starts = window_frames(len(audio), window_s, hop_s)
         rows = [mel[s : s + window] for s in starts]
         batches = [torch.stack(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
         vectors = torch.cat([self._for_windows(centred(batch)) for batch in batches])
-        return functional.normalize(vectors, dim=1).cpu().numpy(), (starts / _FRAME_RATE_HZ).astype(np.float32)
+        return functional.normalize(vectors, dim=1).cpu().numpy(), seconds_of(starts)
+
+    @torch.no_grad()
+    def embed_windows_of(
+        self,
+        audio: Float[Tensor, "M N"],
+        rows: Int[Tensor, "W"],
+        starts: Int[Tensor, "W"],
+        window: int,
+    ) -> Float[Tensor, "W S"]:
+        """Unit vectors of windows of several recordings together, where the network is.
+
+        Window w begins at frame `starts[w]` of recording `rows[w]` and has `window` frames, as `window_frames` has it.
+        """
+        mel = kaldi_log_mel(audio, BANDS)
+        frames = starts[:, None] + torch.arange(window, device=starts.device)
+        vectors = [
+            self._for_windows(centred(mel[rows_here[:, None], frames_here]))
+            for rows_here, frames_here in zip(torch.split(rows, _TOGETHER), torch.split(frames, _TOGETHER), strict=True)
+        ]
+        # A copy: what inference mode has made cannot be part of what is trained.
+        return functional.normalize(torch.cat(vectors), dim=1).clone()
 
     def _log_mel(self, audio: Waveform) -> Float[Tensor, "T M"]:
         return kaldi_log_mel(torch.from_numpy(checked(audio)).to(self.device)[None], BANDS)[0]
+
+
+def window_frames(samples: int, window_s: float, hop_s: float) -> tuple[int, np.ndarray]:
+    """Frames of a window, and the first frame of each window of a recording of so many samples."""
+    frames = 1 + max(samples - FRAME_SAMPLES, 0) // HOP_SAMPLES
+    window = max(round(window_s * _FRAME_RATE_HZ) - _LOST_FRAMES, _FEWEST_FRAMES)
+    return window, window_starts(frames, window, round(hop_s * _FRAME_RATE_HZ))
+
+
+def seconds_of(starts: np.ndarray) -> Seconds:
+    """When windows that begin at these frames begin."""
+    return (starts / _FRAME_RATE_HZ).astype(np.float32)
 
 
 def _sounding(mel: Float[Tensor, "T M"]) -> Float[Tensor, "_ M"]:

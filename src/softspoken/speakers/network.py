@@ -28,10 +28,10 @@ class NetworkEmbedder(SpeakerEmbedder, Generic[N]):
         """From windows of log mel or mel frames [B, T, M] to vectors [B, S] in float32, computed in `dtype`."""
 
     def rounding(self) -> SpeakerEmbedder:
-        """With windows in bfloat16 on processors that are faster in it."""
+        """With windows in bfloat16 on GPUs, and on processors that are faster in it."""
         return self._rounding
 
     @cached_property
     def _rounding(self) -> SpeakerEmbedder:
-        fast = self.device.type == "cpu" and multiplies_bfloat16()
+        fast = self.device.type == "cuda" or multiplies_bfloat16()
         return type(self)(self.network, str(self.device), torch.bfloat16) if fast else self

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import EnrolmentError
@@ -83,11 +83,7 @@ def spread_over_frames(
     scores: Float32[np.ndarray, "K W"], starts_s: Seconds, window_s: float, frames: int, frame_rate_hz: float
 ) -> Float32[np.ndarray, "K frames"]:
     """Mean of the scores of the windows that cover the middle of each frame."""
-    # The middle of frame f is (f + 0.5) / rate, so the window from a to b covers the frames from ceil(a * rate - 0.5)
-    # on, up to but without ceil(b * rate - 0.5). The first and last window also own what rounding leaves at the ends.
-    first = np.ceil(starts_s.astype(np.float64) * frame_rate_hz - 0.5 - 1e-6).astype(int).clip(0, frames)
-    after = np.ceil((starts_s + window_s).astype(np.float64) * frame_rate_hz - 0.5 - 1e-6).astype(int).clip(0, frames)
-    first[0], after[-1] = 0, frames
+    first, after = covered_frames(starts_s, window_s, frames, frame_rate_hz)
     steps = np.zeros((len(scores) + 1, frames + 1))
     with_count = np.concatenate([scores, np.ones((1, scores.shape[1]))])
     for row, values in zip(steps, with_count, strict=True):
@@ -98,6 +94,18 @@ def spread_over_frames(
         sums = _bridge_gaps(sums)
     mean: np.ndarray = (sums[:-1] / sums[-1]).astype(np.float32)
     return mean
+
+
+def covered_frames(
+    starts_s: Seconds, window_s: float, frames: int, frame_rate_hz: float
+) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
+    """The first of the frames whose middle each window covers, and the one behind its last."""
+    # The middle of frame f is (f + 0.5) / rate, so the window from a to b covers the frames from ceil(a * rate - 0.5)
+    # on, up to but without ceil(b * rate - 0.5). The first and last window also own what rounding leaves at the ends.
+    first = np.ceil(starts_s.astype(np.float64) * frame_rate_hz - 0.5 - 1e-6).astype(int).clip(0, frames)
+    after = np.ceil((starts_s + window_s).astype(np.float64) * frame_rate_hz - 0.5 - 1e-6).astype(int).clip(0, frames)
+    first[0], after[-1] = 0, frames
+    return first, after
 
 
 def _bridge_gaps(sums: np.ndarray) -> np.ndarray:

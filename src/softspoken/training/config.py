@@ -34,6 +34,9 @@ class LoopConfig(Frozen):
     """What the loop itself needs to know, whatever is trained."""
 
     steps: int = Field(default=1000, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    """How long the run takes, over all starts, validation included; the cosine then follows the clock, and `steps` are
+    only the most there may be. None: as long as the steps take."""
     accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)
@@ -50,8 +53,14 @@ class LoopConfig(Frozen):
     seed: int = 0
     validate_every: int = Field(default=200, ge=1)
     save_every: int = Field(default=100, ge=1)
+    log_every: int = Field(default=1, ge=1)
+    """Steps between two lines of the log. A GPU waits while figures are read, so more than 1 is faster there."""
     workers: int = Field(default=0, ge=0)
     tensorboard: bool = False
+
+    def time_is_up(self, seconds: float) -> bool:
+        """Whether a run that has trained for so long is at its end."""
+        return self.minutes is not None and seconds >= 60 * self.minutes
 
     @property
     @abstractmethod
@@ -86,6 +95,9 @@ class TrainConfig(LoopConfig):
     'prompts.enrolment', begin new. None: all is new."""
     window: Literal["audio", "30s"] = "audio"
     """How long the windows are that the model hears: as the mixture, or 30 s as in the paper (section 3)."""
+    mix_on_device: bool = False
+    """Mix, and compare with the voices, where the model is and a whole batch at a time, out of speech that is read once
+    and stays there. For GPUs; for CAM++ alone."""
     mixtures_per_batch: int = Field(default=4, ge=1)
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
@@ -96,11 +108,22 @@ class TrainConfig(LoopConfig):
             raise ValueError(
                 f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
             )
+        if self.mix_on_device:
+            self._on_device()
         if self.prompt_start == "silence":
             self._plain_vectors()
         if self.task == "transcription":
             self._for_everybody()
         return self
+
+    def _on_device(self) -> None:
+        if self.task == "transcription" or self.embedder != "campplus" or self.data.mixtures is not None:
+            raise ValueError(
+                "'mix_on_device' draws mixtures for one voice and compares them by CAM++; set embedder to 'campplus', "
+                "and leave out 'data.mixtures'"
+            )
+        if self.mixing.channels.probability:
+            raise ValueError("'mix_on_device' knows no rooms; leave out 'mixing.channels'")
 
     def _plain_vectors(self) -> None:
         encoder, placement = self.prompts.encoder, self.prompts.placement

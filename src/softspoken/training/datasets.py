@@ -1,20 +1,29 @@
 """Mixtures for a target-speaker run: those that train, and those that show how far it is."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
+from softspoken.data.device_mixing import DeviceMixer
+from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import MixtureDataset, Scorer, read_texts
 from softspoken.data.fixed_mixtures import FixedMixtures
-from softspoken.data.voices import VoiceCache
+from softspoken.data.resident import make_resident
+from softspoken.data.voices import VoiceCache, read_vectors
 from softspoken.data.windows import WindowDataset, clips
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
+from softspoken.speakers.campplus import CamPlusEmbedder
 from softspoken.training.config import TrainConfig
+from softspoken.training.loop import TrainingBatch
 
 DEVELOPMENT_MIXTURES = 32
 DEVELOPMENT_BATCH = 4
@@ -48,7 +57,39 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
         pool=config.pool,
         batch=config.mixtures_per_batch,
         voices=VoiceCache(embedder.name),
+        vectors=read_vectors(config.data.voices) if config.data.voices is not None else {},
     )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the loop gets its batches, and what makes of them what the objective hears."""
+
+    dataset: Dataset[Any]
+    collate: Callable[[list[Any]], TrainingBatch]
+    rendered: Callable[[Any], Batch]
+
+
+def training_source(
+    config: TrainConfig, dataset: MixtureDataset, embedder: SpeakerEmbedder | None, backbone: WhisperBackbone
+) -> Source:
+    """Batches made by the processor, or drawn there and made where the backbone is."""
+    longest = backbone.max_tokens // 2
+    if not config.mix_on_device:
+        together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
+        return Source(dataset, together, lambda batch: batch)
+    assert isinstance(embedder, CamPlusEmbedder)
+    table, resident = make_resident(dataset, embedder.embed_all, backbone.device)
+    drawn = functools.partial(
+        draw_batch,
+        table=table,
+        vocabulary=backbone.tokens,
+        max_tokens=longest,
+        window_s=_frames(config).window_s,
+        hop_s=_frames(config).hop_s,
+        clips=config.prompts.enrolment is not None,
+    )
+    return Source(DrawnMixtures(dataset), drawn, DeviceMixer(resident, embedder))
 
 
 def development_batches(

@@ -44,7 +44,7 @@ def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: Mixture
         rng = np.random.default_rng(config.seed)
         pieces = dataset.corpus.pieces
         chosen = rng.permutation(len(pieces))[:STATISTICS_PIECES]
-        vectors = np.stack([dataset.embed(dataset.corpus.audio(pieces[i])) for i in chosen])
+        vectors = np.stack([dataset.vector(pieces[i]) for i in chosen])
         prompts.speaker_mean.copy_(torch.from_numpy(vectors.mean(axis=0)))
         prompts.speaker_scale.fill_(float(1.0 / vectors.std(axis=0).mean()))
     return trained

@@ -52,13 +52,18 @@ class TrainingStopped(Exception):
     """Raised by a report to stop after this step."""
 
 
-def learning_rate(step: int, config: LoopConfig) -> float:
-    """Linear warm-up, then a cosine down to `final_rate` of the peak, or steps down."""
+def learning_rate(step: int, config: LoopConfig, seconds: float = 0.0) -> float:
+    """Linear warm-up, then a cosine down to `final_rate` of the peak, or steps down.
+
+    `seconds`: how long the run has trained, which tells how far it is where it ends by the clock.
+    """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     if config.schedule == "stepped":
         return config.learning_rate * config.decay ** (step // config.decay_every)
     done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    if config.minutes is not None:
+        done = max(done, seconds / (60 * config.minutes))
     share = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     return config.learning_rate * share
 
@@ -74,12 +79,14 @@ def train(
     report: Report | None = None,
     accelerator: Accelerator | None = None,
     rates: Mapping[str, float] = MappingProxyType({}),
+    clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Train `trained` (prompts, and a head where there is one) in place, with checkpoints in `folder`; goes on from
     there if it holds a state already.
 
     `dataset` must give the same item for the same index and hold at least `config.items` items a process. `rates`:
-    factors on the learning rate of the children of `trained` with these names. Returns the progress at the end.
+    factors on the learning rate of the children of `trained` with these names. `clock`: seconds, from any beginning.
+    Returns the progress at the end.
     """
     if accelerator is None:
         accelerator = Accelerator(mixed_precision=config.precision)
@@ -97,19 +104,26 @@ def train(
     module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
     log = RunLog(folder, config, accelerator, progress.step)
-    begun = time.monotonic() - progress.seconds
-    while progress.step < config.steps:
+    begun = clock() - progress.seconds
+    pace = Pace(clock)
+    while progress.step < config.steps and not config.time_is_up(progress.seconds):
+        rate = learning_rate(progress.step, config, progress.seconds)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(progress.step, config) * group["factor"]
-        figures, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
-        progress = replace(progress, step=progress.step + 1, seconds=time.monotonic() - begun)
-        figures |= {"learning_rate": learning_rate(progress.step - 1, config), "examples_per_s": examples}
-        last = progress.step == config.steps
+            group["lr"] = rate * group["factor"]
+        losses, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
+        progress = replace(progress, step=progress.step + 1, seconds=clock() - begun)
+        last = progress.step == config.steps or config.time_is_up(progress.seconds)
+        read = progress.step % config.log_every == 0 or last
+        figures = {name: float(value) for name, value in losses.items()} if read else {}
+        pace.count(examples)
+        if read:
+            figures |= {"learning_rate": rate, "examples_per_s": pace.examples_per_s()}
         if validate is not None and main and (progress.step % config.validate_every == 0 or last):
             checked = validate(trained)
             figures |= {f"valid/{name}": value for name, value in checked.items()}
             progress = _keep_best(folder, trained, optimiser, progress, checked.get("score"))
-        log.write(progress, figures)
+        if figures:
+            log.write(progress, figures)
         try:
             if report is not None:
                 report(progress.step, config.steps, figures)
@@ -146,6 +160,22 @@ def _keep_best(
     return progress
 
 
+class Pace:
+    """Examples a second since this was asked for last."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._begun, self._examples = clock, clock(), 0
+
+    def count(self, examples: int) -> None:
+        self._examples += examples
+
+    def examples_per_s(self) -> float:
+        now = self._clock()
+        found = self._examples / max(now - self._begun, 1e-9)
+        self._begun, self._examples = now, 0
+        return found
+
+
 def _step(
     accelerator: Accelerator,
     module: nn.Module,
@@ -154,10 +184,10 @@ def _step(
     batches: Any,
     config: LoopConfig,
     done: int,
-) -> tuple[dict[str, float], float]:
-    """One optimiser step over `accumulation` batches: mean figures, and examples a second."""
-    begun, examples = time.monotonic(), 0
-    sums: dict[str, float] = {}
+) -> tuple[dict[str, Tensor], int]:
+    """One optimiser step over `accumulation` batches: mean figures, still on the device, and how many examples."""
+    examples = 0
+    sums: dict[str, Tensor] = {}
     for number in range(config.accumulation):
         batch = next(batches).to(accelerator.device)
         # Dropout and masks depend on how far the run is alone, so that a resumed one draws the same. Here, because
@@ -171,14 +201,20 @@ def _step(
             losses = objective(module, batch)
             accelerator.backward(losses["loss"] / config.accumulation)
         for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.accumulation
-    if not math.isfinite(sums["loss"]):
+            sums[name] = sums.get(name, 0.0) + value.detach().float() / config.accumulation
+    norm = accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
+    usable = torch.isfinite(sums["loss"]) & torch.isfinite(norm)
+    if accelerator.device.type != "cpu":
+        # A GPU is not asked, for it would have to be waited for: there such a step is made without gradients.
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad.masked_fill_(~usable, 0.0)
+    elif not usable:
         optimiser.zero_grad()
-        return {**sums, "skipped": 1.0}, examples / (time.monotonic() - begun)
-    sums["gradient_norm"] = float(accelerator.clip_grad_norm_(module.parameters(), config.clip_norm))
+        return {**sums, "skipped": torch.ones(())}, examples
     optimiser.step()
     optimiser.zero_grad()
-    return sums, examples / (time.monotonic() - begun)
+    return {**sums, "gradient_norm": norm}, examples
 
 
 def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:

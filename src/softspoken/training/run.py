@@ -1,22 +1,23 @@
 """A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
 
-import functools
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.data.batches import Batch, collate
+from softspoken.data.batches import Batch
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptInfo, inject, save_prompts
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance, summarize
-from softspoken.speakers import load_embedder
+from softspoken.speakers import SpeakerEmbedder, load_embedder
 from softspoken.training.checkpoint import (
     WEIGHT_FILE,
     load_run,
@@ -27,7 +28,13 @@ from softspoken.training.checkpoint import (
     untrained,
 )
 from softspoken.training.config import TrainConfig
-from softspoken.training.datasets import development_batches, development_windows, training_data, window_data
+from softspoken.training.datasets import (
+    development_batches,
+    development_windows,
+    training_data,
+    training_source,
+    window_data,
+)
 from softspoken.training.initialization import new_trained
 from softspoken.training.loop import TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
@@ -61,11 +68,11 @@ def run_training(
 
     # Frozen models, and the mixtures that are made for them.
     backbone = load_backbone(config.backbone).to(accelerator.device)
-    embedder = load_embedder(config.embedder) if config.task == "target-speaker" else None
-    if embedder is not None and config.precision == "bf16":
-        embedder = embedder.rounding()
+    if accelerator.device.type == "cuda" and config.precision == "bf16" and config.method.kind == "prompt":
+        backbone.round_weights(torch.bfloat16)
+    embedder = _embedder(config, accelerator.device)
     dataset = window_data(config) if embedder is None else training_data(config, embedder)
-    batched = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=backbone.max_tokens // 2)
+    source = training_source(config, dataset, embedder, backbone)
 
     # What is trained, and what it is trained for.
     trained = new_trained(config, backbone, dataset)
@@ -77,11 +84,17 @@ def run_training(
         if embedder is None
         else development_batches(config, embedder, backbone, dataset.texts)
     )
+    development = [batch.to(accelerator.device) for batch in development]
+
+    def step(module: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return objective(module, source.rendered(batch))
 
     def validate(module: Trained) -> dict[str, float]:
         module.eval()
-        figures = {} if embedder is None else voice_contrast(objective, module, development)
-        wer = development_wer(backbone, module, development)
+        # Weights that are rounded already must be heard as they are trained.
+        with accelerator.autocast() if backbone.rounded else nullcontext():
+            figures = {} if embedder is None else voice_contrast(objective, module, development)
+            wer = development_wer(backbone, module, development)
         module.train()
         return {**figures, "wer": wer, "score": wer}
 
@@ -90,7 +103,7 @@ def run_training(
     rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
         try:
-            train(config, trained, objective, dataset, batched, out, validate, report, accelerator, rates)
+            train(config, trained, step, source.dataset, source.collate, out, validate, report, accelerator, rates)
         except TrainingStopped:
             return None
         finally:
@@ -105,6 +118,14 @@ def run_training(
         store_weights(out, load_run(out, "best", backbone), sizes)
     finish_run(out, result, config.steps)
     return result
+
+
+def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
+    """What tells voices apart, on a GPU where there is one; None for a run that follows no voice."""
+    if config.task != "target-speaker":
+        return None
+    embedder = load_embedder(config.embedder) if device.type == "cpu" else load_embedder(config.embedder, str(device))
+    return embedder.rounding() if config.precision == "bf16" else embedder
 
 
 def export_run(

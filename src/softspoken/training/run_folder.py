@@ -26,7 +26,7 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 FACTS = "facts.json"
 RESULT = "result.json"
-MAY_CHANGE = frozenset({"steps", "validate_every", "save_every", "workers", "tensorboard"})
+MAY_CHANGE = frozenset({"steps", "minutes", "validate_every", "save_every", "log_every", "workers", "tensorboard"})
 """How long a run goes on and how it is watched: what may be another when it goes on."""
 
 
