@@ -41,7 +41,15 @@ from softspoken.prompts.silence import SilenceModel
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["BackboneRef", "LoadedPrompts", "PromptInfo", "find_prompts", "load_prompts", "save_prompts", "store_silence"]
+__all__ = [
+    "BackboneRef",
+    "LoadedPrompts",
+    "PromptInfo",
+    "find_prompts",
+    "load_prompts",
+    "save_prompts",
+    "store_silence",
+]
 
 StoredType = Literal["float32", "float16"]
 
