@@ -1,6 +1,7 @@
 """A run on speech from its recipe to a prompt folder: one voice's words, or everybody's."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -71,6 +72,7 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
 
     Returns what was written; None when it stopped early because the time was up.
     """
+    begun = time.monotonic() if config.minutes is not None else None
     accelerator = new_accelerator(config.precision)
     backbone = load_backbone(config.backbone).to(accelerator.device)
     if accelerator.device.type == "cuda" and config.precision == "bf16" and config.method.kind == "prompt":
@@ -116,6 +118,7 @@ def run_training(config: TrainConfig, out: Path, stop_after_s: float | None = No
                 report,
                 accelerator,
                 rates_of(config.method),
+                begun=begun,
             )
         except TrainingStopped:
             return None
