@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := 2.13.0
 
-.PHONY: setup demo test docs lint clean
+.PHONY: setup demo test docs lint gpu-package gpu-rehearsal clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,18 @@ lint: $(STAMP)
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/mypy
+
+# What a training needs on a machine without a network, in parts of at most 60 MB; see docs/how-to/train-elsewhere.md.
+gpu-package: $(STAMP)
+	$(BIN)/python tools/gpu_package.py --out build/gpu
+
+# The same on a small scale, there and back: a small package, unpacked and trained on with what is installed here.
+gpu-rehearsal: $(STAMP)
+	rm -rf build/rehearsed
+	$(BIN)/python tools/gpu_package.py --out build/rehearsal --talkers 8 --backbone tiny.en \
+	  --python $$($(BIN)/python -c 'import platform; print(platform.python_version().rpartition(".")[0])')
+	$(BIN)/python tools/gpu_session.py receive build/rehearsal/[0-9]* --into build/rehearsed/data
+	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 3 --out build/rehearsed/out --backbone tiny.en
 
 clean:
 	rm -rf $(VENV) softspoken-demo site

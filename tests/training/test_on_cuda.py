@@ -3,12 +3,12 @@
 import pytest
 import torch
 from small_mixtures import small_mixtures
-from softspoken.training.target_speaker import TargetSpeakerObjective
 from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import ObjectiveConfig
+from softspoken.training.objective import TargetSpeakerObjective
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),

@@ -133,7 +133,7 @@ def test_a_recipe_is_kept_with_those_that_it_extends(tmp_path: Path) -> None:
 def test_a_row_is_kept_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[rows.one]\nseed = 3\n")
     (tmp_path / "study.toml").write_text('[base]\nextends = "other.toml:one"\n[rows.two]\nsteps = 7\n')
-    text = bookkeeping.recipe_text(tmp_path / "study.toml:two")
+    text = recipe_text(tmp_path / "study.toml:two")
     assert tomllib.loads(text) == {"extends": "study.toml:two"}
     assert "# study.toml:\n# [base]\n" in text
     assert "# steps = 7\n" in text

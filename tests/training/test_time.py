@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from small_mixtures import small_mixtures
-from softspoken.training.target_speaker import TargetSpeakerObjective
 from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
@@ -15,6 +14,7 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import learning_rate, train
+from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.state import Progress
 
 PROMPTS = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=SpeakerPrompt(dimension=8))

@@ -35,8 +35,9 @@ class LoopConfig(Frozen):
 
     steps: int = Field(default=1000, ge=1)
     minutes: float | None = Field(default=None, gt=0)
-    """How long the run takes, over all starts, validation included; the cosine then follows the clock, and `steps` are
-    only the most there may be. None: as long as the steps take."""
+    """How long the run takes, over all starts, reading of data and validation included (the last validation is made
+    behind it). The cosine then follows the clock, and `steps` are only the most there may be. None: as long as the
+    steps take."""
     accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)

@@ -80,13 +80,14 @@ def train(
     accelerator: Accelerator | None = None,
     rates: Mapping[str, float] = MappingProxyType({}),
     clock: Callable[[], float] = time.monotonic,
+    begun: float | None = None,
 ) -> Progress:
     """Train `trained` (prompts, and a head where there is one) in place, with checkpoints in `folder`; goes on from
     there if it holds a state already.
 
     `dataset` must give the same item for the same index and hold at least `config.items` items a process. `rates`:
-    factors on the learning rate of the children of `trained` with these names. `clock`: seconds, from any beginning.
-    Returns the progress at the end.
+    factors on the learning rate of the children of `trained` with these names. `clock`: seconds, from any beginning;
+    `begun`: when the run began by it, where that was before this. Returns the progress at the end.
     """
     if accelerator is None:
         accelerator = Accelerator(mixed_precision=config.precision)
@@ -104,7 +105,7 @@ def train(
     module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
     log = RunLog(folder, config, accelerator, progress.step)
-    begun = clock() - progress.seconds
+    begun = (clock() if begun is None else begun) - progress.seconds
     pace = Pace(clock)
     while progress.step < config.steps and not config.time_is_up(progress.seconds):
         rate = learning_rate(progress.step, config, progress.seconds)

@@ -1,6 +1,7 @@
 """A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -62,6 +63,7 @@ def run_training(
     read from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
     """
     # The recipe, and where it runs.
+    begun = time.monotonic() if config.minutes is not None else None
     begin_run(config, out, recipe)
     accelerator = new_accelerator(config.precision)
     main = accelerator.is_main_process
@@ -103,7 +105,19 @@ def run_training(
     rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
         try:
-            train(config, trained, step, source.dataset, source.collate, out, validate, report, accelerator, rates)
+            train(
+                config,
+                trained,
+                step,
+                source.dataset,
+                source.collate,
+                out,
+                validate,
+                report,
+                accelerator,
+                rates,
+                begun=begun,
+            )
         except TrainingStopped:
             return None
         finally:
