@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := 2.13.0
 
-.PHONY: setup demo test lint gpu-package gpu-rehearsal clean
+.PHONY: setup demo test docs lint gpu-package gpu-rehearsal clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,9 @@ demo: $(STAMP)
 # Two to four workers; `.venv/bin/python -m pytest FILE` runs some tests in one process.
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests tools benchmarks
@@ -42,4 +45,4 @@ gpu-rehearsal: $(STAMP)
 	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 3 --out build/rehearsed/out --backbone tiny.en
 
 clean:
-	rm -rf $(VENV) softspoken-demo
+	rm -rf $(VENV) softspoken-demo site

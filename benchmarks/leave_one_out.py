@@ -21,13 +21,13 @@ import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken.backbones import load_encoder
-from softspoken.backbones.characters import Characters
-from softspoken.backbones.heads import CTCHead, HeadConfig
-from softspoken.data.utterances import TestUtterance
+from softspoken.noise.characters import Characters
+from softspoken.noise.folder import load_recognizer, save_recognizer
+from softspoken.noise.head import CTCHead, HeadConfig
+from softspoken.noise.model import PromptedCTC
+from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import SoftPrompts
 from softspoken.prompts.config import noise_prompts
-from softspoken.prompts.ctc import PromptedCTC
-from softspoken.prompts.recognizer import load_recognizer, save_recognizer
 from softspoken.prompts.variants import leave_one_out
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.subject import TestSet

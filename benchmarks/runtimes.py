@@ -23,7 +23,7 @@ import torch
 
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.engines.export import openvino_model, parts, quantise, untyped
-from softspoken.runs.environment import describe_environment
+from softspoken.training.environment import describe_environment
 
 ROWS = 16
 COLUMNS = 48

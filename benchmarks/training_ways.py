@@ -22,7 +22,7 @@ from softspoken.prompts.config import AUTHORS
 from softspoken.speakers import SpeakerEmbedder
 from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import learning_rate
-from softspoken.training.target_speaker import TargetSpeakerObjective
+from softspoken.training.objective import TargetSpeakerObjective
 
 Group = list[Example]
 """All targets of one mixture."""

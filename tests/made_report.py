@@ -8,11 +8,11 @@ from made_noise import write_noise
 from tiny_recognizer import new_recognizer
 from tiny_subjects import BACKBONE, write_set
 
-from softspoken.backbones.characters import DEFAULT, Characters
 from softspoken.data.noise import read_noise
+from softspoken.noise.characters import DEFAULT, Characters
+from softspoken.noise.folder import load_recognizer, save_recognizer
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import Depth, noise_prompts
-from softspoken.prompts.recognizer import load_recognizer, save_recognizer
 from softspoken_lab.analysis.clusters import ClusterOptions
 from softspoken_lab.analysis.probe_data import ProbeOptions
 from softspoken_lab.analysis.replacement import ReplacementOptions

@@ -1,4 +1,4 @@
-"""The README's Python, run as it stands on the demo's recordings."""
+"""The Python of the README and of the page behind it, run as it stands on the demo's recordings."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,13 @@ import softspoken
 from softspoken.audio import load_audio
 
 DEMO = Path(softspoken.__file__).parent / "assets" / "demo"
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "docs" / "how-it-works.md"]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+]
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from softspoken.audio import write_audio
 from softspoken.backbones import Backbone
-from softspoken.backbones.characters import Characters
-from softspoken.data.utterances import TestUtterance
+from softspoken.noise.characters import Characters
+from softspoken.noise.folder import LoadedRecognizer, load_recognizer, save_recognizer
+from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import Depth, noise_prompts
-from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer, save_recognizer
 from softspoken_lab.analysis.ctc_subject import BatchOptions, CTCSubject
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet

@@ -1,78 +1,73 @@
-"""Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise."""
+"""Only this person's words: soft prompts on frozen speech models.
+
+The names below are the public face; what a researcher needs besides is in the packages that they come from.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from softspoken.backbones import WhisperBackbone, load_backbone, load_encoder
+    from softspoken.backbones import load_backbone
     from softspoken.decoding import (
         DecodingOptions,
-        NoiseRobustRecognizer,
+        PlainTranscriber,
         PromptedTranscriber,
-        Request,
         Segment,
         TargetSpeakerTranscriber,
         Transcript,
-        transcribe_together,
     )
-    from softspoken.engines import Engine, load_engine
-    from softspoken.errors import SoftspokenError
-    from softspoken.prompts import PromptConfig, SoftPrompts, inject, load_prompts, save_prompts
-    from softspoken.speakers import Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
+    from softspoken.errors import (
+        AudioError,
+        EnrolmentError,
+        PromptDamaged,
+        PromptMismatch,
+        SoftspokenError,
+        SpeakerNotFound,
+    )
+    from softspoken.prompts import inject, load_prompts
+    from softspoken.speakers import EnrolmentStore, load_embedder
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AudioError": "errors",
     "DecodingOptions": "decoding",
-    "Engine": "engines",
-    "Enrolment": "speakers",
+    "EnrolmentError": "errors",
     "EnrolmentStore": "speakers",
-    "NoiseRobustRecognizer": "decoding",
-    "PromptConfig": "prompts",
+    "PlainTranscriber": "decoding",
+    "PromptDamaged": "errors",
+    "PromptMismatch": "errors",
     "PromptedTranscriber": "decoding",
-    "Request": "decoding",
     "Segment": "decoding",
-    "SoftPrompts": "prompts",
     "SoftspokenError": "errors",
-    "SpeakerEmbedder": "speakers",
+    "SpeakerNotFound": "errors",
     "TargetSpeakerTranscriber": "decoding",
     "Transcript": "decoding",
-    "WhisperBackbone": "backbones",
     "inject": "prompts",
     "load_backbone": "backbones",
-    "load_encoder": "backbones",
     "load_embedder": "speakers",
-    "load_engine": "engines",
     "load_prompts": "prompts",
-    "save_prompts": "prompts",
-    "transcribe_together": "decoding",
 }
 
 __all__ = [
+    "AudioError",
     "DecodingOptions",
-    "Engine",
-    "Enrolment",
+    "EnrolmentError",
     "EnrolmentStore",
-    "NoiseRobustRecognizer",
-    "PromptConfig",
+    "PlainTranscriber",
+    "PromptDamaged",
+    "PromptMismatch",
     "PromptedTranscriber",
-    "Request",
     "Segment",
-    "SoftPrompts",
     "SoftspokenError",
-    "SpeakerEmbedder",
+    "SpeakerNotFound",
     "TargetSpeakerTranscriber",
     "Transcript",
-    "WhisperBackbone",
     "__version__",
     "inject",
     "load_backbone",
     "load_embedder",
-    "load_encoder",
-    "load_engine",
     "load_prompts",
-    "save_prompts",
-    "transcribe_together",
 ]
 
 

@@ -53,7 +53,9 @@ def test_options_that_say_nothing_of_a_corpus_are_refused(storage: Path, tmp_pat
     with pytest.raises(ConfigError, match="--split goes with speech and noise"):
         run("prepare", "librimix", storage, "--out", tmp_path / "out", "--split", "ood")
     make_noise_folder(tmp_path / "noise" / "cafe", ("cafe",), clips=1).unlink()
-    with pytest.raises(ConfigError, match="--seed goes with librimix, librispeechmix, libricss, ami; 'folder' has no"):
+    with pytest.raises(
+        ConfigError, match="--seed goes with librimix, libri2mix-test, librispeechmix, libricss, ami; 'folder' has no"
+    ):
         run("prepare", "folder", tmp_path / "noise", "--out", tmp_path / "m.jsonl", "--seed", 0)
 
 

@@ -7,11 +7,12 @@ import typer
 from typer.testing import CliRunner
 
 from softspoken.cli import evaluate as command
+from softspoken.cli import evaluate_progress
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
-from softspoken.runs.methods import Systems
+from softspoken.evaluation.systems import Systems
 
 app = typer.Typer()
 app.command()(command.evaluate)
@@ -78,9 +79,9 @@ def test_every_method_in_every_precision(manifest: Path, monkeypatch: pytest.Mon
     assert {row["difference"]["against"] for row in rows[1:]} == {"right, float32"}
     assert asked == [("openvino", kind, name) for name in ("right", "deaf") for kind in ("float32", "int8")]
     assert json.loads(run(manifest, "--method", "right", "--precision", "int8", "--json"))["method"] == "right"
-    assert asked[-1] == ("torch", "int8", "right")
+    assert asked[-1] == ("auto", "int8", "right")
     run(manifest, "--method", "right")
-    assert asked[-1] == ("torch", None, "right")
+    assert asked[-1] == ("auto", None, "right")
 
 
 def test_the_table_fits_a_narrow_terminal(manifest: Path) -> None:
@@ -136,3 +137,33 @@ def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pyte
     assert sum(line.split()[:1] == ["talks"] for line in tables) == 2
     assert "…" not in "".join(tables)
     assert "timing" not in json.loads(run(manifest, "--method", "right", "--json"))
+
+
+def test_a_log_is_told_how_long_it_takes(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_progress, "LINE_EVERY_S", 0.0)
+    result = CliRunner().invoke(app, [str(manifest), "--method", "right", "--method", "deaf", "--json"])
+    lines = [line for line in result.stderr.splitlines() if "items, about" in line]
+    assert [line.partition(", about")[0] for line in lines] == [
+        *(f"right: {done} of 6 items" for done in (1, 2, 3)),
+        *(f"deaf: {done} of 6 items" for done in (4, 5, 6)),
+    ]
+    assert lines[-1].endswith("about 0 s left")
+    json.loads(result.stdout)
+
+
+def test_threads_are_those_asked_for_or_of_the_environment(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    made = Systems.method
+
+    def noting(self: Systems, name: str) -> Method:
+        given.append(self.threads)
+        return made(self, name)
+
+    monkeypatch.setattr(Systems, "method", noting)
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    run(manifest, "--method", "right")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    run(manifest, "--method", "right")
+    run(manifest, "--method", "right", "--threads", 2)
+    assert given == [None, 3, 2, 2]

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 import softspoken.backbones
 from softspoken.audio import write_wav
-from softspoken.backbones.characters import Characters
 from softspoken.cli.noise import Prompts, app, short_names, split_name
-from softspoken.decoding import recognizer as recognizer_module
-from softspoken.decoding.recognizer import NoiseRobustRecognizer
 from softspoken.errors import ConfigError, DataError, PromptError
+from softspoken.noise import recognizer as recognizer_module
+from softspoken.noise.characters import Characters
+from softspoken.noise.folder import save_recognizer
+from softspoken.noise.recognizer import NoiseRobustRecognizer
 from softspoken.prompts import PromptConfig
 from softspoken.prompts.config import noise_prompts
-from softspoken.prompts.recognizer import save_recognizer
 
 loads: list[str] = []
 

@@ -11,7 +11,6 @@ from voices import PitchEmbedder, voice
 
 import softspoken.speakers
 from softspoken.audio import write_wav
-from softspoken.cli import speaker as cli_speaker
 from softspoken.cli.speaker import app
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 
@@ -40,10 +39,6 @@ def listed() -> list[dict[str, object]]:
 
 def test_fetched_ahead_of_time(home: Path) -> None:
     assert typed("fetch").stdout == "pitch is ready: 8 dimensions\n"
-
-
-def test_the_default_is_the_one_of_the_library() -> None:
-    assert cli_speaker.DEFAULT == softspoken.speakers.DEFAULT_EMBEDDER
 
 
 def test_the_life_of_a_voice(home: Path) -> None:

@@ -108,10 +108,10 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
     asked: list[object] = []
 
     class Everybody(Standin):
-        def transcribe(self, file: Path, options: DecodingOptions) -> Transcript:  # type: ignore[override]
-            return Transcript(tuple(self.stream(file, options)), "en", 4.0)
+        def transcribe(self, file: Path, speaker: object, options: DecodingOptions) -> Transcript:
+            return Transcript(tuple(self.stream(file, speaker, options)), "en", 4.0)
 
-        def stream(self, file: Path, options: DecodingOptions) -> Iterator[Segment]:  # type: ignore[override]
+        def stream(self, file: Path, speaker: object, options: DecodingOptions) -> Iterator[Segment]:
             asked.append(options.windows.cut)
             yield from SEGMENTS
 

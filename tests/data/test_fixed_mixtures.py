@@ -20,9 +20,9 @@ from softspoken.data.mixing import MixingConfig
 from softspoken.data.mixture_corpus import MixtureOptions
 from softspoken.data.prepare_mixtures import prepare_mixtures
 from softspoken.errors import DataError
-from softspoken.runs.data import training_data
 from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig
+from softspoken.training.datasets import training_data
 
 
 @pytest.fixture(scope="module")

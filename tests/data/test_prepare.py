@@ -15,8 +15,8 @@ from softspoken.data import layout
 from softspoken.data.corpus import read_manifest
 from softspoken.data.noise import read_noise
 from softspoken.data.prepare import prepare_corpus
-from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import DataError, MissingExtra
+from softspoken.noise.utterances import read_test_manifest
 
 
 def put(path: Path, seconds: float = 0.5) -> Path:

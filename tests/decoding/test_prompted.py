@@ -37,21 +37,21 @@ def transcriber(tmp_path: Path) -> PromptedTranscriber:
 
 def test_files_and_samples_streamed_and_whole_are_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
     audio = tone(7.5)
-    whole = transcriber.transcribe(audio, QUICK)
+    whole = transcriber.transcribe(audio, options=QUICK)
     assert whole.segments
     assert whole.duration_s == 7.5
     assert all(0.0 <= segment.start_s <= segment.end_s <= 7.5 for segment in whole.segments)
-    streamed = list(transcriber.stream(audio, QUICK))
+    streamed = list(transcriber.stream(audio, options=QUICK))
     assert [segment.text for segment in streamed] == [segment.text for segment in whole.segments]
     write_wav(tmp_path / "tone.wav", audio)
-    assert transcriber.transcribe(tmp_path / "tone.wav", QUICK).duration_s == 7.5
+    assert transcriber.transcribe(tmp_path / "tone.wav", options=QUICK).duration_s == 7.5
 
 
 def test_how_many_windows_run_together_changes_nothing(transcriber: PromptedTranscriber) -> None:
     audio = tone(8.0, 3)
     texts = {
         transcriber.transcribe(
-            audio, QUICK.model_copy(update={"windows": QUICK.windows.model_copy(update={"batch": batch})})
+            audio, options=QUICK.model_copy(update={"windows": QUICK.windows.model_copy(update={"batch": batch})})
         ).text
         for batch in (1, 2, 5)
     }
@@ -63,14 +63,14 @@ def test_the_prompt_is_heard(transcriber: PromptedTranscriber, tmp_path: Path) -
     with torch.no_grad():
         other.prompts.get_parameter("stacks.encoder.vectors").mul_(-1.0)
     audio = tone(3.0, 4)
-    changed = PromptedTranscriber(BACKBONE, other).transcribe(audio, QUICK)
-    assert changed.text != transcriber.transcribe(audio, QUICK).text
+    changed = PromptedTranscriber(BACKBONE, other).transcribe(audio, options=QUICK)
+    assert changed.text != transcriber.transcribe(audio, options=QUICK).text
 
 
 def test_an_engine_writes_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
     fast = PromptedTranscriber.from_pretrained(tmp_path / "prompt", BACKBONE, engine="torch", precision="float32")
     audio = tone(5.0, 6)
-    assert fast.transcribe(audio, QUICK).text == transcriber.transcribe(audio, QUICK).text
+    assert fast.transcribe(audio, options=QUICK).text == transcriber.transcribe(audio, options=QUICK).text
 
 
 @pytest.mark.parametrize(("behind", "heard"), [("speech", 2), ("silence", 1)])
@@ -91,14 +91,14 @@ def test_what_a_window_leaves_out_is_heard_again(
     audio = tone(3.0)
     if behind == "silence":
         audio[16_000:] *= 0.01
-    transcript = transcriber.transcribe(audio, QUICK)
+    transcript = transcriber.transcribe(audio, options=QUICK)
     assert asked == [(0.0, 3.0), (1.0, 2.0)][:heard]
     assert [(one.start_s, one.end_s) for one in transcript.segments] == [(0.0, 1.0), (1.0, 2.0)][:heard]
 
 
 def test_without_timestamps_a_window_is_a_segment(transcriber: PromptedTranscriber) -> None:
     options = QUICK.model_copy(update={"timestamps": False})
-    assert len(transcriber.transcribe(tone(2.0), options).segments) <= 1
+    assert len(transcriber.transcribe(tone(2.0), options=options).segments) <= 1
 
 
 def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -
 def test_short_is_read_off_any_backbone() -> None:
     made = PromptedTranscriber.from_pretrained(backbone=BACKBONE)
     assert (made.info.task, made.info.window, made.info.backbone.name) == ("transcription", "audio", BACKBONE.name)
-    assert made.transcribe(tone(5.0), QUICK).duration_s == 5.0
+    assert made.transcribe(tone(5.0), options=QUICK).duration_s == 5.0
     other = short_window_prompts(tiny_backbone(6)).prompts
     mine = short_window_prompts(BACKBONE).prompts
     vectors = "stacks.encoder.vectors"

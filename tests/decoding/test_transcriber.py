@@ -12,12 +12,11 @@ from voices import PitchEmbedder, voice
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.decoding import (
     DecodingOptions,
+    PlainTranscriber,
     TargetSpeakerTranscriber,
     Transcript,
     WindowOptions,
     presence,
-    stream_plain,
-    transcribe_plain,
 )
 from softspoken.decoding.conditioning import activity, listen
 from softspoken.engines import Precision, TorchEngine
@@ -170,22 +169,22 @@ def test_a_silent_target_gives_nothing_and_says_how_present_it_was(tmp_path: Pat
 
 def test_the_backbone_is_plain_again_afterwards(transcriber: TargetSpeakerTranscriber) -> None:
     audio = recording()
-    before = transcribe_plain(BACKBONE, audio, QUICK)
+    before = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK)
     transcriber.transcribe(audio, "ada", QUICK)
     assert transcriber.transcribe_plain(audio, QUICK) == before
     next(transcriber.stream(audio, "ada", QUICK))
-    assert transcribe_plain(BACKBONE, audio, QUICK) == before
+    assert PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK) == before
 
 
 def test_plain_streams_what_it_transcribes(tmp_path: Path) -> None:
     audio = np.tile(recording(), 2)
-    transcript = transcribe_plain(BACKBONE, audio, QUICK)
-    assert transcript.segments == tuple(stream_plain(BACKBONE, audio, QUICK))
+    transcript = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK)
+    assert transcript.segments == tuple(PlainTranscriber(BACKBONE).stream(audio, options=QUICK))
     assert transcript.duration_s == 15.0
     assert transcript.presence is None
     starts = [segment.start_s for segment in transcript.segments]
     assert starts == sorted(starts)
-    untimed = transcribe_plain(BACKBONE, audio, QUICK.model_copy(update={"timestamps": False}))
+    untimed = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK.model_copy(update={"timestamps": False}))
     # The tiny backbone hears 4 s at a time.
     assert {segment.start_s % 4.0 for segment in untimed.segments} == {0.0}
 
@@ -279,7 +278,7 @@ def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]])
     from softspoken.backbones import load_backbone
 
     backbone = load_backbone("tiny.en")
-    heard: list[Transcript] = [transcribe_plain(backbone, path) for path, _ in clips]
+    heard: list[Transcript] = [PlainTranscriber(backbone).transcribe(path) for path, _ in clips]
 
     def bare(text: str) -> str:
         return "".join(c for c in text.lower() if c.isalnum() or c == " ")
@@ -292,7 +291,7 @@ def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]])
     # The same speech, long: the windows' seams lose little.
     audio = np.concatenate([load_audio(path) for path, _ in clips] * 2)
     text = " ".join(bare(text) for _, text in clips * 2)
-    assert jiwer.wer(text, bare(transcribe_plain(backbone, audio).text)) < 0.25
+    assert jiwer.wer(text, bare(PlainTranscriber(backbone).transcribe(audio).text)) < 0.25
 
 
 def test_a_prompt_that_hears_the_clip_needs_one(tmp_path: Path, store: EnrolmentStore) -> None:

@@ -14,7 +14,7 @@ from tiny import LAYERS, WIDTH, tiny_backbone, tone
 from voices import PitchEmbedder, voice
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, WindowOptions, stream_plain, transcribe_plain
+from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, WindowOptions
 from softspoken.decoding.search import decode_batch
 from softspoken.engines import Engine, TorchEngine, load_engine, openvino_engine
 from softspoken.errors import ConfigError, MissingExtra
@@ -234,12 +234,12 @@ def test_transcripts_are_the_same_on_every_engine(
 
 def test_plain_transcripts_are_the_same_on_every_engine(engines: dict[str, Engine], backbone: WhisperBackbone) -> None:
     audio = np.concatenate([tone(3.0, 1), tone(4.5, 2)])
-    wanted = transcribe_plain(backbone, audio, QUICK)
+    wanted = PlainTranscriber(backbone).transcribe(audio, options=QUICK)
     assert wanted.text
     for engine in engines.values():
-        found = transcribe_plain(engine, audio, QUICK)
+        found = PlainTranscriber(engine).transcribe(audio, options=QUICK)
         assert found.text == wanted.text
-        assert [segment.tokens for segment in stream_plain(engine, audio, QUICK)] == [
+        assert [segment.tokens for segment in PlainTranscriber(engine).stream(audio, options=QUICK)] == [
             segment.tokens for segment in wanted.segments
         ]
 
@@ -263,10 +263,10 @@ def test_real_speech_is_the_same_on_openvino(
     real = load_backbone("tiny.en")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     options = DecodingOptions(temperatures=(0.0,))
-    wanted = transcribe_plain(load_engine(real, "torch"), clip, options)
-    found = transcribe_plain(load_engine(real, "openvino", threads=1), clip, options)
+    wanted = PlainTranscriber(load_engine(real, "torch")).transcribe(clip, options=options)
+    found = PlainTranscriber(load_engine(real, "openvino", threads=1)).transcribe(clip, options=options)
     assert len(wanted.text.split()) > 15
     assert [segment.tokens for segment in found.segments] == [segment.tokens for segment in wanted.segments]
-    small = transcribe_plain(load_engine(real, "openvino", "int8", threads=1), clip, options)
+    small = PlainTranscriber(load_engine(real, "openvino", "int8", threads=1)).transcribe(clip, options=options)
     missing = set(wanted.text.lower().split()) ^ set(small.text.lower().split())
     assert len(missing) <= 4

@@ -104,12 +104,12 @@ def test_a_failure_leaves_nothing(store: ModelStore) -> None:
 
 def test_what_a_killed_process_left_is_swept(store: ModelStore) -> None:
     store.folder.mkdir(parents=True)
-    for name in (".export-encoder-abc", ".export-decoder-abc"):
+    for name in (".encoder.1-abc.tmp", ".decoder.1-abc.tmp"):
         (store.folder / name).mkdir()
         (store.folder / name / "model.xml").write_text("half")
     store.model("encoder", write)
     # Somebody may be at work on the decoder.
-    assert visible(store) == [".export-decoder-abc", "encoder"]
+    assert visible(store) == [".decoder.1-abc.tmp", "encoder"]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

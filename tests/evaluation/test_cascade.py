@@ -5,8 +5,16 @@ import pytest
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
-from softspoken.evaluation.cascade import CascadeOptions, cascade_named, stretches_of, target_audio
+from softspoken.evaluation.cascade import (
+    CascadeOptions,
+    DiariseOptions,
+    Options,
+    cascade_named,
+    stretches_of,
+    target_audio,
+)
 from softspoken.speakers import SpeakerEmbedder
+from softspoken.speakers.segmentation import Segmentation, Segmenter
 
 
 class Pitch(SpeakerEmbedder):
@@ -29,7 +37,21 @@ def tone(hz: float, seconds: float) -> np.ndarray:
 
 LOW, HIGH, ABSENT = 300.0, 800.0, 1300.0
 TURNS = np.concatenate([tone(LOW, 4.0), tone(HIGH, 4.0)])
-CHOICES = pytest.mark.parametrize("choice", ["threshold", "clusters"])
+METHODS = pytest.mark.parametrize("options", [CascadeOptions(), DiariseOptions()], ids=["cascade", "diarise"])
+
+
+class Halves(Segmenter):
+    """Hears one talker in the first 4 s and another one afterwards; `both` from second 3 to 5, where that is asked."""
+
+    def __init__(self, both: bool = False) -> None:
+        self.both = both
+
+    def segment(self, audio: np.ndarray, step_s: float = 5.0) -> Segmentation:
+        local = np.zeros((1, -(-len(audio) // 320), 3), np.float32)
+        local[0, : 250 if self.both else 200, 0] = 1.0
+        local[0, 150 if self.both else 200 :, 1] = 1.0
+        count = local[0].sum(axis=1)
+        return Segmentation((count > 0).astype(np.float32), (count > 1).astype(np.float32), local, np.array([0]))
 
 
 def kept(audio: np.ndarray) -> tuple[float, float]:
@@ -38,10 +60,10 @@ def kept(audio: np.ndarray) -> tuple[float, float]:
     return float(heard[: 4 * SAMPLE_RATE_HZ].mean()), float(heard[4 * SAMPLE_RATE_HZ :].mean())
 
 
-@CHOICES
+@METHODS
 @pytest.mark.parametrize(("voice", "own"), [(LOW, 0), (HIGH, 1)])
-def test_keeps_the_turn_of_the_enrolled_voice(choice: str, voice: float, own: int) -> None:
-    left = target_audio(TURNS, tone(voice, 5.0), Pitch(), CascadeOptions(choice=choice, outside="mute"))
+def test_keeps_the_turn_of_the_enrolled_voice(options: Options, voice: float, own: int) -> None:
+    left = target_audio(TURNS, tone(voice, 5.0), Pitch(), options, Halves())
     assert left is not None
     assert len(left) == len(TURNS)
     shares = kept(left)
@@ -49,9 +71,16 @@ def test_keeps_the_turn_of_the_enrolled_voice(choice: str, voice: float, own: in
     assert shares[1 - own] < 0.3
 
 
-@CHOICES
-def test_nothing_is_left_of_a_recording_without_the_voice(choice: str) -> None:
-    assert target_audio(TURNS, tone(ABSENT, 5.0), Pitch(), CascadeOptions(choice=choice)) is None
+@METHODS
+def test_nothing_is_left_of_a_recording_without_the_voice(options: Options) -> None:
+    assert target_audio(TURNS, tone(ABSENT, 5.0), Pitch(), options, Halves()) is None
+
+
+def test_diarised_audio_keeps_what_the_talkers_say_at_once() -> None:
+    left = target_audio(TURNS, tone(HIGH, 5.0), Pitch(), DiariseOptions(padding_s=0.0), Halves(both=True))
+    assert left is not None
+    assert not left[: 3 * SAMPLE_RATE_HZ].any()
+    np.testing.assert_array_equal(left[3 * SAMPLE_RATE_HZ :], TURNS[3 * SAMPLE_RATE_HZ :])
 
 
 def test_cutting_leaves_only_the_voice_and_muting_keeps_its_place() -> None:
@@ -64,12 +93,12 @@ def test_cutting_leaves_only_the_voice_and_muting_keeps_its_place() -> None:
     np.testing.assert_array_equal(muted[-len(cut) :], cut)
 
 
-def test_one_short_recording_is_one_window() -> None:
+@METHODS
+def test_one_short_recording_is_one_window(options: Options) -> None:
     short = tone(LOW, 0.9)
-    for choice in ("threshold", "clusters"):
-        left = target_audio(short, tone(LOW, 5.0), Pitch(), CascadeOptions(choice=choice))
-        assert left is not None
-        np.testing.assert_array_equal(left, short)
+    left = target_audio(short, tone(LOW, 5.0), Pitch(), options, Halves())
+    assert left is not None
+    np.testing.assert_array_equal(left, short)
 
 
 def test_stretches_close_gaps_drop_short_ones_and_pad_within_the_recording() -> None:
@@ -84,13 +113,14 @@ def test_stretches_close_gaps_drop_short_ones_and_pad_within_the_recording() -> 
 
 
 def test_a_threshold_that_is_no_cosine_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cosine"):
-        CascadeOptions(threshold=1.7)
+    for options in (CascadeOptions, DiariseOptions):
+        with pytest.raises(ConfigError, match="cosine"):
+            options(threshold=1.7)
 
 
 def test_names_of_methods_carry_the_threshold() -> None:
     assert cascade_named("cascade") == CascadeOptions()
-    assert cascade_named("diarise:0.5") == CascadeOptions(choice="clusters", threshold=0.5)
+    assert cascade_named("diarise:0.5") == DiariseOptions(threshold=0.5)
     assert cascade_named("shipped") is None
     with pytest.raises(ConfigError, match="no number"):
         cascade_named("cascade:high")

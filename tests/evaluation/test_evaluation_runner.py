@@ -9,7 +9,7 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import AudioError, DataError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, clean, compare, plain, prompted, run_method, write_items
-from softspoken.evaluation.text import TextNormalizer
+from softspoken.scoring.text import TextNormalizer
 
 normalize = TextNormalizer()
 

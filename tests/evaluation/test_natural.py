@@ -11,7 +11,7 @@ from softspoken.evaluation.natural import (
     natural_reference,
     summarize_natural,
 )
-from softspoken.evaluation.text import TextNormalizer
+from softspoken.scoring.text import TextNormalizer
 
 normalize = TextNormalizer()
 REFERENCE = 'In 1984, Mr. Hale said: "Are there 25 men?" I don\'t know.'

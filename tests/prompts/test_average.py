@@ -13,7 +13,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError
 from softspoken.prompts import LoadedPrompts, load_prompts, save_prompts
 from softspoken.prompts.average import average
-from softspoken.prompts.lineage import by_run
+from softspoken.prompts.provenance import by_run
 
 FACTS = {"talkers": 5, "seed": 1}
 Given = Callable[..., LoadedPrompts]

@@ -7,9 +7,9 @@ from tiny_recognizer import ENCODERS, encoder_named, new_prompts, new_recognizer
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, PromptMismatch
+from softspoken.noise.model import prompted_states
 from softspoken.prompts import PromptConfig, PromptRows, SpeakerPrompt, StackPrompt, inject
 from softspoken.prompts.config import Depth, noise_prompts
-from softspoken.prompts.ctc import prompted_states
 from softspoken.prompts.variants import (
     check_indices,
     keep,

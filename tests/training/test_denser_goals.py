@@ -12,7 +12,7 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import ObjectiveConfig
-from softspoken.training.target_speaker import TargetSpeakerObjective
+from softspoken.training.objective import TargetSpeakerObjective
 
 
 @pytest.fixture(scope="module")

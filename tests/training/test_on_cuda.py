@@ -9,7 +9,7 @@ from softspoken.data.batches import collate
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.runs.target_speaker import development_wer
 from softspoken.training.config import ObjectiveConfig
-from softspoken.training.target_speaker import TargetSpeakerObjective
+from softspoken.training.objective import TargetSpeakerObjective
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),

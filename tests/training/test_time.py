@@ -14,8 +14,8 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import learning_rate, train
+from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.state import Progress
-from softspoken.training.target_speaker import TargetSpeakerObjective
 
 PROMPTS = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=SpeakerPrompt(dimension=8))
 

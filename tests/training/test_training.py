@@ -17,10 +17,16 @@ from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.frames import activity_of
-from softspoken.training.config import ObjectiveConfig, TrainConfig, read_recipe
+from softspoken.recipes import read_recipe
+from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
-from softspoken.training.objectives import cross_entropy, state_distance, token_divergence
-from softspoken.training.target_speaker import TargetSpeakerObjective, voice_contrast
+from softspoken.training.objective import (
+    TargetSpeakerObjective,
+    cross_entropy,
+    state_distance,
+    token_divergence,
+    voice_contrast,
+)
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),

@@ -3,6 +3,7 @@
 from softspoken.backbones.base import Backbone, Encoded, Features, Stack
 from softspoken.backbones.ssl import SSLBackbone
 from softspoken.backbones.whisper import WhisperBackbone
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.errors import BackboneError
 
 __all__ = [
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 
-def load_backbone(reference: str = "tiny.en", device: str = "cpu", dtype: str = "float32") -> WhisperBackbone:
+def load_backbone(reference: str = DEFAULT_BACKBONE, device: str = "cpu", dtype: str = "float32") -> WhisperBackbone:
     """A frozen Whisper by reference: 'tiny.en' (embedded default), 'base', a hub id, a folder, an OpenAI .pt file.
 
     Raises BackboneError with one line when it cannot be had. See `softspoken.backbones.checkpoints`.
@@ -32,7 +33,7 @@ def load_backbone(reference: str = "tiny.en", device: str = "cpu", dtype: str = 
     return backbone.to(device, getattr(torch, dtype))
 
 
-def load_encoder(reference: str = "tiny.en", device: str = "cpu", dtype: str = "float32") -> Backbone:
+def load_encoder(reference: str = DEFAULT_BACKBONE, device: str = "cpu", dtype: str = "float32") -> Backbone:
     """A frozen model whose encoder is wanted: HuBERT, WavLM or wav2vec 2.0, or any Whisper as `load_backbone` has it.
 
     `reference`: 'hubert-base', 'wavlm-base-plus', ..., a hub id or a local folder (its config.json says what it is), or

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from softspoken.backbones.checkpoints import load_whisper
-from softspoken.backbones.embedded import DEFAULT, EMBEDDED
+from softspoken.backbones.embedded import EMBEDDED
 from softspoken.backbones.hub import HUB_SIZES, SSL_MODELS, is_cached
 from softspoken.backbones.ssl import SSLKind
 from softspoken.backbones.ssl_checkpoints import LoadedSSL, load_ssl
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.packages import Status
 
 _FIRST_MULTILINGUAL_VOCABULARY = 51865
@@ -82,7 +83,7 @@ def known_backbones() -> list[KnownBackbone]:
             backbone.sources[0].requirements,
             _MILLIONS[backbone.name.removesuffix(".en")],
             multilingual=not backbone.name.endswith(".en"),
-            default=backbone.name == DEFAULT,
+            default=backbone.name == DEFAULT_BACKBONE,
         )
         for backbone in EMBEDDED.values()
     ]
@@ -120,7 +121,7 @@ def _ssl_kind(name: str) -> SSLKind:
     return kinds[name.split("-")[0]]
 
 
-def backbone_info(reference: str = DEFAULT) -> BackboneInfo:
+def backbone_info(reference: str = DEFAULT_BACKBONE) -> BackboneInfo:
     """Load a backbone (fetching it if need be) and describe it. Raises BackboneError as `load_encoder` does."""
     encoder = load_ssl(reference)
     if encoder is not None:

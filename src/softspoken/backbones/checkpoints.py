@@ -12,12 +12,13 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from softspoken.backbones.ctranslate2 import load_ctranslate2
-from softspoken.backbones.embedded import DEFAULT, EMBEDDED
+from softspoken.backbones.embedded import EMBEDDED
 from softspoken.backbones.files import has_safetensors, read_json, read_safetensors, refuse_pointer
 from softspoken.backbones.hub import HUB_SIZES, is_hub_id, snapshot
 from softspoken.backbones.openai import load_openai
 from softspoken.backbones.vocabulary import check_tokenizer, read_tokenizer, with_cantonese
 from softspoken.backbones.weights import build_model, fingerprint, make_config
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.errors import BackboneError
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
@@ -41,7 +42,7 @@ class LoadedWhisper:
     """Where the weights were found, in words."""
 
 
-def load_whisper(reference: str = DEFAULT) -> LoadedWhisper:
+def load_whisper(reference: str = DEFAULT_BACKBONE) -> LoadedWhisper:
     """A frozen Whisper by reference.
 
     * 'embedded' or 'tiny.en', and 'base': real OpenAI weights without any hub, their digest verified;
@@ -51,7 +52,7 @@ def load_whisper(reference: str = DEFAULT) -> LoadedWhisper:
 
     Raises BackboneError, in one line that says what to do, when it is missing, incomplete, damaged or not a Whisper.
     """
-    name = DEFAULT if reference == "embedded" else reference
+    name = DEFAULT_BACKBONE if reference == "embedded" else reference
     if name in EMBEDDED:
         return _load_embedded(name)
     path = Path(name).expanduser()

@@ -11,9 +11,6 @@ from pathlib import Path
 from softspoken.errors import BackboneError
 from softspoken.packages import PinnedPackage, Status
 
-DEFAULT = "tiny.en"
-"""What 'embedded' means."""
-
 
 @dataclass(frozen=True)
 class PackagedFile:

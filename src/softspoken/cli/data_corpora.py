@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, cast, get_args
 import typer
 
 SingleCorpus = Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"]
-MixtureCorpus = Literal["librimix", "librispeechmix", "libricss", "ami"]
+MixtureCorpus = Literal["librimix", "libri2mix-test", "librispeechmix", "libricss", "ami"]
 AnyCorpus = Literal[
     "librispeech",
     "librimix",
+    "libri2mix-test",
     "librispeechmix",
     "libricss",
     "ami",
@@ -33,8 +34,8 @@ def prepare(
     out: Annotated[
         Path,
         typer.Option(
-            help="The manifest to write (JSON lines); for librimix, librispeechmix, libricss and ami a folder, which "
-            "gets a folder with a manifest.jsonl for each part."
+            help="The manifest to write (JSON lines); for librimix, libri2mix-test, librispeechmix, libricss and ami a "
+            "folder, which gets a folder with a manifest.jsonl for each part."
         ),
     ],
     only: Annotated[

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softspoken.defaults import DEFAULT_BACKBONE
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -20,7 +22,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the page (index.html).")] = Path("softspoken-demo"),
     prompt: Annotated[
         str, typer.Option(help="'tiny.en' or 'base' (shipped), a prompt's folder, or a hub repository.")
-    ] = "tiny.en",
+    ] = DEFAULT_BACKBONE,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write the page with players and waveforms.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:

@@ -1,21 +1,20 @@
 """`softspoken evaluate`: one table of word error rates with intervals, and how well silent targets stay silent."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.engines import EngineChoice, MeasuringEngine, PrecisionChoice
+from softspoken.cli.engines import EngineChoice, PrecisionChoice
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from softspoken.evaluation.manifest import EvaluationItem
     from softspoken.evaluation.runner import Method, MethodResult
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
 
 
 def evaluate(
@@ -30,7 +29,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by clusters), "
+            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
             "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
             "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
             "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
@@ -40,11 +39,23 @@ def evaluate(
     backbone: Annotated[
         str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
     ] = None,
-    engine: MeasuringEngine = EngineChoice.TORCH,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option(
+            help="What runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
+            "float32, is the reference."
+        ),
+    ] = EngineChoice.AUTO,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor. Default: OMP_NUM_THREADS, where it is set, else all.")
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
     timing: Annotated[
@@ -56,25 +67,39 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent."""
+    """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent.
+
+    Every answer is kept beside the manifest as soon as it is there: an evaluation that was stopped goes on when it is
+    started again. What has changed (prompt, backbone, engine, recording, this program) is transcribed anew.
+    """
     from rich.console import Console
 
     from softspoken.cli import evaluate_detail
+    from softspoken.cli.evaluate_progress import progress_of
+    from softspoken.engines.threads import share_threads
+    from softspoken.evaluation.answers import KeptAnswers
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import run_method, write_items
-    from softspoken.evaluation.text import TextNormalizer
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
+    from softspoken.scoring.text import TextNormalizer
 
     talk = Console(stderr=True)
     items = read_evaluation_manifest(manifest)[:limit]
     normalize = TextNormalizer()
     precisions = list(dict.fromkeys(precision)) if precision else [None]
-    kinds = [Systems(backbone, engine.value, None if each is None else each.value) for each in precisions]
+    used = share_threads(threads)
+    kinds = [Systems(backbone, engine.value, None if each is None else each.value, used) for each in precisions]
     # All are loaded before the first one runs: a missing prompt shows at once, not after an hour.
     methods = [
         _named(systems, name, len(kinds) > 1) for name in dict.fromkeys(method or ["shipped"]) for systems in kinds
     ]
-    results = [run_method(each, items, normalize, _progress(each.name, talk)) for each in methods]
+
+    def note(text: str) -> None:
+        talk.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    kept = KeptAnswers.beside(manifest, note, anew)
+    with progress_of(methods, items, talk) as shown_of:
+        results = [run_method(each, items, normalize, shown_of(each), kept) for each in methods]
     if out is not None:
         write_items(results, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
@@ -93,15 +118,6 @@ def _named(systems: "Systems", name: str, several: bool) -> "Method":
     """A method; `several`: its name says in which precision."""
     found = systems.method(name)
     return replace(found, name=f"{found.name}, {systems.precision}") if several else found
-
-
-def _progress(name: str, talk: "Console") -> "Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]]":
-    from rich.progress import track
-
-    def shown(items: "Iterable[EvaluationItem]") -> "Iterable[EvaluationItem]":
-        return track(list(items), description=name, console=talk, disable=not talk.is_terminal, transient=True)
-
-    return shown
 
 
 def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:

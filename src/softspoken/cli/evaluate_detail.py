@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from softspoken.evaluation.manifest import EvaluationItem
     from softspoken.evaluation.runner import MethodResult, Transcribe
-    from softspoken.evaluation.text import TextNormalizer
+    from softspoken.scoring.text import TextNormalizer
 
 Rows = list[dict[str, Any]]
 

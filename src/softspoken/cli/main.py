@@ -24,7 +24,8 @@ def _print_version(wanted: bool | None) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Which one.")
+        bool | None,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = None,
 ) -> None:
     """Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise."""

@@ -12,12 +12,12 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from softspoken.backbones.characters import Characters
-    from softspoken.data.utterances import TestUtterance
-    from softspoken.decoding.ctc import BeamSearch
-    from softspoken.decoding.recognizer import NoiseRobustRecognizer
-    from softspoken.evaluation.recognition import Report, Row
-    from softspoken.evaluation.scores import Interval
+    from softspoken.noise.characters import Characters
+    from softspoken.noise.evaluation import Report, Row
+    from softspoken.noise.recognizer import NoiseRobustRecognizer
+    from softspoken.noise.search import BeamSearch
+    from softspoken.noise.utterances import TestUtterance
+    from softspoken.scoring.word_errors import Interval
 
 app = typer.Typer(name="noise", no_args_is_help=True, help="Recognisers for speech in noise.")
 
@@ -69,7 +69,7 @@ def transcribe(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a recording, with times.")] = False,
 ) -> None:
     """Write what is said in recordings, one line each."""
-    from softspoken.decoding.recognizer import NoiseRobustRecognizer
+    from softspoken.noise.recognizer import NoiseRobustRecognizer
 
     loaded = NoiseRobustRecognizer.load(recognizer, device=device)
     search = _search(loaded.characters, lm, beam)
@@ -123,8 +123,8 @@ def evaluate(
     """Word error rates with 95 % intervals, and paired differences to the first recogniser."""
     from rich.console import Console
 
-    from softspoken.backbones.characters import normalise_transcript
-    from softspoken.evaluation.recognition import table, write_results, write_sets
+    from softspoken.noise.characters import normalise_transcript
+    from softspoken.noise.evaluation import table, write_results, write_sets
 
     talk = Console(stderr=True)
     sets = _sets(data, split.value, transcripts, limit)
@@ -151,7 +151,7 @@ def evaluate(
 def _search(characters: "Characters", lm: Path | None, beam: int | None) -> "BeamSearch | None":
     if lm is None and beam is None:
         return None
-    from softspoken.decoding.ctc import BeamOptions, BeamSearch
+    from softspoken.noise.search import BeamOptions, BeamSearch
 
     options = BeamOptions(language_model=lm)
     return BeamSearch(characters, options if beam is None else options.model_copy(update={"width": beam}))
@@ -160,9 +160,9 @@ def _search(characters: "Characters", lm: Path | None, beam: int | None) -> "Bea
 def _sets(
     data: Sequence[str], split: Any, transcripts: Path | None, limit: int | None
 ) -> "dict[str, list[TestUtterance]]":
-    from softspoken.data.utterances import TestUtterance
     from softspoken.errors import ConfigError
-    from softspoken.evaluation.items import parse_data, read_items
+    from softspoken.noise.items import parse_data, read_items
+    from softspoken.noise.utterances import TestUtterance
 
     found: dict[str, list[TestUtterance]] = {}
     for name, path, corpora in parse_data(data):
@@ -179,9 +179,9 @@ def _sets(
 def _systems(recognizers: Sequence[str], device: str, lm: Path | None, beam: int | None) -> dict[str, Any]:
     """By short name, files to texts. A backbone that several were trained on is loaded once."""
     from softspoken.backbones import Backbone, load_encoder
-    from softspoken.decoding.recognizer import NoiseRobustRecognizer
     from softspoken.errors import ConfigError
-    from softspoken.prompts.recognizer import load_recognizer
+    from softspoken.noise.folder import load_recognizer
+    from softspoken.noise.recognizer import NoiseRobustRecognizer
 
     if len(set(recognizers)) < len(recognizers):
         raise ConfigError("a recogniser is there twice; give each once (and 'FOLDER:none' for it without prompts)")

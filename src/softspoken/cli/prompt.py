@@ -144,7 +144,7 @@ def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
 
 def _lines(described: dict[str, Any]) -> dict[str, str]:
     """The same, for people."""
-    from softspoken.prompts.lineage import by_run, in_words
+    from softspoken.prompts.provenance import by_run, in_words
 
     backbone, prompts = described["backbone"], described["prompts"]
     trained, share = described["trained_parameters"], described["share_percent"]

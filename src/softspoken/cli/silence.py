@@ -49,9 +49,8 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit the probability that the target speaks to development items, and store it with the prompt."""
-    from softspoken.evaluation.silence_fit import FEATURES, FitOptions, known_features
+    from softspoken.evaluation.silence_fit import FEATURES, FitOptions, calibrate_prompt, known_features
     from softspoken.prompts.checkpoint import load_prompts
-    from softspoken.runs.silence import calibrate_prompt
 
     options = FitOptions(
         false_rejection,
@@ -86,8 +85,7 @@ def silence(
     as_json: AsJson = False,
 ) -> None:
     """For how many silent targets nothing is written, and for how many speaking ones, by the prompt as it is stored."""
-    from softspoken.evaluation.silence import write_observations
-    from softspoken.runs.silence import measure_prompt
+    from softspoken.evaluation.silence import measure_prompt, write_observations
 
     found, observations = measure_prompt(reference, manifest, false_rejection, _progress())
     if out is not None:
@@ -123,8 +121,7 @@ def hallucinations(
     """Words a minute on silence, faint noise, synthetic music and recordings without speech: plain and prompted."""
     from itertools import chain
 
-    from softspoken.evaluation.hallucination import made_sounds, recorded_sounds
-    from softspoken.runs.silence import hallucinated_words
+    from softspoken.evaluation.hallucination import hallucinated_words, made_sounds, recorded_sounds
 
     sounds = [made_sounds()]
     if noise is not None:

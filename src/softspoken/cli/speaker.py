@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.defaults import DEFAULT_EMBEDDER
+
 if TYPE_CHECKING:
     from softspoken.speakers import Enrolment, EnrolmentStore
 
@@ -15,7 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-DEFAULT = "campplus"
 EMBEDDERS = "campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, or a file *.onnx"
 
 Name = Annotated[str, typer.Argument(help="The name of an enrolled voice.")]
@@ -31,7 +32,7 @@ def enrol(
     start_s: Annotated[float | None, typer.Option("--from", help="Use each file from this second on.")] = None,
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
     replace: Replace = False,
-    embedder: Annotated[str, typer.Option(help=f"{EMBEDDERS}; the one that the prompt follows.")] = DEFAULT,
+    embedder: Annotated[str, typer.Option(help=f"{EMBEDDERS}; the one that the prompt follows.")] = DEFAULT_EMBEDDER,
     clip: Annotated[
         bool, typer.Option("--clip/--no-clip", help="Keep up to 30 s of the sound, too, for prompts that hear it.")
     ] = True,
@@ -122,7 +123,7 @@ def import_voices(
 
 
 @app.command("fetch")
-def fetch(embedder: Annotated[str, typer.Argument(help=f"{EMBEDDERS}.")] = DEFAULT) -> None:
+def fetch(embedder: Annotated[str, typer.Argument(help=f"{EMBEDDERS}.")] = DEFAULT_EMBEDDER) -> None:
     """Fetch a speaker embedder into the cache and verify it, so that later work needs no network."""
     from softspoken.speakers import load_embedder
 

@@ -17,7 +17,10 @@ _SAVE_EVERY = 64
 
 def teach(
     recipe: Annotated[
-        Path, typer.Argument(help="The training recipe; its data and backbone count.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FILE.toml[:ROW]", help="The training recipe; its data and backbone count.", show_default=False
+        ),
     ],
     out: Annotated[
         Path,
@@ -37,7 +40,7 @@ def teach(
     from softspoken.data.examples import read_texts, write_texts
     from softspoken.decoding import PromptedTranscriber
     from softspoken.processor import multiplies_bfloat16
-    from softspoken.training.config import read_recipe
+    from softspoken.recipes import read_recipe
 
     config = read_recipe(recipe)
     config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
@@ -87,8 +90,8 @@ def _transcribe(transcriber: "PromptedTranscriber", corpus: "Corpus", pieces: "l
 
 
 def _close(transcript: str, text: str, worst_wer: float) -> bool:
-    from softspoken.evaluation.scores import score_utterance, summarize
-    from softspoken.evaluation.text import TextNormalizer
+    from softspoken.scoring.text import TextNormalizer
+    from softspoken.scoring.word_errors import score_utterance, summarize
 
     if not transcript.strip():
         return bool(text)

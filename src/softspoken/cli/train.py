@@ -20,24 +20,26 @@ def export_prompt(
     ] = None,
 ) -> None:
     """Make a prompt folder, or for speech in noise a recogniser, out of a state of a training run."""
-    from softspoken.runs.start import task_of
+    from softspoken.recipes import task_of
 
     if task_of(run) == "noise":
         from softspoken.errors import ConfigError
-        from softspoken.runs.noise import export_noise_run
+        from softspoken.noise.training import export_noise_run
 
         if silence_threshold is not None or results is not None:
             raise ConfigError("a recogniser has no silence threshold and no results on its card; leave these out")
         export_noise_run(run, out, state, half)
     else:
-        from softspoken.runs.target_speaker import export_run
+        from softspoken.training.run import export_run
 
         export_run(run, out, state, half, silence_threshold, results if results is not None else ())
     typer.echo(out)
 
 
 def train_prompt(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes'.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run that is already there goes on.")] = Path(
         "runs/run"
     ),
@@ -49,9 +51,7 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
-    from softspoken.runs.bookkeeping import recipe_text
-    from softspoken.runs.start import run_recipe
-    from softspoken.training.config import read_recipe
+    from softspoken.recipes import read_recipe, recipe_text, run_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})

@@ -2,23 +2,23 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.defaults import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
-    from softspoken.decoding import DecodingOptions, Segment, Transcript
+    from softspoken.decoding import DecodingOptions, Segment, Transcriber, Transcript
     from softspoken.engines import EngineName, Precision
 
     Runs = tuple[str, EngineName, Precision | None]
     """Device, engine and precision."""
-    Whole = Callable[[Path], Transcript]
-    Stream = Callable[[Path], Iterator[Segment]]
 
 
 class FileFormat(StrEnum):
@@ -33,37 +33,45 @@ class FileFormat(StrEnum):
 def transcribe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings, of any length.")],
     speaker: Annotated[
-        str | None, typer.Option(help="Whose words: an enrolled voice's name, or a clip of the voice alone.")
+        str | None,
+        typer.Option(help="The voice to write down: its name if it is enrolled, or a clip of the voice alone."),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Everybody's words: plain Whisper, or under --prompt short.")
+        bool, typer.Option("--plain", help="Write everybody's words, with plain Whisper or with --prompt short.")
     ] = False,
     prompt: Annotated[
         str | None,
-        typer.Option(help="'shipped', a prompt's folder, or a hub repository (default: shipped; with --plain, none)."),
+        typer.Option(
+            help="'shipped', the folder of a prompt, or a hub repository (default: shipped; none with --plain)."
+        ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Frozen Whisper (default: the prompt's own; with --plain, tiny.en).")
+        str | None,
+        typer.Option(help="The Whisper model to run (default: the one the prompt was made for; tiny.en with --plain)."),
     ] = None,
-    file_format: Annotated[FileFormat, typer.Option("--format", help="Of the output.")] = FileFormat.TXT,
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", help="Write plain text, subtitles or JSON.")
+    ] = FileFormat.TXT,
     language: Annotated[
-        str | None, typer.Option(help="A code such as 'de', for multilingual backbones (default: en).")
+        str | None, typer.Option(help="Language code, such as 'de', for multilingual models (default: en).")
     ] = None,
-    beam: Annotated[int, typer.Option(min=1, max=64, help="Hypotheses in the search; 1 is fastest.")] = 1,
+    beam: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of hypotheses in the beam search; 1 is fastest.")
+    ] = 1,
     timestamps: Annotated[
-        bool, typer.Option("--timestamps/--no-timestamps", help="Let the model time its sentences.")
+        bool,
+        typer.Option("--timestamps/--no-timestamps", help="Let the model write when each sentence begins and ends."),
     ] = True,
-    vad: Annotated[
-        bool, typer.Option("--vad", help="Cut windows in pauses, and leave out what holds no speech.")
-    ] = False,
-    engine: Annotated[EngineChoice, typer.Option(help="What runs the model; auto: openvino where it can.")] = (
-        EngineChoice.AUTO
-    ),
+    vad: Annotated[bool, typer.Option("--vad", help="Find the speech first; skip the rest.")] = False,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
+    ] = (EngineChoice.AUTO),
     precision: Annotated[
-        PrecisionChoice | None, typer.Option(help="Of the weights; int8 is the fastest (default: float32).")
+        PrecisionChoice | None,
+        typer.Option(help="Number format of the weights; int8 is the fastest (default: float32)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the standard output.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to run on: cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
     """Write what one voice says in recordings, and nothing else; nothing at all if it is silent there."""
     from softspoken.decoding import DecodingOptions, WindowOptions
@@ -72,21 +80,52 @@ def transcribe(
     windows = WindowOptions(cut="speech" if vad else "quiet")
     options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam, windows=windows)
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
-    if speaker is not None:
-        whole, stream = _prompted("shipped" if prompt is None else prompt, backbone, runs, speaker, options)
-    elif prompt is not None:
-        whole, stream = _everybody(prompt, backbone, runs, options)
-    else:
-        whole, stream = _plain(backbone, runs, options)
+    wanted = _load(speaker, prompt, backbone, runs, options)
     if file_format is FileFormat.TXT and out is None:
-        _print_lines(files, stream)
+        _print_lines(files, wanted)
         return
-    text = _rendered(files, whole, file_format)
+    text = _rendered(files, wanted, file_format)
     if out is None:
         sys.stdout.write(text)
         return
     _write(out, text)
     typer.echo(f"written to {out}", err=True)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Whose words are wanted, and who writes them."""
+
+    transcriber: "Transcriber"
+    voice: Any
+    """None: everybody's words."""
+    options: "DecodingOptions"
+
+    def transcribe(self, file: Path) -> "Transcript":
+        return self.transcriber.transcribe(file, self.voice, self.options)
+
+    def stream(self, file: Path) -> "Iterator[Segment]":
+        return self.transcriber.stream(file, self.voice, self.options)
+
+
+def _load(
+    speaker: str | None, prompt: str | None, backbone: str | None, runs: "Runs", options: "DecodingOptions"
+) -> _Wanted:
+    from softspoken.decoding import PlainTranscriber, PromptedTranscriber, TargetSpeakerTranscriber
+
+    device, engine, precision = runs
+    if speaker is not None:
+        following = TargetSpeakerTranscriber.from_pretrained(
+            "shipped" if prompt is None else prompt, backbone, device, engine=engine, precision=precision
+        )
+        voice = following.voice(speaker)
+        for warning in voice.warnings:
+            typer.echo(f"softspoken: warning: {warning}", err=True)
+        return _Wanted(following, voice, options)
+    if prompt is not None:
+        return _Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), None, options)
+    named = DEFAULT_BACKBONE if backbone is None else backbone
+    return _Wanted(PlainTranscriber.from_pretrained(named, device, engine, precision), None, options)
 
 
 def _check(
@@ -105,50 +144,12 @@ def _check(
         raise ConfigError(f"{len(files)} recordings as one {file_format.value}; give one, or --format json")
 
 
-def _plain(backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "tuple[Whole, Stream]":
-    from softspoken.decoding import stream_plain, transcribe_plain
-    from softspoken.engines import load_engine
-
-    device, engine, precision = runs
-    loaded = load_engine("tiny.en" if backbone is None else backbone, engine, precision, device)
-    return (
-        lambda file: transcribe_plain(loaded, file, options),
-        lambda file: stream_plain(loaded, file, options),
-    )
-
-
-def _everybody(prompt: str, backbone: str | None, runs: "Runs", options: "DecodingOptions") -> "tuple[Whole, Stream]":
-    from softspoken.decoding import PromptedTranscriber
-
-    transcriber = PromptedTranscriber.from_pretrained(prompt, backbone, *runs)
-    return (
-        lambda file: transcriber.transcribe(file, options),
-        lambda file: transcriber.stream(file, options),
-    )
-
-
-def _prompted(
-    prompt: str, backbone: str | None, runs: "Runs", speaker: str, options: "DecodingOptions"
-) -> "tuple[Whole, Stream]":
-    from softspoken.decoding import TargetSpeakerTranscriber
-
-    device, engine, precision = runs
-    transcriber = TargetSpeakerTranscriber.from_pretrained(prompt, backbone, device, engine=engine, precision=precision)
-    voice = transcriber.voice(speaker)
-    for warning in voice.warnings:
-        typer.echo(f"softspoken: warning: {warning}", err=True)
-    return (
-        lambda file: transcriber.transcribe(file, voice, options),
-        lambda file: transcriber.stream(file, voice, options),
-    )
-
-
-def _print_lines(files: Sequence[Path], stream: "Stream") -> None:
+def _print_lines(files: Sequence[Path], wanted: _Wanted) -> None:
     """Every segment as soon as it is there."""
     for file in files:
         _announce(file, files)
         count = 0
-        for segment in stream(file):
+        for segment in wanted.stream(file):
             sys.stdout.write(segment.text + "\n")
             sys.stdout.flush()
             count += 1
@@ -156,14 +157,14 @@ def _print_lines(files: Sequence[Path], stream: "Stream") -> None:
             typer.echo(f"{file}: nothing said", err=True)
 
 
-def _rendered(files: Sequence[Path], whole: "Whole", file_format: FileFormat) -> str:
+def _rendered(files: Sequence[Path], wanted: _Wanted, file_format: FileFormat) -> str:
     """One text; as JSON one line a recording."""
     from softspoken.decoding import as_dict, render
 
     texts = []
     for file in files:
         _announce(file, files)
-        transcript = whole(file)
+        transcript = wanted.transcribe(file)
         if not transcript.segments:
             typer.echo(f"{file}: nothing said", err=True)
         if file_format is FileFormat.JSON:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import soundfile
 
 from softspoken.audio import SAMPLE_RATE_HZ, duration_s
+from softspoken.data.mixture_corpus import SELF_ENROLLED
 from softspoken.errors import DataError, SoftspokenError
 
 Kind = Literal["line", "field", "id", "missing", "audio", "rate", "duration", "text", "enrolment", "talker"]
 """line: not JSON. field: something a line must have is not there. id: there twice. missing: no such file. audio: a
 recording cannot be read. rate: below 16 kHz. duration: other than the manifest says. text: no words. enrolment: part
-of its own mixture. talker: in training and in testing, or silent and speaking."""
+of its own mixture, and not tagged as such. talker: in training and in testing, or silent and speaking."""
 DURATION_TOLERANCE_S = 0.1
 _FILES = ("audio", "path", "clean", "enrolment")
 _REQUIRED = {"mixture": ("audio", "enrolment", "text"), "speech": ("id", "path", "speaker", "text"), "noise": ("path",)}
@@ -211,7 +212,7 @@ def _check_mixture(where: str, row: dict[str, Any], found: _Findings) -> None:
         for source in row.get("sources") or ()
         if _overlap(clip, source)
     ]
-    if shared:
+    if shared and SELF_ENROLLED not in tags:
         found.add(where, "enrolment", f"{shared[0]} enrols, but is part of the mixture itself")
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from softspoken.frozen import Frozen
 
 
@@ -26,3 +28,7 @@ class DataConfig(Frozen):
     1.1) makes three times as many voices. Never applied to talkers put aside for development."""
     exclude: tuple[str, ...] = ()
     """Corpora left out."""
+    talkers: int | None = Field(default=None, ge=2)
+    """Only so many training talkers, always the same ones; None: all."""
+    hours: float | None = Field(default=None, gt=0)
+    """Only so much training speech (at speed 1), as evenly from all talkers as they have it; None: all."""

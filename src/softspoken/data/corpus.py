@@ -4,8 +4,10 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
+from zlib import crc32
 
 import numpy as np
 import soxr
@@ -219,8 +221,30 @@ def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
         if corpus not in config.exclude and is_development_talker(corpus, speaker) == development:
             kept.append(piece)
     if not development:
+        kept = _limited(kept, config.talkers, config.hours)
         kept = [piece if speed == 1.0 else piece.at_speed(speed) for speed in config.speeds for piece in kept]
     return Corpus(kept)
+
+
+def _limited(pieces: list[Piece], talkers: int | None, hours: float | None) -> list[Piece]:
+    """The pieces of so many talkers, and of these so many hours, in their own order."""
+    grouped: dict[str, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        grouped[piece.speaker].append(piece)
+    chosen = sorted(grouped, key=lambda name: crc32(name.encode()))[:talkers]
+    kept = {piece.id for name in chosen for piece in grouped[name]}
+    if hours is not None:
+        queues = [sorted(grouped[name], key=lambda piece: crc32(piece.id.encode())) for name in chosen]
+        # One piece of every talker, then a second one of those who have it, and so on.
+        turns = (piece for turn in zip_longest(*queues) for piece in turn if piece is not None)
+        left_s = hours * 3600
+        kept = set()
+        for piece in turns:
+            if left_s <= 0:
+                break
+            kept.add(piece.id)
+            left_s -= piece.duration_s
+    return [piece for piece in pieces if piece.id in kept]
 
 
 def _cuts_of_long_ones(manifest: Path, cuts: Iterable[Cut], max_s: float) -> dict[str, list[Span]]:

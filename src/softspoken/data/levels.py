@@ -52,3 +52,8 @@ def mix_at_snr(
 ) -> Float[np.ndarray, " N"]:
     """`target + other`, with `other` scaled so that the ratio of their speech powers is `snr_db`."""
     return np.asarray(target + scale_to(other, speech_power(target) * 10 ** (-snr_db / 10)))
+
+
+def mean_power(waveform: Float[np.ndarray, " N"]) -> float:
+    """Mean square over all of it."""
+    return float(np.mean(waveform.astype(np.float64) ** 2))

@@ -23,6 +23,9 @@ Enrol = Callable[[str, str], tuple[Stretch, ...]]
 """A talker and an item's name to the stretches that enrol them there."""
 MANIFEST = "manifest.jsonl"
 SPEC = "spec.json"
+SELF_ENROLLED = "self-enrolled"
+"""Tag of targets whose published enrolment is the very utterance that is in the mixture. They stay, because published
+figures include them, and can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Target:
     """The target alone, as they stand in the mixture."""
     words: tuple[tuple[str, float, float], ...] = ()
     """Their words with beginning and end in seconds of the mixture, where these are known."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ class CorpusMixture:
     """A recording in which several may speak at once."""
 
     id: str
-    audio: Path | Stretch
-    """A file as it is, or what is to be cut out of one."""
+    audio: Path | Stretch | Callable[[], Float32[np.ndarray, " N"]]
+    """A file as it is, what is to be cut out of one, or what makes it."""
     duration_s: float
     sources: tuple[Stretch, ...]
     """The speech in it: nobody is enrolled with it."""
@@ -192,7 +196,7 @@ class _Writer:
             "enrolment": self._enrolment(target.talker, enrolment),
             "enrolment_sources": [stretch.as_row() for stretch in enrolment],
             "text": target.text,
-            "tags": ["speaking" if target.text else "silent", *mixture.tags],
+            "tags": ["speaking" if target.text else "silent", *mixture.tags, *target.tags],
             "target": target.talker,
             "interferer": [talker for talker in mixture.talkers if talker != target.talker],
         }
@@ -205,7 +209,8 @@ class _Writer:
     def _audio(self, mixture: CorpusMixture) -> str:
         if isinstance(mixture.audio, Path):
             return self._place(mixture.audio)
-        return self._write("mixtures", mixture.id, partial(read_stretch, mixture.audio))
+        made = partial(read_stretch, mixture.audio) if isinstance(mixture.audio, Stretch) else mixture.audio
+        return self._write("mixtures", mixture.id, made)
 
     def _clean(self, name: str, clean: Path | Callable[[], Float32[np.ndarray, " N"]]) -> str:
         return self._place(clean) if isinstance(clean, Path) else self._write("clean", name, clean)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, SILENCE_PEAK_DB, duration_s, load_audio
 from softspoken.data.cache import AudioCache
+from softspoken.data.levels import mean_power
 from softspoken.data.rows import read_rows
 from softspoken.errors import AudioError, DataError
 
@@ -25,6 +26,9 @@ OFFICE = frozenset({"clock", "keyboard", "library", "mouse", "office", "paper", 
 _ALIASES = {"ac": "ACVacuum", "vacuum": "ACVacuum", "airport": "AirportStation", "station": "AirportStation"}
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".m4a", ".webm", ".aac", ".wma"})
 CROSSFADE_S = 0.05
+_QUIET_DB = 30.0
+"""A stretch further than this below its recording's mean level is a pause of the noise, and not drawn."""
+_ATTEMPTS = 8
 
 
 def type_of(category: str) -> str:
@@ -210,3 +214,19 @@ def stretch(noise: Float[np.ndarray, " N"], start_s: float, samples: int) -> Flo
     first = noise[start % period : period]
     rounds = -(-max(samples - first.size, 0) // period)
     return np.concatenate([first, np.tile(loop, rounds)])[:samples].astype(np.float32)
+
+
+def draw_start(rng: np.random.Generator, noise: Float[np.ndarray, " N"], samples: int) -> float:
+    """Where in the recording (s) a stretch of that many samples begins: anywhere, but not in a pause of the noise.
+
+    A recording shorter than that is looped, and begins anywhere in it.
+    """
+    places = noise.size - samples + 1 if noise.size >= samples else noise.size
+    # Single precision will do here, and takes a fraction of the time for a long recording.
+    floor = float(np.dot(noise, noise)) / noise.size * 10 ** (-_QUIET_DB / 10)
+    for _ in range(_ATTEMPTS):
+        start_s = int(rng.integers(places)) / SAMPLE_RATE_HZ
+        if mean_power(stretch(noise, start_s, samples)) >= floor:
+            return start_s
+    # A recording that is nearly all pause: the stretch around its loudest sample.
+    return min(max(int(np.abs(noise).argmax()) - samples // 2, 0), places - 1) / SAMPLE_RATE_HZ

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from softspoken.data.mixture_corpus import MixtureOptions, Part, WrittenPart, write_part
+from softspoken.data.prepare_libri2mix_test import VARIANTS as LIBRI2MIX_TEST_VARIANTS
+from softspoken.data.prepare_libri2mix_test import libri2mix_test
 from softspoken.data.prepare_librimix import VARIANTS as LIBRIMIX_VARIANTS
 from softspoken.data.prepare_librimix import librimix
 from softspoken.data.prepare_librispeechmix import VARIANTS as LIBRISPEECHMIX_VARIANTS
@@ -13,11 +15,12 @@ from softspoken.data.prepare_meetings import AMI_VARIANTS, LIBRICSS_VARIANTS, am
 from softspoken.data.stretches import ENROLMENT_S
 from softspoken.errors import DataError
 
-MixtureCorpusName = Literal["librimix", "librispeechmix", "libricss", "ami"]
+MixtureCorpusName = Literal["librimix", "libri2mix-test", "librispeechmix", "libricss", "ami"]
 Reader = Callable[[Path, Sequence[str], MixtureOptions], Iterator[Part]]
 
 _READERS: dict[MixtureCorpusName, tuple[Reader, Sequence[str]]] = {
     "librimix": (librimix, LIBRIMIX_VARIANTS),
+    "libri2mix-test": (libri2mix_test, LIBRI2MIX_TEST_VARIANTS),
     "librispeechmix": (librispeechmix, LIBRISPEECHMIX_VARIANTS),
     "libricss": (libricss, LIBRICSS_VARIANTS),
     "ami": (ami, AMI_VARIANTS),

@@ -1,38 +1,35 @@
-"""From audio to text: options, search, long recordings, one voice among others, speech in noise."""
+"""From audio to text: options, search, long recordings, one voice among others."""
 
 from softspoken.decoding.conditioning import Speaker, presence
 from softspoken.decoding.formats import Format, as_dict, render, to_json, to_srt, to_txt, to_vtt
 from softspoken.decoding.options import DecodingOptions, WindowOptions
-from softspoken.decoding.plain import stream_plain, transcribe_plain
+from softspoken.decoding.plain import PlainTranscriber
 from softspoken.decoding.prompted import PromptedTranscriber
-from softspoken.decoding.recognizer import NoiseRobustRecognizer, RecognizerOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.together import Request, transcribe_together
-from softspoken.decoding.transcriber import TargetSpeakerTranscriber
+from softspoken.decoding.transcriber import TargetSpeakerTranscriber, Transcriber
 
 __all__ = [
     "DecodedWindow",
     "DecodingOptions",
     "Format",
-    "NoiseRobustRecognizer",
+    "PlainTranscriber",
     "PromptedTranscriber",
-    "RecognizerOptions",
     "Request",
     "Segment",
     "Speaker",
     "TargetSpeakerTranscriber",
+    "Transcriber",
     "Transcript",
     "WindowOptions",
     "as_dict",
     "decode_batch",
     "presence",
     "render",
-    "stream_plain",
     "to_json",
     "to_srt",
     "to_txt",
     "to_vtt",
-    "transcribe_plain",
     "transcribe_together",
 ]

@@ -30,7 +30,7 @@ Speaker = Enrolment | str | Path | np.ndarray
 """Who to follow: an enrolled voice, its name in the store or the path of a clip, or the samples of a clip (16 kHz)."""
 
 _SAMPLES_NAME = "speaker"
-_LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
+LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
 """For samples given by a program, which may know better than to offer a longer clip."""
 
 
@@ -52,7 +52,7 @@ def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedde
             raise EnrolmentError(
                 f"samples of shape {speaker.shape} as speaker; expected a mono clip at 16 kHz, (samples,)"
             )
-        return enrol(_SAMPLES_NAME, [Clip(speaker.astype(np.float32))], embedder, limits=_LENIENT)
+        return enrol(_SAMPLES_NAME, [Clip(speaker.astype(np.float32))], embedder, limits=LENIENT)
     if isinstance(speaker, Path):
         return enrol(_SAMPLES_NAME, [Clip(speaker)], embedder)
     return resolve_voice(speaker, store, embedder)

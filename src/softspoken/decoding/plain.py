@@ -16,39 +16,53 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
-from softspoken.engines import Engine, TorchEngine
+from softspoken.defaults import DEFAULT_BACKBONE
+from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 
 IGNORED_REST_S = 0.5
 """Less than this after the last sentence holds no further one."""
 
 
-def transcribe_plain(
-    model: WhisperBackbone | Engine, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
-) -> Transcript:
-    """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `model`: a backbone runs on PyTorch.
+class PlainTranscriber:
+    """Transcribes everything that is said in a recording, without a prompt. Safe to share between threads."""
 
-    Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
-    """
-    options = DecodingOptions() if options is None else options
-    reader, engine = Reader(audio_blocks(audio)), _engine(model)
-    segments = tuple(_segments(engine, reader, options))
-    return Transcript(segments, language_of(engine.backbone, options), duration_s=round(reader.position_s, 3))
+    def __init__(self, model: WhisperBackbone | Engine) -> None:
+        """`model`: an engine, or a backbone, which then runs on PyTorch."""
+        self.engine = TorchEngine(model) if isinstance(model, WhisperBackbone) else model
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        backbone: str = DEFAULT_BACKBONE,
+        device: str = "cpu",
+        engine: EngineName = "torch",
+        precision: Precision | None = None,
+    ) -> "PlainTranscriber":
+        """Load a backbone by its reference (see `load_backbone`) on an engine (see `load_engine`, with its errors)."""
+        return cls(load_engine(backbone, engine, precision, device))
 
-def stream_plain(
-    model: WhisperBackbone | Engine, audio: str | Path | np.ndarray, options: DecodingOptions | None = None
-) -> Iterator[Segment]:
-    """`transcribe_plain`, segment by segment as they are found, in order."""
-    return _segments(_engine(model), Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `speaker`: there is none here.
+
+        Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
+        """
+        options = DecodingOptions() if options is None else options
+        reader = Reader(audio_blocks(audio))
+        segments = tuple(_segments(self.engine, reader, options))
+        return Transcript(segments, language_of(self.engine.backbone, options), duration_s=round(reader.position_s, 3))
+
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order."""
+        return _segments(self.engine, Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
 
 
 def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:
     """The language that the transcript is in."""
     return "en" if options.language is None else options.language
-
-
-def _engine(model: WhisperBackbone | Engine) -> Engine:
-    return TorchEngine(model) if isinstance(model, WhisperBackbone) else model
 
 
 def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:

@@ -22,12 +22,12 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import SHORT, short_window_prompts
 
-DEFAULT_BACKBONE = "tiny.en"
 SHORTEST_S = 1.5
 """A shorter rest of a window holds no sentence that Whisper would have left out."""
 QUIETER_DB = 20.0
@@ -70,7 +70,8 @@ class PromptedTranscriber:
             prompt: 'short' (read off the backbone's own weights), a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on,
                 for 'short' tiny.en.
-            engine, precision: see `load_engine`.
+            engine: see `load_engine`, as for the next one.
+            precision: of the weights.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
@@ -84,8 +85,10 @@ class PromptedTranscriber:
         prompts = short_window_prompts(backbone) if prompts is None else prompts
         return cls(backbone, prompts, load_engine(backbone, engine, precision))
 
-    def transcribe(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
-        """Everything that is heard in a recording: a file, or mono samples at 16 kHz.
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `speaker`: there is none here.
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
@@ -94,7 +97,9 @@ class PromptedTranscriber:
         segments = tuple(self._segments(reader, options, options.windows.batch))
         return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
 
-    def stream(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Iterator[Segment]:
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         return self._segments(Reader(audio_blocks(audio)), options_under(self.info, self.backbone, options), batch=1)
 

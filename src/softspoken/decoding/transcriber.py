@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,13 +11,30 @@ from softspoken.decoding.conditioning import Speaker, find_voice, listener
 from softspoken.decoding.following import Following, VoiceHeard, follow
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.plain import language_of, transcribe_plain
+from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
+
+
+class Transcriber(Protocol):
+    """What every front door does: `PlainTranscriber`, `PromptedTranscriber` and `TargetSpeakerTranscriber`."""
+
+    def transcribe(
+        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
+    ) -> Transcript:
+        """The words of a recording (a file, or mono samples at 16 kHz) that `speaker` says; None: everybody's, where
+        no voice is followed."""
+        ...
+
+    def stream(
+        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
+    ) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order."""
+        ...
 
 
 class TargetSpeakerTranscriber:
@@ -57,13 +75,16 @@ class TargetSpeakerTranscriber:
         store: EnrolmentStore | None = None,
         engine: EngineName = "torch",
         precision: Precision | None = None,
+        threads: int | None = None,
     ) -> "TargetSpeakerTranscriber":
         """Load everything by name.
 
         Args:
             prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
             backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
-            engine, precision: see `load_engine`.
+            engine: see `load_engine`, as for the next two.
+            precision: of the weights.
+            threads: of the processor; None: all.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
@@ -74,7 +95,7 @@ class TargetSpeakerTranscriber:
             backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
         prompts.check(backbone)
         embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder, device)
-        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision))
+        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision, threads=threads))
 
     def transcribe(
         self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
@@ -113,7 +134,7 @@ class TargetSpeakerTranscriber:
 
     def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
-        return transcribe_plain(self.engine, audio, options)
+        return PlainTranscriber(self.engine).transcribe(audio, options=options)
 
     def voice(self, speaker: Speaker) -> Enrolment:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""

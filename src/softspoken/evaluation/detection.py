@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from softspoken.evaluation.presence import calibrate
-from softspoken.evaluation.scores import CONFIDENCE, Interval
+from softspoken.scoring.word_errors import CONFIDENCE, Interval
 
 RESAMPLES = 1000
 

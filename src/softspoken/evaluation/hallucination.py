@@ -11,9 +11,10 @@ from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.noise import NoiseBank, NoiseClip, read_noise
-from softspoken.decoding.result import Transcript
-from softspoken.evaluation.scores import CONFIDENCE, RESAMPLES, Interval
-from softspoken.evaluation.text import writes_something
+from softspoken.decoding import TargetSpeakerTranscriber, Transcript
+from softspoken.errors import DataError
+from softspoken.scoring.text import writes_something
+from softspoken.scoring.word_errors import CONFIDENCE, RESAMPLES, Interval
 
 LENGTHS_S = (5.0, 15.0, 30.0, 60.0)
 """Of the made sounds."""
@@ -166,3 +167,25 @@ def _rate(kind: str, system: str, counts: Sequence[tuple[int, float]], seed: int
         float(words.sum() / minutes.sum()),
         Interval(float(low), float(high)),
     )
+
+
+def hallucinated_words(
+    reference: str, voices: Sequence[Path], sounds: Iterable[Sound], backbone: str | None = None
+) -> list[WordRate]:
+    """Words a minute where nobody speaks, by plain Whisper and by a prompt that listens for each of `voices`.
+
+    Raises DataError without a voice.
+    """
+    if not voices:
+        raise DataError("no voice to listen for; give clips of one or more talkers")
+    transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone)
+    enrolled = [transcriber.voice(path) for path in voices]
+
+    def plain(audio: np.ndarray) -> list[Transcript]:
+        return [transcriber.transcribe_plain(audio)]
+
+    def prompted(audio: np.ndarray) -> list[Transcript]:
+        return transcriber.transcribe_many(audio, enrolled)
+
+    systems: dict[str, Listen] = {"plain": plain, "prompt": prompted}
+    return word_rates(sounds, systems)

@@ -13,9 +13,12 @@ from jaxtyping import Float
 from softspoken.audio import load_audio
 from softspoken.decoding.result import Transcript
 from softspoken.errors import AudioError, DataError, EnrolmentError
-from softspoken.evaluation.cascade import CascadeOptions, target_audio
+from softspoken.evaluation.answers import KeptAnswers
+from softspoken.evaluation.cascade import CascadeOptions, Options, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.scores import (
+from softspoken.files import replace_text
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import (
     Difference,
     Score,
     UtteranceScore,
@@ -23,8 +26,6 @@ from softspoken.evaluation.scores import (
     score_utterance,
     summarize,
 )
-from softspoken.evaluation.text import TextNormalizer
-from softspoken.files import replace_text
 from softspoken.speakers import SpeakerEmbedder
 
 Waveform = Float[np.ndarray, " N"]
@@ -121,9 +122,9 @@ def clean(transcribe: Transcribe) -> Method:
 
 
 def cascade(
-    embedder: SpeakerEmbedder, transcribe: Transcribe, options: CascadeOptions | None = None, name: str = "cascade"
+    embedder: SpeakerEmbedder, transcribe: Transcribe, options: Options | None = None, name: str = "cascade"
 ) -> Method:
-    """`cascade`: find the target's stretches by speaker embeddings, then plain Whisper on them."""
+    """`cascade` and `diarise`: find the target's stretches, then plain Whisper on them."""
     chosen = CascadeOptions() if options is None else options
 
     def on_stretches(item: EvaluationItem) -> Transcript:
@@ -142,24 +143,39 @@ def run_method(
     method: Method,
     items: Sequence[EvaluationItem],
     normalize: TextNormalizer,
-    progress: Callable[[Iterable[EvaluationItem]], Iterable[EvaluationItem]] = iter,
+    progress: Callable[[Sequence[EvaluationItem]], Iterable[EvaluationItem]] = iter,
+    kept: KeptAnswers | None = None,
 ) -> MethodResult:
-    """Transcribe and score every item the method applies to. `progress` may wrap the items to show how far it is.
+    """Transcribe and score every item the method applies to.
+
+    `progress` is given the items that are to be transcribed, and may wrap them to show how far it is. `kept`: answers
+    found there are not made again, and new ones are put there, each as soon as it is made; None, or a method without an
+    identity: all are made now. Scores do not depend on that, and times are those of when an answer was made.
 
     Raises DataError when it applies to none.
     """
     chosen = [item for item in items if method.applies(item)]
     if not chosen:
         raise DataError(f"method '{method.name}' applies to none of the {len(items)} items; leave it out")
-    results = []
-    for item in progress(chosen):
+    answers: dict[str, tuple[Transcript, float]] = {}
+    if kept is not None and method.identity is not None:
+        found = {item.id: kept.find(method.name, method.identity, item) for item in chosen}
+        answers = {name: answer for name, answer in found.items() if answer is not None}
+    for item in progress([item for item in chosen if item.id not in answers]):
         start = time.perf_counter()
         transcript = _transcribed(method, item)
         seconds = time.perf_counter() - start
-        scored = score_utterance(item.text, transcript.text.strip(), normalize)
-        results.append(ItemResult(item.id, item.text, transcript, scored, seconds))
+        answers[item.id] = (transcript, seconds)
+        if kept is not None and method.identity is not None:
+            kept.keep(method.name, method.identity, item, transcript, seconds)
+    results = [_scored(item, *answers[item.id], normalize) for item in chosen]
     score = summarize([result.score for result in results])
     return MethodResult(method.name, tuple(results), score, sum(result.seconds for result in results))
+
+
+def _scored(item: EvaluationItem, transcript: Transcript, seconds: float, normalize: TextNormalizer) -> ItemResult:
+    scored = score_utterance(item.text, transcript.text.strip(), normalize)
+    return ItemResult(item.id, item.text, transcript, scored, seconds)
 
 
 def _transcribed(method: Method, item: EvaluationItem) -> Transcript:

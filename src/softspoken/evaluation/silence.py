@@ -14,15 +14,17 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import load_audio
-from softspoken.decoding.result import Transcript
+from softspoken.decoding import TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.silence import SilenceModel
 from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.detection import Detection, Measured, detection, measured, share
-from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.text import writes_something
+from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.files import replace_text
+from softspoken.scoring.text import writes_something
 
 Waveform = Float[np.ndarray, " N"]
+Progress = Callable[[Sequence[EvaluationItem]], Iterable[EvaluationItem]]
+"""Passes the items on as they are worked on, to show how far it is."""
 
 LISTENING = SilenceModel(weights={"presence": 1.0}, bias=0.0, threshold=1.0)
 """Finds everybody silent: a transcriber whose prompt has it gathers the evidence of every window and writes nothing,
@@ -137,3 +139,13 @@ def report(observations: Sequence[Observation], false_rejection: float = 0.01) -
         measured(share(of_silent=True), nothing, kinds, talkers),
         detection(scores, silent, talkers, false_rejection) if len(scores) == len(observations) else None,
     )
+
+
+def measure_prompt(
+    reference: str, manifests: Sequence[Path], false_rejection: float = 0.01, progress: Progress = iter
+) -> tuple[SilenceReport, list[Observation]]:
+    """What a prompt, as it is stored, does with speaking and silent targets."""
+    items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
+    transcriber = TargetSpeakerTranscriber.from_pretrained(reference)
+    observations = list(observe(progress(items), transcriber.transcribe))
+    return report(observations, false_rejection), observations

@@ -5,16 +5,29 @@ N observations, F features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from softspoken.backbones import load_backbone
+from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.decoding.silence import Decides, SilenceFeature, SilenceModel
 from softspoken.errors import ConfigError, DataError, MissingExtra
 from softspoken.evaluation.detection import Detection, detection
+from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.evaluation.presence import Calibration, calibrate
-from softspoken.evaluation.silence import Observation
+from softspoken.evaluation.silence import (
+    LISTENING,
+    Observation,
+    Progress,
+    observe,
+    read_observations,
+    write_observations,
+)
+from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, store_silence
+from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 
 FEATURES: tuple[SilenceFeature, ...] = get_args(SilenceFeature)
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -163,3 +176,45 @@ def _loss(scores: Float[np.ndarray, " N"], speaks: Bool[np.ndarray, " N"]) -> fl
     """Mean log-loss, both kinds counting equally."""
     losses = np.logaddexp(0.0, np.where(speaks, -scores, scores))
     return float(losses[speaks].mean() + losses[~speaks].mean())
+
+
+def calibrate_prompt(
+    reference: str,
+    manifests: Sequence[Path],
+    out: Path,
+    options: FitOptions | None = None,
+    kept: Path | None = None,
+    progress: Progress = iter,
+) -> Fitted:
+    """Fit a silence model to development items and store the prompt with it as the folder `out`.
+
+    Args:
+        manifests: evaluation manifests with speaking and silent targets of talkers who are not for testing.
+        kept: file of what was observed; items that are in it (of the same prompt) are not transcribed again.
+
+    Raises SoftspokenError for whatever cannot be read, fitted or written.
+    """
+    loaded = load_prompts(reference)
+    options = FitOptions(timestamps=loaded.info.timestamps) if options is None else options
+    items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
+    if options.decides == "both":
+        transcriber, how = _transcriber(loaded, LISTENING), "heard"
+    else:
+        transcriber, how = _transcriber(loaded, None), "written"
+    source = f"{loaded.info.digest} {how}"
+    known = {} if kept is None else read_observations(kept, source)
+    missing = [item for item in items if (str(item.audio), str(item.enrolment)) not in known]
+    for one in observe(progress(missing), transcriber.transcribe):
+        known[one.audio, one.enrolment] = one
+    if kept is not None and missing:
+        write_observations(list(known.values()), kept, source)
+    fitted = fit([known[str(item.audio), str(item.enrolment)] for item in items], options)
+    store_silence(reference, fitted.model, out)
+    return fitted
+
+
+def _transcriber(loaded: LoadedPrompts, model: SilenceModel | None) -> TargetSpeakerTranscriber:
+    """A transcriber with this silence model instead of what is stored."""
+    info = loaded.info.model_copy(update={"silence": model, "silence_threshold": None})
+    embedder = load_embedder(DEFAULT_EMBEDDER if info.embedder is None else info.embedder)
+    return TargetSpeakerTranscriber(load_backbone(info.backbone.name), LoadedPrompts(loaded.prompts, info), embedder)

@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.corruption import draw_start
 from softspoken.data.levels import speech_power
-from softspoken.data.noise import NoiseBank, stretch
+from softspoken.data.noise import NoiseBank, draw_start, stretch
 from softspoken.evaluation.rooms import Response, Room, draw_room, reverberation_time_s, simulate
 
 PEAK = 0.9

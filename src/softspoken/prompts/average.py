@@ -7,8 +7,8 @@ import torch
 
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts
-from softspoken.prompts.lineage import HOW_LONG, MEAN_OF
 from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.provenance import HOW_LONG, MEAN_OF
 
 _ALIKE = ("prompts", "backbone", "task", "embedder", "window", "timestamps", "licence")
 _FEWEST = 2

@@ -4,7 +4,7 @@ import json
 import re
 
 from softspoken.prompts.info import PromptInfo
-from softspoken.prompts.lineage import by_run, in_words
+from softspoken.prompts.provenance import by_run, in_words
 
 _HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
 _WHISPER_SIZE = re.compile(r"(tiny|base|small|medium)(\.en)?|large(-v[123])?")

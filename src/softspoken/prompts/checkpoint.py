@@ -20,31 +20,42 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from softspoken.backbones.base import Backbone
+from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts.card import render_card
-from softspoken.prompts.facts import AGAIN, first_problem, read_facts
 from softspoken.prompts.folder import (
+    AGAIN,
     CARD_FILE,
     CONFIG_FILE,
     PROMPT_FOLDER,
     RECOGNIZER_FILE,
     TENSOR_FILE,
+    first_problem,
+    read_metadata,
     write_folder,
 )
 from softspoken.prompts.hub import download_prompts, upload_prompts
 from softspoken.prompts.info import BackboneRef, PromptInfo
 from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.silence import SilenceModel
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["BackboneRef", "LoadedPrompts", "PromptInfo", "find_prompts", "load_prompts", "save_prompts"]
+__all__ = [
+    "BackboneRef",
+    "LoadedPrompts",
+    "PromptInfo",
+    "find_prompts",
+    "load_prompts",
+    "save_prompts",
+    "store_silence",
+]
 
 StoredType = Literal["float32", "float16"]
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
 """Prompts that come with the package, one folder a backbone."""
-DEFAULT_SHIPPED = "tiny.en"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
 _ALWAYS_FLOAT32 = ("speaker_mean", "speaker_scale")
@@ -171,7 +182,7 @@ def find_prompts(reference: str | Path) -> Path:
     """
     name = str(reference)
     shipped = shipped_prompts()
-    wanted = DEFAULT_SHIPPED if name == "shipped" else name
+    wanted = DEFAULT_BACKBONE if name == "shipped" else name
     if wanted in shipped:
         return SHIPPED / wanted
     folder = Path(reference).expanduser()
@@ -223,7 +234,7 @@ def _read_info(folder: Path) -> PromptInfo:
         if (of_run / CONFIG_FILE).is_file():
             raise PromptError(f"'{folder}' is a run; give '{of_run}', its prompt")
         raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {AGAIN}")
-    return read_facts(path, PromptInfo, "prompt")
+    return read_metadata(path, PromptInfo, "prompt")
 
 
 def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
@@ -269,3 +280,19 @@ def _prompts_of(tensors: dict[str, Tensor], info: PromptInfo, folder: Path) -> S
             raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {AGAIN}")
     prompts.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return prompts.eval()
+
+
+def store_silence(reference: str | Path, model: SilenceModel | None, out: str | Path) -> None:
+    """Store a prompt again as the folder `out` (which may be its own) with this model, or without any.
+
+    All of it is written or nothing. `reference`: see `find_prompts`. Raises PromptError as `load_prompts` and
+    `write_folder` do: only a whole prompt is stored again.
+    """
+    folder = find_prompts(reference)
+    info = load_prompts(folder).info.model_copy(update={"silence": model})
+    files = {
+        CONFIG_FILE: info.model_dump_json(indent=2).encode() + b"\n",
+        TENSOR_FILE: (folder / TENSOR_FILE).read_bytes(),
+        CARD_FILE: render_card(info).encode(),
+    }
+    write_folder(Path(out).expanduser().resolve(), files)

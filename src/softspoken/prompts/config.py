@@ -27,8 +27,8 @@ class StackPrompt(Frozen):
 class SpeakerPrompt(Frozen):
     """How the target's voice, a speaker embedding, becomes prompt vectors."""
 
-    dimension: int = Field(default=256, ge=1)
-    """Size S of the embedding (GE2E 256, CAM++ 192, x-vector 512)."""
+    dimension: int = Field(default=192, ge=1)
+    """Size S of the embedding (CAM++ 192, GE2E 256, x-vector 512)."""
     into: SpeakerTarget = "encoder"
     """Which stack gets a `Linear(S, D)` projection in front of its prompt vectors (the paper: the encoder); `frames`:
     none does, only the keyed frame vectors hear the voice."""
@@ -55,13 +55,13 @@ class FramePrompt(Frozen):
     mute_db: float = Field(default=0.0, ge=0)
     """How much quieter the encoder hears a frame in which the target surely does not speak: the cascade's strength
     joined to the prompt's. 0: not at all."""
-    slope: float = 25.0
+    slope: float = 12.0
     """Activity of a frame = sigmoid(slope * (cosine - threshold)) of its windows' cosine to the enrolment. This and the
-    next three are made for GE2E; for CAM++ give 12, 0.25, 0.8 and 0.4 (recipes/target-speaker/tiny.en-first.toml)."""
-    threshold: float = 0.68
-    window_s: float = Field(default=1.6, gt=0)
+    next three are made for CAM++; for GE2E give 25, 0.68, 1.6 and 0.48 (recipes/target-speaker/study-small.toml)."""
+    threshold: float = 0.25
+    window_s: float = Field(default=0.8, gt=0)
     """Length of the windows that are compared with the enrolment."""
-    hop_s: float = Field(default=0.48, gt=0)
+    hop_s: float = Field(default=0.4, gt=0)
     """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
 
 

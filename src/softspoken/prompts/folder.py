@@ -1,11 +1,19 @@
-"""Folders of stored prompts and recognisers: their files, written together or not at all."""
+"""Folders of stored prompts and recognisers: their files, written together or not at all, and their metadata read."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from softspoken.errors import PromptError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from softspoken.errors import PromptDamaged, PromptError
 from softspoken.files import replacing
+from softspoken.prompts.info import FORMAT_VERSION
+
+Metadata = TypeVar("Metadata", bound=BaseModel)
 
 CONFIG_FILE = "prompt_config.json"
 TENSOR_FILE = "prompts.safetensors"
@@ -17,6 +25,9 @@ HEAD_FILE = "head.safetensors"
 PROMPT_FOLDER = "prompt"
 RECOGNIZER_FILES = (RECOGNIZER_FILE, HEAD_FILE, CARD_FILE, PROMPT_FOLDER)
 """A recogniser: a head and its own prompt folder, where it has prompts."""
+
+AGAIN = "get or save it again"
+"""What to do about a stored folder that is damaged."""
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -54,3 +65,33 @@ def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:
         raise PromptError(f"folder '{folder}' holds other things ('{others[0]}'); give a new folder or a {kind} folder")
     if any(folder.iterdir()) and not (folder / known[0]).is_file():
         raise PromptError(f"folder '{folder}' is not a {kind} folder (no {known[0]}); give a new folder")
+
+
+def read_metadata(path: Path, kind: type[Metadata], what: str) -> Metadata:
+    """The metadata in a stored folder's JSON file, of this format's version; `what` names it in messages.
+
+    Raises PromptError for a newer format, PromptDamaged for anything else that is not such a file.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, OSError, RecursionError) as error:
+        raise PromptDamaged(f"'{path}' cannot be read as JSON; {AGAIN}") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise PromptError(
+            f"'{path.parent}' has {what} format {version}, this version reads up to {FORMAT_VERSION}; update softspoken"
+        )
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise PromptDamaged(f"'{path}' says format_version {version!r}; expected {FORMAT_VERSION}; {AGAIN}")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise PromptDamaged(f"'{path}': {first_problem(error)}; {AGAIN}") from error
+
+
+def first_problem(error: ValidationError | PydanticSerializationError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, model_serializer
 
 from softspoken.backbones.base import Backbone, StackName
+from softspoken.defaults import DEFAULT_EMBEDDER
 from softspoken.frozen import Frozen
 from softspoken.prompts.config import PromptConfig
 from softspoken.prompts.modules import SoftPrompts
@@ -52,7 +53,7 @@ class PromptInfo(Frozen):
     task: Literal["target-speaker", "transcription", "noise"] = "target-speaker"
     prompts: PromptConfig
     backbone: BackboneRef
-    embedder: str | None = "ge2e"
+    embedder: str | None = DEFAULT_EMBEDDER
     """Which speaker embedder the voices come from; None where no voice is involved."""
     window: Literal["audio", "30s"] = "audio"
     """Trained on windows as long as the audio, or padded with silence to 30 s."""

@@ -11,8 +11,8 @@ from softspoken.backbones.base import SAMPLE_RATE_HZ
 from softspoken.backbones.whisper import WhisperBackbone
 from softspoken.prompts.checkpoint import LoadedPrompts, prompt_files
 from softspoken.prompts.config import PromptConfig, StackPrompt
+from softspoken.prompts.initialization import initialize_as_silence
 from softspoken.prompts.modules import SoftPrompts
-from softspoken.prompts.starts import begin_as_silence
 
 SHORT = "short"
 """The name that means these prompts, of whatever backbone."""
@@ -29,7 +29,7 @@ def short_window_prompts(backbone: WhisperBackbone, length: int = LENGTH) -> Loa
     config = PromptConfig(encoder=StackPrompt(length=length), decoder=None, speaker=None)
     layers = {name: len(stack.layers) for name, stack in backbone.stacks.items()}
     prompts = SoftPrompts(config, backbone.stacks["encoder"].width, layers)
-    begin_as_silence(prompts, backbone, [np.zeros(round(_SILENCE_S * SAMPLE_RATE_HZ), np.float32)])
+    initialize_as_silence(prompts, backbone, [np.zeros(round(_SILENCE_S * SAMPLE_RATE_HZ), np.float32)])
     prompts.eval().requires_grad_(False)
     info, _ = prompt_files(prompts, backbone=backbone, task="transcription", window="audio")
     return LoadedPrompts(prompts, info)

@@ -1,10 +1,8 @@
 """From a name to a speaker embedder."""
 
+from softspoken.defaults import DEFAULT_EMBEDDER
 from softspoken.errors import ConfigError
 from softspoken.speakers.base import SpeakerEmbedder
-
-DEFAULT_EMBEDDER = "campplus"
-"""The one that the shipped prompts follow."""
 
 
 def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> SpeakerEmbedder:

@@ -34,11 +34,14 @@ class EnrolmentLimits:
     voice_window_s: float = 1.6
     voice_hop_s: float = 0.4
     smallest_voice_share: float = 0.15
+    look_for_two_voices: bool = True
+    """For the warning, which is most of what looking at a clip costs."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured in a clip. `halves_cosine` is None where there is too little speech to tell two voices."""
+    """What was measured in a clip. `halves_cosine` is None where there is too little speech to tell two voices, or
+    nobody looked for them."""
 
     speech_s: float
     clipped_share: float
@@ -68,7 +71,9 @@ def check_enrolment(
             f"'{where}' holds {speech_s:.1f} s of speech, expected at least {limits.shortest_speech_s:.0f} s: "
             "give a longer clip"
         )
-    cosine = halves_cosine(_spoken_windows(audio, speech, embedder, limits), limits.smallest_voice_share)
+    cosine = None
+    if limits.look_for_two_voices:
+        cosine = halves_cosine(_spoken_windows(audio, speech, embedder, limits), limits.smallest_voice_share)
     limit, warnings = embedder.two_voices_below, []
     if cosine is not None and limit is not None and cosine < limit:
         warnings.append(

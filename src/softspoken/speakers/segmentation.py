@@ -73,8 +73,7 @@ class Segmenter:
             raise ConfigError(f"step of {step_s:g} s between windows of {WINDOW_S:g} s: give 0.02 to {WINDOW_S:g} s")
         frames = -(-len(checked(audio)) // _FRAME)
         starts = window_starts(frames, min(_WINDOW_FRAMES, frames), step)
-        whole = np.pad(audio, (0, frames * _FRAME - len(audio)))
-        classes = self._windows(whole, starts, min(_WINDOW_FRAMES, frames))
+        classes = self._windows(audio, starts, min(_WINDOW_FRAMES, frames))
         talkers = np.array([len(who) for who in POWERSET])
         mean = _over_windows(np.stack([classes[..., talkers > 0].sum(-1), classes[..., talkers > 1].sum(-1)]), starts)
         speaks = np.array([[talker in who for talker in range(TALKERS)] for who in POWERSET], np.float32)
@@ -86,7 +85,10 @@ class Segmenter:
         classes = np.empty((len(starts), frames, len(POWERSET)), np.float32)
         for first in range(0, len(starts), _BATCH):
             chosen = starts[first : first + _BATCH]
-            windows = np.stack([audio[start * _FRAME : (start + frames) * _FRAME] for start in chosen])
+            windows = np.zeros((len(chosen), frames * _FRAME), np.float32)
+            for window, start in zip(windows, chosen, strict=True):
+                samples = audio[start * _FRAME : (start + frames) * _FRAME]
+                window[: len(samples)] = samples
             said = self.network(torch.from_numpy(windows).to(self.device)).exp()
             classes[first : first + _BATCH] = _resampled(said, frames).cpu().numpy()
         return classes

@@ -1,20 +1,15 @@
 """Everything that determines a training run. Recipes (TOML) and the command line derive from it."""
 
-import tomllib
 from abc import abstractmethod
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from softspoken.backbones.heads import HeadConfig
 from softspoken.data.config import DataConfig
-from softspoken.data.corruption import CorruptionConfig
 from softspoken.data.mixing import MixingConfig
-from softspoken.errors import ConfigError
+from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
 from softspoken.frozen import Frozen
-from softspoken.prompts.config import PromptConfig, noise_prompts
+from softspoken.prompts.config import PromptConfig
 from softspoken.training.method_config import MethodConfig, PromptMethod
 
 
@@ -84,8 +79,8 @@ class TrainConfig(LoopConfig):
 
     task: Literal["target-speaker", "transcription"] = "target-speaker"
     """`transcription`: prompts that follow no voice, on talkers who do not speak at the same time."""
-    backbone: str = "tiny.en"
-    embedder: str = "ge2e"
+    backbone: str = DEFAULT_BACKBONE
+    embedder: str = DEFAULT_EMBEDDER
     method: MethodConfig = PromptMethod()
     prompts: PromptConfig = PromptConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -94,7 +89,7 @@ class TrainConfig(LoopConfig):
     prompt_start: Literal["normal", "silence"] = "normal"
     """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
     behind speech in a 30 s window, up to the window's end, which windows as long as the audio lack
-    (`softspoken.prompts.starts`)."""
+    (`softspoken.prompts.initialization`)."""
     start: str | None = None
     """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
     repository 'owner/name'). Prompts, method and embedder must be the same; parts that a stored prompt lacks, such as
@@ -153,100 +148,3 @@ class TrainConfig(LoopConfig):
     @property
     def items_per_batch(self) -> int:
         return self.mixtures_per_batch
-
-
-class NoiseTrainConfig(LoopConfig):
-    """A run for speech in noise (second paper, sections 2.2 and 2.3), whose values are the defaults."""
-
-    task: Literal["noise"] = "noise"
-    backbone: str = "facebook/hubert-base-ls960"
-    prompts: PromptConfig | None = noise_prompts()
-    """None, 'none' in TOML: the frozen baseline. What a recipe leaves out is as in `noise_prompts`."""
-    head: HeadConfig = HeadConfig()
-    corruption: CorruptionConfig = CorruptionConfig()
-    data: DataConfig = DataConfig()
-    utterances_per_batch: int = Field(default=32, ge=1)
-    pool: int = Field(default=512, ge=1)
-    """Utterances that are sorted by length among each other, so that those of a batch are about equally long."""
-    learning_rate: float = Field(default=1e-4, gt=0)
-    prompt_start: Literal["normal", "frames"] = "normal"
-    """How prompt vectors begin: normal with deviation 0.02, or as frames of training speech, taken where the prompts
-    stand. A pre-norm encoder (Whisper, the large models) blows small vectors up to the size of frames, and with them
-    their gradients; those begin better as frames."""
-    start: Path | None = None
-    """A recogniser whose head this one begins with; None: a new one, as in the paper."""
-    head_rate: float = Field(default=1.0, ge=0)
-    """Factor on the learning rate of the head; 0: the head stays as it is, and only prompts learn."""
-    prompt_rate: float = Field(default=1.0, gt=0)
-    """Factor on the learning rate of the prompts. The paper trains long enough for 1; a short run needs more."""
-
-    @field_validator("prompts", mode="before")
-    @classmethod
-    def _encoder_alone(cls, value: Any) -> Any:
-        if value == "none":
-            return None
-        return {**noise_prompts().model_dump(), **value} if isinstance(value, Mapping) else value
-
-    @property
-    def items_per_batch(self) -> int:
-        return self.utterances_per_batch
-
-
-Recipe = TrainConfig | NoiseTrainConfig
-STUDY_COMMANDS = {
-    "noise-study": "softspoken-lab analyse study",
-    "target-speaker-study": "softspoken-lab study",
-}
-"""What runs the files that hold many runs, by their `task`."""
-
-
-def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The run that a TOML file describes; its `task` says which kind, `target-speaker` where there is none.
-
-    A recipe may begin with `extends = "other.toml"` and say only what differs from that one. Relative data paths count
-    from the working directory. Raises ConfigError in one line.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
-    try:
-        values = _values(path)
-        command = STUDY_COMMANDS.get(str(values.get("task")))
-        if command is not None:
-            raise ConfigError(f"'{path}' is a study, not a training; run it with '{command} {path}'")
-        return recipe_of({**values, **(overrides if overrides is not None else {})})
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"recipe '{path}': {where}: {first['msg']}") from error
-
-
-def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a recipe says, on top of what the one says that it `extends` (a path beside it), table by table."""
-    if path.resolve() in inside:
-        raise ConfigError(f"recipe '{path}' extends itself; name another one")
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    below = path.parent / str(base)
-    if not below.is_file():
-        raise ConfigError(f"recipe '{path}' extends '{base}', which is not beside it; correct the name")
-    return _merged(_values(below, (*inside, path.resolve())), values)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` wins; a table that says of which `kind` it is replaces the other as a whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(below.get(key), Mapping) and "kind" not in value
-        merged[key] = _merged(below[key], value) if both else value
-    return merged
-
-
-def recipe_of(values: Mapping[str, Any]) -> Recipe:
-    """A recipe from its values, validated."""
-    kind = NoiseTrainConfig if values.get("task") == "noise" else TrainConfig
-    return kind.model_validate(values)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from softspoken.errors import DataError
-from softspoken.evaluation.scores import CONFIDENCE, RESAMPLES
+from softspoken.scoring.word_errors import CONFIDENCE, RESAMPLES
 from softspoken_lab.analysis.tables import Counts, Estimate
 
 _CELLS = 20_000_000

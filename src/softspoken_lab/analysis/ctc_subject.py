@@ -15,19 +15,19 @@ from torch.nn import functional as F
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.backbones.base import Backbone, Features
-from softspoken.backbones.characters import normalise_transcript
 from softspoken.backbones.whisper import FRAME_RATE_HZ, TRAILING_SILENCE_S
-from softspoken.data.utterances import TestUtterance
-from softspoken.decoding.ctc import greedy
 from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
-from softspoken.evaluation.items import Item
-from softspoken.evaluation.scores import score_utterance
 from softspoken.frozen import Frozen
+from softspoken.noise.characters import normalise_transcript
+from softspoken.noise.folder import LoadedRecognizer
+from softspoken.noise.items import Item
+from softspoken.noise.search import greedy
+from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts.modules import PromptRows, StackRows
-from softspoken.prompts.recognizer import LoadedRecognizer
 from softspoken.prompts.variants import vectors_of, with_vectors
+from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet, Vectors
 

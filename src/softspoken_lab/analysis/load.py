@@ -5,9 +5,9 @@ from pathlib import Path
 from softspoken.backbones import load_backbone, load_encoder
 from softspoken.backbones.base import StackName
 from softspoken.errors import ConfigError, PromptMismatch
+from softspoken.noise.folder import load_recognizer
 from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.folder import RECOGNIZER_FILE
-from softspoken.prompts.recognizer import load_recognizer
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.subject import Subject

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int
 
 from softspoken.data.noise import NoiseBank
-from softspoken.data.utterances import TestUtterance
 from softspoken.errors import MissingExtra
-from softspoken.prompts.ctc import mean_pooled, prompted_states
+from softspoken.noise.model import mean_pooled, prompted_states
+from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts.variants import with_vectors
 from softspoken_lab.analysis.bootstrap import estimate, resampled_rates
 from softspoken_lab.analysis.ctc_subject import CTCSubject

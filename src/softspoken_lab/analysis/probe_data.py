@@ -9,11 +9,11 @@ from jaxtyping import Float
 from pydantic import Field, field_validator
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
-from softspoken.data.corruption import Corruption, apply_corruption, draw_start
-from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, type_name
-from softspoken.data.utterances import TestUtterance
+from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
 from softspoken.errors import DataError
 from softspoken.frozen import Frozen
+from softspoken.noise.corruption import Corruption, apply_corruption
+from softspoken.noise.utterances import TestUtterance
 
 
 class ProbeOptions(Frozen):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from softspoken.errors import DataError
-from softspoken.evaluation.scores import RESAMPLES
+from softspoken.scoring.word_errors import RESAMPLES
 from softspoken_lab.analysis.bootstrap import grouped
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from softspoken.data.utterances import Split
-from softspoken.evaluation.items import read_items
+from softspoken.noise.items import read_items
+from softspoken.noise.utterances import Split
 from softspoken_lab.analysis.subject import TestSet
 
 

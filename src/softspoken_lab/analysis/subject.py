@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.items import Item
+from softspoken.noise.items import Item
 from softspoken_lab.analysis.bootstrap import estimate, joined, wer_draws, wer_of
 from softspoken_lab.analysis.results import Condition, Counts, SetInfo, SubjectInfo
 

@@ -23,12 +23,12 @@ from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.scores import score_utterance
-from softspoken.evaluation.text import TextNormalizer
 from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts
 from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.modules import PromptRows
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import score_utterance
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits, SpeakerEmbedder
 from softspoken.speakers.enrolment import enrol
 from softspoken_lab.analysis.ctc_subject import check_width, source_of

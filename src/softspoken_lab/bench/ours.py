@@ -7,10 +7,10 @@ import torch
 
 from softspoken.decoding import (
     DecodingOptions,
+    PlainTranscriber,
     PromptedTranscriber,
     TargetSpeakerTranscriber,
     decode_batch,
-    stream_plain,
 )
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
@@ -29,10 +29,10 @@ class Plain(Contender):
     """Whisper without a prompt, on 30 s windows."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._transcriber = PlainTranscriber(engine)
 
     def hear(self, prepared: Item) -> Iterator[tuple[int, str]]:
-        return ((0, segment.text) for segment in stream_plain(self._engine, prepared.audio))
+        return ((0, segment.text) for segment in self._transcriber.stream(prepared.audio))
 
 
 class Short(Contender):

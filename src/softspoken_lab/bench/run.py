@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.evaluation.scores import score_utterance
-from softspoken.evaluation.text import TextNormalizer
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.bench.config import BenchConfig
 from softspoken_lab.bench.contract import AbsentError
 from softspoken_lab.bench.material import ManifestMaterial, Material, PackagedMaterial

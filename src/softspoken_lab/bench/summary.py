@@ -39,7 +39,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from softspoken.evaluation.scores import UtteranceScore, paired_difference, score_utterance, summarize
+from softspoken.scoring.word_errors import UtteranceScore, paired_difference, score_utterance, summarize
 from softspoken_lab.bench.rounds import Measured, Run
 from softspoken_lab.bench.specs import ContenderSpec
 from softspoken_lab.bench.tasks import Suite, Task

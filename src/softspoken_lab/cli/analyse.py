@@ -201,7 +201,7 @@ def probe(
 ) -> None:
     """Figures 1 and 4: how well a random forest tells the kind of noise from the states."""
     from softspoken.data.noise import read_noise
-    from softspoken.data.utterances import TestUtterance
+    from softspoken.noise.utterances import TestUtterance
     from softspoken_lab.analysis.probe import probe_noise
     from softspoken_lab.analysis.probe_data import ProbeOptions, paper_kinds
 

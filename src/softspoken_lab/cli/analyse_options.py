@@ -73,7 +73,7 @@ def ctc_of(reference: str, backbone: str | None, device: str) -> "CTCSubject":
 
 def sets_of(data: list[str], split: Split, limit: int | None, transcripts: Path | None) -> "list[TestSet]":
     """The test sets of all `--data`."""
-    from softspoken.evaluation.items import parse_data
+    from softspoken.noise.items import parse_data
     from softspoken_lab.analysis.sets import read_test_set
 
     return [

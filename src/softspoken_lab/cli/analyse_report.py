@@ -77,13 +77,13 @@ def report(
 ) -> None:
     """One page with every table and figure of the paper for this prompt; goes on where it was interrupted."""
     from softspoken.data.noise import read_noise
+    from softspoken.evaluation.stage_cache import StageCache
     from softspoken_lab.analysis.probe_data import paper_kinds
     from softspoken_lab.analysis.replacement import ReplacementOptions
     from softspoken_lab.report import inputs as read
     from softspoken_lab.report.build import make_report
     from softspoken_lab.report.page import write_csv, write_page
     from softspoken_lab.report.plan import ReportInputs, ReportOptions
-    from softspoken_lab.report.stages import StageCache
 
     talk = Talk()
     _check_out(out)

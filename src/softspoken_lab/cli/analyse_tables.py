@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from softspoken.errors import DataError
-from softspoken.files import replace_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +41,8 @@ def show(result: "Analysis", csv_file: Path | None, as_json: bool) -> None:
 
 def write_csv(result: "Analysis", path: Path) -> None:
     """The rows of a result, the file appearing whole. Raises DataError when it cannot be written."""
+    from softspoken.files import replace_text
+
     rows = result.rows()
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")

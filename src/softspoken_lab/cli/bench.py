@@ -64,7 +64,8 @@ def bench(
     """
     from rich.console import Console
 
-    from softspoken.runs.environment import describe_environment
+    from softspoken.defaults import DEFAULT_BACKBONE
+    from softspoken.training.environment import describe_environment
     from softspoken_lab.bench.config import BenchConfig
     from softspoken_lab.bench.run import run_bench
 
@@ -79,7 +80,7 @@ def bench(
     shown = Console() if Console().is_terminal else Console(width=_FILE_WIDTH)
     machine = describe_environment()
     with talk.status("starting") as status:
-        backbones = list(dict.fromkeys(backbone or ["tiny.en"]))
+        backbones = list(dict.fromkeys(backbone or [DEFAULT_BACKBONE]))
         for row in run_bench(names, backbones, BenchConfig(**given), lambda line: status.update(line)):
             if as_json:
                 typer.echo(json.dumps(row | {"machine": machine}, ensure_ascii=False))

@@ -52,7 +52,7 @@ def grid(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Score a prompt on every number of talkers, overlap and level asked for: a heat map, tables and JSON."""
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
 
     options: dict[str, Any] = {"--talkers": talkers, "--overlap": overlap, "--snr-db": snr_db, "--mixtures": mixtures}
     options |= {"--noise-snr-db": noise_snr_db, "--rt60-s": rt60_s, "--seed": seed, "--split": split}

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from softspoken_lab.cli.analyse_options import progress
+from softspoken_lab.cli.grid import numbers_of
+
 
 def noisy(
     speech_manifest: Annotated[Path, typer.Argument(help="manifest.jsonl of speech.")],
@@ -38,12 +41,8 @@ def noisy(
     """Write a noisy test set: kinds of noise by levels by utterances, files named ID_Type_SNRdb.wav."""
     from dataclasses import replace
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from softspoken.data.noise import read_noise
-    from softspoken.data.utterances import read_test_manifest
-    from softspoken_lab.cli.grid import numbers_of
+    from softspoken.noise.utterances import read_test_manifest
     from softspoken_lab.testsets.noisy import NoisyTestSpec, write_noisy_testset
 
     categories = None if category is None else () if "all" in category else tuple(category)
@@ -52,11 +51,8 @@ def noisy(
     spec = replace(NoisyTestSpec(draw=draw), **{name: value for name, value in given.items() if value is not None})
     speech = read_test_manifest(speech_manifest, split, corpus if corpus is not None else ())
     bank = read_noise(noise, noise_split)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("noisy utterances", total=None)
-        written = write_noisy_testset(
-            speech, bank, out, spec, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with progress("noisy utterances") as report:
+        written = write_noisy_testset(speech, bank, out, spec, report)
     count = len(written.read_text(encoding="utf-8").splitlines())
     typer.echo(f"{count} noisy utterances of split '{split}', seed {spec.seed}", err=True)
     typer.echo(json.dumps({"manifest": str(written), "utterances": count, **asdict(spec)}) if as_json else written)

@@ -17,7 +17,9 @@ OutFolder = Annotated[
 
 
 def search(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe; see the folder 'recipes'.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes'.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the runs; those that are already done are not repeated.")] = Path(
         "runs/search"
     ),
@@ -28,7 +30,7 @@ def search(
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
 ) -> None:
     """Try learning rates, one run each, and compare them on the development talkers."""
-    from softspoken.training.config import read_recipe
+    from softspoken.recipes import read_recipe
     from softspoken_lab.studies.search import PAPER_RATES, search_learning_rate
 
     config = read_recipe(recipe, {"steps": steps} if steps is not None else {})
@@ -49,7 +51,7 @@ def score(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.", show_default=False)] = None,
 ) -> None:
     """Score runs on a manifest and keep it in RUN/evaluations; what is there for the same state is not made again."""
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.scoring import Scored, TestManifest, score
 
     wanted, systems = TestManifest.of(test, name, limit), Systems()
@@ -108,7 +110,7 @@ def study(
     ] = None,
 ) -> None:
     """Train what is not trained, score what is not scored, and write the table. Kill it at any time."""
-    from softspoken.runs.methods import Systems
+    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.compare_files import write_comparison
     from softspoken_lab.studies.compare_table import comparison_markdown
     from softspoken_lab.studies.prompt_study import compare_study, run_study

@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 
 from softspoken.backbones import load_backbone, load_encoder
 from softspoken.backbones.base import Backbone, StackName
-from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
-from softspoken.evaluation.items import parse_data
+from softspoken.noise.folder import LoadedRecognizer, load_recognizer
+from softspoken.noise.items import parse_data
+from softspoken.noise.utterances import Split
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
-from softspoken.prompts.lineage import by_run
-from softspoken.prompts.recognizer import LoadedRecognizer, load_recognizer
+from softspoken.prompts.provenance import by_run
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.load import is_recognizer
 from softspoken_lab.analysis.sets import read_test_set

@@ -1,5 +1,5 @@
 """A report as one HTML file that loads nothing from outside: read on a screen, in the dark, on paper, by a screen
-reader. Drawings are SVG with a small script for pointing and sorting; without the script all is still there."""
+reader. There is no script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,6 @@ def _write(path: Path, content: str) -> None:
 def render_page(report: Report, heading: Heading) -> str:
     """The page's HTML."""
     style = files("softspoken_lab.report").joinpath("page.css").read_text(encoding="utf-8")
-    script = files("softspoken_lab.report").joinpath("page.js").read_text(encoding="utf-8")
     made = sections(report)
     subject = report.subject
     title = f"What the prompts of {subject.name} do"
@@ -71,7 +70,7 @@ def render_page(report: Report, heading: Heading) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
@@ -87,8 +86,6 @@ def render_page(report: Report, heading: Heading) -> str:
 {"".join(_section(section) for section in made)}
 {_footer(report, heading)}
 </main>
-<div id="tip" role="status" hidden></div>
-<script>{script}</script>
 </body>
 </html>
 """

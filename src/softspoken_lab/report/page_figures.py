@@ -14,8 +14,9 @@ from softspoken_lab.analysis.results import (
     ShiftResult,
 )
 from softspoken_lab.report import plots
+from softspoken_lab.report.drawing import image
 from softspoken_lab.report.numbers import percent, plain
-from softspoken_lab.report.page_tables import confusion_table, data_table, roles_table
+from softspoken_lab.report.page_tables import confusion_table, data_table, left_out_table, roles_table
 from softspoken_lab.report.plan import RolesBy
 
 _PROBE_LABELS = {
@@ -39,7 +40,8 @@ def probe_figure(result: ProbeResult, names: Sequence[str]) -> str:
     )
     confusions = "".join(confusion_table(label, result.types, row.confusion) for label, row in rows)
     return (
-        f"<figure>{plots.probe_boxes(result, rows)}<figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figure>{image(plots.probe_boxes(result, rows), plots.probe_words(result, rows))}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
         f"<details><summary>What is taken for what</summary>{confusions}</details>"
     )
 
@@ -76,12 +78,14 @@ def cluster_figure(result: ClusterResult) -> str:
         f"K-means (seed {result.seed}). p = {plain(space.p_value, 3)}: how often Gaussian clouds of the same spread "
         "reach the highest silhouette."
     )
-    body = f"<figure>{plots.prompt_map(space)}<figcaption>{caption}</figcaption></figure>"
+    body = (
+        f"<figure>{image(plots.prompt_map(space), plots.map_words(space))}<figcaption>{caption}</figcaption></figure>"
+    )
     if len(result.spaces) == 1:
         return body
     small = "".join(
-        f"<figure>{plots.small_map(one)}<figcaption>{escape(one.name)}: {one.k} clusters, silhouette "
-        f"{plain(one.silhouette[one.k], 3)}, p = {plain(one.p_value, 3)}</figcaption></figure>"
+        f"<figure>{image(plots.small_map(one), plots.map_words(one))}<figcaption>{escape(one.name)}: {one.k} clusters, "
+        f"silhouette {plain(one.silhouette[one.k], 3)}, p = {plain(one.p_value, 3)}</figcaption></figure>"
         for one in result.spaces[1:]
     )
     return f'{body}<h3>Layer by layer</h3><div class="maps">{small}</div>'
@@ -100,7 +104,6 @@ def cluster_rows(result: ClusterResult) -> list[Row]:
 
 def curve_figure(result: LeaveOneOutResult, split: RoleSplit | None) -> str:
     """Figure 3."""
-    first = escape(next(iter(result.full.wer)))
     keys = '<span class="key line"></span>all prompts'
     if split is not None:
         keys += '<span class="key content"></span>content prompt'
@@ -110,9 +113,8 @@ def curve_figure(result: LeaveOneOutResult, split: RoleSplit | None) -> str:
         "so that a bar across the dashed line shows no difference; points that show one are filled."
     )
     return (
-        f'<div class="tools"><span class="keys">{keys}</span><button type="button" class="order">Order by what is lost '
-        f"on {first}</button></div>"
-        f"<figure>{plots.left_out_curves(result, split)}<figcaption>{caption}</figcaption></figure>"
+        f'<p class="keys">{keys}</p><figure>{image(plots.left_out_curves(result, split), plots.curve_words(result))}'
+        f"<figcaption>{caption}</figcaption></figure>{left_out_table(result)}"
     )
 
 

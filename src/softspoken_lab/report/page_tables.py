@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from html import escape
 
-from softspoken_lab.analysis.results import Cell, Condition, Estimate, RolesResult, Row
+from softspoken_lab.analysis.results import Cell, Condition, Estimate, LeaveOneOutResult, LeftOut, RolesResult, Row
 from softspoken_lab.analysis.tables import BySet
 from softspoken_lab.report.numbers import interval, percent, points, points_interval
 from softspoken_lab.report.paper import PaperTable
@@ -42,7 +42,7 @@ def _count(row: Condition) -> str:
     return f'<span title="prompts {", ".join(map(str, row.prompts))}">{len(row.prompts)}</span>'
 
 
-def _cell(row: Condition, name: str) -> str:
+def _cell(row: Condition | LeftOut, name: str) -> str:
     if name not in row.wer:
         return "<td>–</td>"
     wer = row.wer[name]
@@ -104,6 +104,21 @@ def roles_table(result: RolesResult) -> str:
         f'<th scope="col">Prompt</th><th scope="col">Without it on {escape(result.clean)}</th>'
         '<th scope="col">By the curve</th><th scope="col">Stays there in</th><th scope="col">By the clusters</th>'
         f"</tr></thead><tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def left_out_table(result: LeaveOneOutResult) -> str:
+    """Word error rates in percent without each prompt, a set a column."""
+    names = list(result.full.wer)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    body = "".join(
+        f'<tr><th scope="row">{row.number}</th>{"".join(_cell(row, name) for name in names)}</tr>'
+        for row in result.left_out
+    )
+    return (
+        '<details><summary>Every prompt left out, as a table</summary><div class="scroll"><table class="wer">'
+        f'<caption>WER (%)</caption><thead><tr><th scope="col">Without prompt</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{LEGEND}</details>"
     )
 
 

@@ -1,246 +1,188 @@
-"""The paper's figures as drawings: boxes of the noise probe, the map of the prompts, the leave-one-out curves."""
+"""The paper's figures: boxes of the noise probe, the map of the prompts, the leave-one-out curves."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from softspoken_lab.analysis.results import ClusterSpace, LeaveOneOutResult, LeftOut, ProbeResult, ProbeRow, RoleSplit
-from softspoken_lab.report.numbers import interval, percent, plain, points, points_interval
-from softspoken_lab.report.svg import Real, Scale, drawing, line, mark, padded, rect, shape, text, tick_label, ticks
+from softspoken_lab.report.drawing import (
+    COLOURS,
+    INK,
+    MARKERS,
+    QUIET,
+    SMALL,
+    WIDTH,
+    marked_line,
+    percent_axis,
+    style,
+    write_beside,
+)
+from softspoken_lab.report.numbers import interval, percent, plain
 
-WIDTH = 900
-"""Of a full drawing; also its largest size on the page in pixels."""
+_CONTENT, _NOISE = COLOURS[0], COLOURS[1]
+_GROUND = "#fdeed8"
+"""Behind noise prompts."""
+_BOXES = {"none": "#d9d7d0", "frozen": "#d9d7d0", "noise": "#f6d3a6"}
+_BOX = "#c6d7ea"
+_ALL_NUMBERED = 30
+"""Up to so many prompts each has its number on the axis."""
 
 
-def probe_boxes(probe: ProbeResult, rows: Sequence[tuple[str, ProbeRow]]) -> str:
-    """Figures 1 and 4: how often the noise type is told, one box over the folds a row (label, what was found)."""
-    left, right, top, row_height = 190, WIDTH - 200, 30, 66
-    bottom = top + row_height * len(rows)
-    known = [value for _, row in rows for value in (*row.folds, row.accuracy.low, row.accuracy.high)]
-    low, high = padded([*known, probe.chance, *probe.permuted])
-    scale = Scale(max(low, 0.0), min(high, 1.0), left, right)
-    parts = [x_axis(scale, top, bottom, "accuracy of telling the noise type (%)")]
+@style()
+def probe_boxes(probe: ProbeResult, rows: Sequence[tuple[str, ProbeRow]]) -> Figure:
+    """Figures 1 and 4: how often the noise type is told, one box over the folds a row (label, what was found).
+
+    A box goes from the first to the third quartile, whiskers to the furthest fold within 1.5 box lengths.
+    """
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.75 * len(rows)))
+    axes = figure.add_subplot()
+    places = np.arange(len(rows), dtype=float)
     if probe.permuted:
-        first, last = scale(min(probe.permuted)), scale(max(probe.permuted))
-        spread = f"shuffled types: {percent(min(probe.permuted), 1)} to {percent(max(probe.permuted), 1)} %"
-        parts.append(mark(spread, [rect(first, top, max(last - first, 2), bottom - top, "band nothing")]))
-    chance = scale(probe.chance)
-    parts.append(line(chance, top - 6, chance, bottom, "chance"))
-    parts.append(text(chance, top - 11, f"chance {percent(probe.chance, 1)} %", "middle", "small"))
-    for index, (label, row) in enumerate(rows):
-        middle = top + row_height * (index + 0.5)
-        parts.append(text(left - 14, middle + 5, label, "end"))
-        parts.append(_box(row, middle - 8, scale))
-        parts.append(_mean(label, row, middle + 22, scale))
-        parts.append(text(right + 14, middle, f"{percent(row.accuracy.value, 1)} %", classes="strong"))
-        parts.append(text(right + 14, middle + 17, interval(row.accuracy, 1), classes="small"))
+        axes.axvspan(min(probe.permuted), max(probe.permuted), color=QUIET, alpha=0.16, linewidth=0)
+    marked_line(axes, probe.chance, f"chance {percent(probe.chance, 1)} %")
+    boxes = axes.boxplot(
+        [row.folds for _, row in rows],
+        positions=places - 0.12,
+        orientation="horizontal",
+        widths=0.36,
+        showfliers=False,
+        patch_artist=True,
+        medianprops={"color": INK, "linewidth": 2},
+    )
+    for place, (_, row), box in zip(places, rows, boxes["boxes"], strict=True):
+        box.set_facecolor(_BOXES.get(row.name, _BOX))
+        # Up and down in turn, so that equal folds are both seen.
+        aside = [place - 0.12 + (-0.08, 0.06, 0.0, 0.11, -0.12)[number % 5] for number in range(len(row.folds))]
+        axes.scatter(row.folds, aside, s=14, facecolor="white", edgecolor=INK, linewidth=0.9, zorder=3)
+        mean = row.accuracy
+        axes.plot([mean.low, mean.high], [place + 0.22] * 2, color=INK, linewidth=1.8)
+        axes.plot([mean.value], [place + 0.22], "D", color=INK, markersize=5)
+        write_beside(axes, place, mean)
+    axes.set_yticks(places, [label for label, _ in rows], color=INK, fontsize=10)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel("accuracy of telling the noise type (%)")
+    percent_axis(axes.xaxis, axes)
+    return figure
+
+
+def probe_words(probe: ProbeResult, rows: Sequence[tuple[str, ProbeRow]]) -> str:
+    """What the boxes show."""
     means = "; ".join(
         f"{label}: {percent(row.accuracy.value, 1)} % ({interval(row.accuracy, 1)})" for label, row in rows
     )
-    return drawing(WIDTH, bottom + 52, f"Box plot of accuracies over {probe.fold_count} folds. {means}.", parts)
+    return f"Box plot of accuracies over {probe.fold_count} folds. {means}."
 
 
-def _box(row: ProbeRow, y: Real, scale: Scale) -> str:
-    """Quartiles and median, whiskers to the furthest fold within 1.5 box lengths, every fold as a dot."""
-    folds = np.array(row.folds)
-    first, median, third = (float(value) for value in np.percentile(folds, [25, 50, 75]))
-    reach = 1.5 * (third - first)
-    inside = folds[(folds >= first - reach) & (folds <= third + reach)]
-    low, high = float(inside.min()), float(inside.max())
-    kind = row.name if row.name in ("content", "noise", "none", "frozen") else "full"
-    tip = (
-        f"{len(row.folds)} folds: median {percent(median, 1)} %, quartiles {percent(first, 1)} and "
-        f"{percent(third, 1)} %, from {percent(float(folds.min()), 1)} to {percent(float(folds.max()), 1)} %"
-    )
-    parts = [
-        line(scale(low), y, scale(first), y, "whisker"),
-        line(scale(third), y, scale(high), y, "whisker"),
-        line(scale(low), y - 6, scale(low), y + 6, "whisker"),
-        line(scale(high), y - 6, scale(high), y + 6, "whisker"),
-        rect(scale(first), y - 12, max(scale(third) - scale(first), 2), 24, f"box {kind}"),
-        line(scale(median), y - 12, scale(median), y + 12, "median"),
-    ]
-    # Up and down in turn, so that equal folds are both seen.
-    parts += [
-        f'<circle cx="{scale(fold):g}" cy="{y + (-5, 4, 0, 7, -8)[number % 5]:g}" r="2.6" class="fold"/>'
-        for number, fold in enumerate(row.folds)
-    ]
-    return mark(tip, parts)
-
-
-def _mean(label: str, row: ProbeRow, y: Real, scale: Scale) -> str:
-    tip = f"{label}: mean {percent(row.accuracy.value, 1)} %, 95 % interval {interval(row.accuracy, 1)}"
-    return mark(
-        tip,
-        [
-            line(scale(row.accuracy.low), y, scale(row.accuracy.high), y, "interval"),
-            shape(3, scale(row.accuracy.value), y, 4, "mean"),
-        ],
-    )
-
-
-def prompt_map(space: ClusterSpace) -> str:
+@style()
+def prompt_map(space: ClusterSpace) -> Figure:
     """Figure 2: t-SNE of the prompts with their numbers, by cluster; beside it the silhouette of each k."""
-    size = 440
-    return drawing(
-        WIDTH,
-        size + 10,
-        f"t-SNE of {len(space.points)} prompt vectors ({space.name}) in {space.k} clusters, and silhouettes by number "
-        "of clusters. " + cluster_words(space),
-        [*_map(space, 10, 8, size - 20), *_silhouettes(space, 545, 40, 330, 320)],
-        "map",
+    figure = Figure(figsize=(WIDTH, 4.6))
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+    _map(left, space, 190.0 if len(space.points) <= _ALL_NUMBERED else 110.0)
+    numbers, values = list(space.silhouette), list(space.silhouette.values())
+    colours = [_CONTENT if k == space.k else QUIET for k in numbers]
+    right.vlines(numbers, 0, values, colors=colours, linewidth=2)
+    right.scatter(numbers, values, c=colours, s=40, zorder=3)
+    for k, value in space.silhouette.items():
+        above = (0, 7 if value >= 0 else -14)
+        right.annotate(plain(value, 3), (k, value), above, textcoords="offset points", ha="center", fontsize=SMALL)
+    right.axhline(0, color=QUIET, linewidth=0.8)
+    right.margins(0.12, 0.15)
+    right.set_xticks(numbers)
+    right.set_xlabel("number of clusters")
+    right.set_title("silhouette by number of clusters")
+    right.grid(axis="y")
+    return figure
+
+
+@style()
+def small_map(space: ClusterSpace) -> Figure:
+    """The same for one layer of deep prompts, without the silhouettes."""
+    figure = Figure(figsize=(2.9, 2.9))
+    _map(figure.add_subplot(), space, 110.0)
+    return figure
+
+
+def _map(axes: Axes, space: ClusterSpace, size: float) -> None:
+    places = np.array(space.points)
+    labels = np.array(space.labels)
+    for label in sorted(set(space.labels)):
+        own = places[labels == label]
+        axes.scatter(own[:, 0], own[:, 1], s=size, c=COLOURS[label % 6], marker=MARKERS[label % 6])
+    words = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": size**0.5 * 0.58, "weight": "bold"}
+    for number, place in enumerate(space.points, start=1):
+        axes.annotate(str(number), place, **words)
+    axes.set_aspect("equal", "datalim")
+    axes.margins(0.1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[["top", "right"]].set_visible(True)
+
+
+def map_words(space: ClusterSpace) -> str:
+    """What the map shows: every prompt's cluster and length, and the silhouettes."""
+    groups = []
+    for cluster in sorted(set(space.labels)):
+        own = [
+            f"{number} (length {plain(norm)})"
+            for number, (label, norm) in enumerate(zip(space.labels, space.norms, strict=True), start=1)
+            if label == cluster
+        ]
+        groups.append(f"Cluster {cluster + 1}: prompt{'s' if len(own) > 1 else ''} {', '.join(own)}.")
+    found = ", ".join(f"{plain(value, 3)} with {k}" for k, value in space.silhouette.items())
+    return (
+        f"t-SNE of {len(space.points)} prompt vectors ({space.name}) in {space.k} clusters. {' '.join(groups)} "
+        f"Silhouette by number of clusters: {found}."
     )
 
 
-def small_map(space: ClusterSpace) -> str:
-    """The same for one layer of deep prompts, without the silhouettes."""
-    label = f"t-SNE of the vectors of {space.name}, {space.k} clusters. {cluster_words(space)}"
-    return drawing(280, 280, label, _map(space, 4, 4, 272), "map small-map")
-
-
-def cluster_words(space: ClusterSpace) -> str:
-    """'Cluster 1: prompts 1, 2; cluster 2: prompt 3.'"""
-    words = []
-    for cluster in sorted(set(space.labels)):
-        numbers = [str(index) for index, label in enumerate(space.labels, start=1) if label == cluster]
-        words.append(f"cluster {cluster + 1}: prompt{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}")
-    return ("; ".join(words) + ".").capitalize()
-
-
-def _map(space: ClusterSpace, x: Real, y: Real, size: Real) -> list[str]:
-    places = np.array(space.points)
-    centre = (places.max(axis=0) + places.min(axis=0)) / 2
-    reach = max(float(np.abs(places - centre).max()), 1e-9) * 1.12
-    across = Scale(float(centre[0]) - reach, float(centre[0]) + reach, x, x + size)
-    up = Scale(float(centre[1]) - reach, float(centre[1]) + reach, y + size, y)
-    parts = [rect(x, y, size, size, "frame")]
-    radius = 11 if len(space.points) <= 30 and size > 300 else 8
-    for number, (label, (px, py), norm) in enumerate(
-        zip(space.labels, space.points, space.norms, strict=True), start=1
-    ):
-        place = (across(px), up(py))
-        tip = f"prompt {number}: cluster {label + 1}, length {plain(norm)}"
-        parts.append(
-            mark(
-                tip,
-                [
-                    shape(label, *place, radius, f"point k{label % 6}"),
-                    text(place[0], place[1] + radius * 0.36, str(number), "middle", "number"),
-                ],
-                number,
-            )
-        )
-    return parts
-
-
-def _silhouettes(space: ClusterSpace, x: Real, y: Real, width: Real, height: Real) -> list[str]:
-    values = space.silhouette
-    low = min(0.0, *values.values())
-    high = max(0.01, *values.values()) * 1.15
-    up = Scale(low, high, y + height, y)
-    across = Scale(min(values) - 0.5, max(values) + 0.5, x, x + width)
-    marks = ticks(low, high)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    parts = [text(x, y - 16, "silhouette by number of clusters", classes="strong")]
-    for value in marks:
-        parts += [line(x, up(value), x + width, up(value), "grid")]
-        parts += [text(x - 8, up(value) + 4, tick_label(value, step), "end", "small")]
-    for k, value in values.items():
-        chosen = " chosen" if k == space.k else ""
-        tip = f"{k} clusters: silhouette {plain(value, 3)}{', the highest' if chosen else ''}"
-        inside = [
-            line(across(k), up(0.0), across(k), up(value), f"stem{chosen}"),
-            f'<circle cx="{across(k):g}" cy="{up(value):g}" r="6" class="lollipop{chosen}"/>',
-        ]
-        parts.append(mark(tip, inside))
-        parts.append(text(across(k), up(value) - 12, plain(value, 3), "middle", "small"))
-        parts.append(text(across(k), y + height + 20, str(k), "middle"))
-    parts.append(text(x + width / 2, y + height + 42, "number of clusters", "middle", "small"))
-    return parts
-
-
-def left_out_curves(result: LeaveOneOutResult, split: RoleSplit | None) -> str:
+@style()
+def left_out_curves(result: LeaveOneOutResult, split: RoleSplit | None) -> Figure:
     """Figure 3: word error rate with each prompt left out, one panel a set; noise prompts stand on a tinted ground.
 
     The interval of each point is that of its paired difference to all prompts, drawn around the point: it crosses the
     line of all prompts exactly where the difference's interval contains zero.
     """
-    left, top, panel, gap, foot = 74, 26, 150, 58, 44
-    names = list(result.full.wer)
-    count = len(result.left_out)
-    column = (WIDTH - left - 10) / count
-    height = top + len(names) * (panel + gap) - gap + foot
-    parts = []
-    first_effects = {entry.number: entry.difference[names[0]].value for entry in result.left_out}
-    for row, name in enumerate(names):
-        y = top + row * (panel + gap)
+    names, count = list(result.full.wer), len(result.left_out)
+    figure = Figure(figsize=(WIDTH, 0.5 + 1.9 * len(names)))
+    panels = figure.subplots(len(names), 1, squeeze=False)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
         full = result.full.wer[name].value
-        ends = [full + bound for entry in result.left_out for bound in _ends(entry, name)]
-        scale = Scale(*padded([*ends, full], least=1e-4), y + panel, y)
-        parts.append(text(left, y - 9, f"{name}: WER (%), all prompts {percent(full)}", classes="strong"))
-        parts.append(y_axis(scale, left, WIDTH - 10))
         for entry in result.left_out:
-            parts.append(_column(entry, name, full, scale, (left, y, column, panel), split, first_effects, count))
-        parts.append(line(left, scale(full), WIDTH - 10, scale(full), "full-line"))
-    parts.append(text(left + (WIDTH - left) / 2, height - 6, "prompt left out", "middle", "small"))
-    label = f"Word error rate with each of {count} prompts left out, on {', '.join(names)}; the data is in the table."
-    return drawing(WIDTH, height, label, parts, "curves")
+            _point(axes, entry, name, full, split)
+        axes.axhline(full, color=INK, linestyle=(0, (6, 4)), linewidth=1)
+        axes.set_title(f"{name}: WER (%), all prompts {percent(full)}")
+        axes.set_xlim(0.4, count + 0.6)
+        shown = [n for n in range(1, count + 1) if count <= _ALL_NUMBERED or n == 1 or n % 5 == 0]
+        axes.set_xticks(shown, list(map(str, shown)))
+        percent_axis(axes.yaxis, axes)
+    panels[-1].set_xlabel("prompt left out")
+    return figure
 
 
-def _column(
-    entry: LeftOut,
-    name: str,
-    full: Real,
-    scale: Scale,
-    place: tuple[Real, Real, Real, Real],
-    split: RoleSplit | None,
-    effects: dict[int, float],
-    count: int,
-) -> str:
-    """One prompt in one panel, drawn around x = 0 and then moved: the page's script puts columns in another order."""
-    left, top, width, height = place
-    difference, wer = entry.difference[name], entry.wer[name]
-    role = "" if split is None else "noise" if entry.number in split.noise else "content"
-    tip = (
-        f"{name} without prompt {entry.number}{f' ({role})' if role else ''}: {percent(wer.value)} % "
-        f"({interval(wer)}), "
-        f"{points(difference.value)} points ({points_interval(difference)})"
+def _point(axes: Axes, entry: LeftOut, name: str, full: float, split: RoleSplit | None) -> None:
+    noise = split is not None and entry.number in split.noise
+    colour = INK if split is None else _NOISE if noise else _CONTENT
+    difference = entry.difference[name]
+    if noise:
+        axes.axvspan(entry.number - 0.5, entry.number + 0.5, color=_GROUND, linewidth=0)
+    axes.vlines(entry.number, full + difference.low, full + difference.high, colors=colour, linewidth=1.8)
+    axes.plot(
+        [entry.number],
+        [entry.wer[name].value],
+        MARKERS[1 if noise else 0],
+        color=colour,
+        markerfacecolor=colour if difference.certain else "white",
+        markersize=6,
+        markeredgewidth=1.4,
     )
-    sure = "sure" if difference.certain else "unsure"
-    low, high = (scale(full + bound) for bound in _ends(entry, name))
-    parts = [
-        rect(-width / 2, top, width, height, f"ground {role}"),
-        line(0, low, 0, high, f"interval {role}"),
-        shape(1 if role == "noise" else 0, 0, scale(wer.value), min(5.0, width / 3), f"dot {role} {sure}"),
-    ]
-    if count <= 30 or entry.number == 1 or entry.number % 5 == 0:
-        parts.append(text(0, top + height + 16, str(entry.number), "middle", "small"))
-    x = left + width * (entry.number - 0.5)
-    inner = mark(tip, parts, entry.number)
+
+
+def curve_words(result: LeaveOneOutResult) -> str:
+    """What the curves show."""
     return (
-        f'<g class="column" data-n="{entry.number}" data-effect="{effects[entry.number]:.6f}" '
-        f'transform="translate({x:.1f} 0)">{inner}</g>'
+        f"Word error rate with each of {len(result.left_out)} prompts left out, on {', '.join(result.full.wer)}; the "
+        "numbers are in the table below."
     )
-
-
-def _ends(entry: LeftOut, name: str) -> tuple[float, float]:
-    return entry.difference[name].low, entry.difference[name].high
-
-
-def x_axis(scale: Scale, top: Real, bottom: Real, label: str) -> str:
-    """Shares as percent, with lines from top to bottom."""
-    marks = ticks(100 * scale.low, 100 * scale.high, 8)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    parts = [line(scale(value / 100), top, scale(value / 100), bottom, "grid") for value in marks]
-    parts += [text(scale(value / 100), bottom + 20, tick_label(value, step), "middle", "small") for value in marks]
-    parts.append(text((scale.start + scale.stop) / 2, bottom + 42, label, "middle", "small"))
-    return "".join(parts)
-
-
-def y_axis(scale: Scale, left: Real, right: Real) -> str:
-    """Shares as percent, with lines from left to right."""
-    marks = ticks(100 * scale.low, 100 * scale.high, 4)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    parts = [line(left, scale(value / 100), right, scale(value / 100), "grid") for value in marks]
-    parts += [text(left - 8, scale(value / 100) + 4, tick_label(value, step), "end", "small") for value in marks]
-    return "".join(parts)

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import Counts
 from softspoken_lab.analysis.subject import Report, TestSet, Vectors
 from softspoken_lab.analysis.target_subject import TargetSpeakerSubject
-from softspoken_lab.report.stages import StageCache, digest_of_set
+from softspoken_lab.report.stages import digest_of_set
 
 Score = Callable[[TestSet, Sequence[Vectors | None], Report | None], Counts]
 

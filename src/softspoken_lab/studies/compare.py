@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.scores import UtteranceScore
+from softspoken.scoring.word_errors import UtteranceScore
 from softspoken_lab.analysis.bootstrap import estimate
 from softspoken_lab.analysis.seeds import SeedCounts, mean_rate, seed_draws
 from softspoken_lab.analysis.tables import Estimate

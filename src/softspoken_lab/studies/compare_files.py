@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from softspoken.errors import ConfigError
 from softspoken.files import replace_text
 from softspoken_lab.analysis.tables import Estimate
 from softspoken_lab.report.charts import Series, interval_chart, line_chart
-from softspoken_lab.report.svg import Real
+from softspoken_lab.report.drawing import svg
 from softspoken_lab.studies.compare import Comparison, Row
 from softspoken_lab.studies.compare_table import comparison_json, comparison_markdown
 from softspoken_lab.studies.groups import configuration, difference_names
@@ -22,7 +24,7 @@ def write_comparison(found: Comparison, out: Path) -> list[Path]:
     texts = {
         "comparison.md": comparison_markdown(found),
         "comparison.json": json.dumps(comparison_json(found), indent=2, ensure_ascii=False) + "\n",
-        **plots(found),
+        **{name: svg(figure) for name, figure in plots(found).items()},
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -33,9 +35,9 @@ def write_comparison(found: Comparison, out: Path) -> list[Path]:
     return [out / name for name in texts]
 
 
-def plots(found: Comparison) -> dict[str, str]:
-    """SVG by file name: the rows, and where the runs vary in it, the rate by length, depth and training time."""
-    drawn: dict[str, str] = {}
+def plots(found: Comparison) -> dict[str, Figure]:
+    """Figures by file name: the rows, and where the runs vary in it, the rate by length, depth and training time."""
+    drawn: dict[str, Figure] = {}
     for test in found.tests:
         ending = f"-{test}" if len(found.tests) > 1 else ""
         scored = [row for row in found.rows if test in row.cells]
@@ -45,7 +47,7 @@ def plots(found: Comparison) -> dict[str, str]:
     return drawn | _curves(found.rows)
 
 
-def _rows(rows: Sequence[Row], test: str, baseline: str) -> str:
+def _rows(rows: Sequence[Row], test: str, baseline: str) -> Figure:
     base = next((row.cells[test].wer.value for row in rows if row.name == baseline), None)
     return interval_chart(
         f"Word error rate on {test}",
@@ -56,7 +58,7 @@ def _rows(rows: Sequence[Row], test: str, baseline: str) -> str:
     )
 
 
-def _lengths(rows: Sequence[Row], test: str, name: str) -> dict[str, str]:
+def _lengths(rows: Sequence[Row], test: str, name: str) -> dict[str, Figure]:
     """A line for each configuration that differs in more than the length."""
     known = [(row, length) for row in rows if (length := prompt_length(row.group.config)) is not None]
     lengths = sorted({length for _, length in known})
@@ -64,7 +66,7 @@ def _lengths(rows: Sequence[Row], test: str, name: str) -> dict[str, str]:
         return {}
     rests = [_without(row.group.config, "length") for row, _ in known]
     labels = [label if label else "prompts" for label in difference_names(rests)]
-    lines: dict[str, list[tuple[Real, Real | Estimate]]] = {}
+    lines: dict[str, list[tuple[float, float | Estimate]]] = {}
     for (row, length), label in zip(known, labels, strict=True):
         lines.setdefault(label, []).append((float(length), row.cells[test].wer))
     series = [Series(label, tuple(sorted(points, key=lambda point: point[0]))) for label, points in lines.items()]
@@ -75,7 +77,7 @@ def _lengths(rows: Sequence[Row], test: str, name: str) -> dict[str, str]:
     }
 
 
-def _depths(rows: Sequence[Row], test: str, name: str) -> dict[str, str]:
+def _depths(rows: Sequence[Row], test: str, name: str) -> dict[str, Figure]:
     known = [(row, kind) for row in rows if (kind := prompt_kind(row.group.config)) is not None]
     if len({kind for _, kind in known}) < 2:
         return {}
@@ -88,7 +90,7 @@ def _depths(rows: Sequence[Row], test: str, name: str) -> dict[str, str]:
     return {name: interval_chart(title, entries, "word error rate (%), 95 % interval")}
 
 
-def _curves(rows: Sequence[Row]) -> dict[str, str]:
+def _curves(rows: Sequence[Row]) -> dict[str, Figure]:
     """Every run a line; runs of one configuration share their colour."""
     series = [
         Series(row.name, tuple((point.hours, point.wer) for point in record.curve))

@@ -10,10 +10,10 @@ from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
 from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.evaluation.runner import Method, run_method
-from softspoken.evaluation.scores import Difference, Score, UtteranceScore, paired_difference, summarize
-from softspoken.evaluation.text import TextNormalizer
+from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
-from softspoken_lab.report.stages import StageCache
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import Difference, Score, UtteranceScore, paired_difference, summarize
 from softspoken_lab.testsets.grid import Cell, CellSet, GridSpec, make_cell
 
 Report = Callable[[str, int, int], None]

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from softspoken import __version__
-from softspoken.evaluation.scores import Score
 from softspoken.files import replace_text
+from softspoken.scoring.word_errors import Score
+from softspoken_lab.report.drawing import svg
 from softspoken_lab.report.heatmap import HeatCell, HeatMap, heat_maps
 from softspoken_lab.studies.grid import GridResult, Measured, Total
 from softspoken_lab.testsets.grid import Cell
@@ -20,7 +23,7 @@ def write_grid(result: GridResult, out: Path) -> tuple[Path, Path, Path]:
     texts = {
         "grid.json": json.dumps(grid_json(result), indent=2, ensure_ascii=False) + "\n",
         "grid.md": grid_markdown(result),
-        "grid.svg": grid_svg(result),
+        "grid.svg": svg(grid_figure(result)),
     }
     for name, text in texts.items():
         replace_text(out / name, text)
@@ -84,7 +87,7 @@ def _word_errors(score: Score) -> dict[str, Any]:
     }
 
 
-def grid_svg(result: GridResult) -> str:
+def grid_figure(result: GridResult) -> Figure:
     """One panel a method (down) and number of talkers (across): overlap down, level across, WER in each cell."""
     panels = [[_panel(result, method.name, talkers) for talkers in result.grid.talkers] for method in result.methods]
     labels = ("overlap with the target", "target against all others (dB)", "word error rate (%)")
@@ -102,14 +105,11 @@ def _panel(result: GridResult, method: str, talkers: int) -> HeatMap:
 
 
 def _heat(one: Measured) -> HeatCell:
-    score, cell = one.score, one.cell
-    where = f"{one.method}, {cell.talkers} talkers, {cell.overlap:.0%} overlap, {_level(cell.snr_db)} dB"
+    score = one.score
     if score.wer is None or score.wer_interval is None:
-        return HeatCell(None, "no words", tip=where)
+        return HeatCell(None, "no words")
     low, high = (f"{100 * bound:.0f}" for bound in (score.wer_interval.low, score.wer_interval.high))
-    rejected = "" if score.rejection_rate is None else f"; {score.rejection_rate:.0%} of silent targets kept silent"
-    tip = f"{where}: {score.wer:.1%} ({low} to {high}) of {score.words} words{rejected}"
-    return HeatCell(score.wer, f"{100 * score.wer:.0f}", f"{low} to {high}", tip)
+    return HeatCell(score.wer, f"{100 * score.wer:.0f}", f"{low} to {high}")
 
 
 def grid_markdown(result: GridResult) -> str:

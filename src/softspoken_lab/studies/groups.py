@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.runs.bookkeeping import MAY_CHANGE
+from softspoken.training.run_folder import MAY_CHANGE
 from softspoken_lab.studies.records import RunRecord
 
 NOT_THE_CONFIGURATION = (MAY_CHANGE - {"steps"}) | {"seed"}

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.utterances import read_test_manifest
 from softspoken.errors import ConfigError
-from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
-from softspoken.runs.noise import RECOGNIZER_FOLDER
-from softspoken.runs.start import run_recipe
-from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.noise.training import RECOGNIZER_FOLDER
+from softspoken.noise.utterances import read_test_manifest
+from softspoken.recipes import read_recipe, recipe_text, run_recipe
+from softspoken.training.run_folder import check_same_run, finished
 from softspoken_lab.analysis.replacement import ReplacementOptions
 from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet
@@ -66,7 +66,7 @@ def prepare_study(config: StudyConfig, out: Path, tell: Tell) -> PreparedStudy:
     return PreparedStudy(inputs, loaded.facts, {name: _described(source) for name, source in described.items()})
 
 
-def _trained(recipe: Path, run: Path, tell: Tell) -> Path:
+def _trained(recipe: str, run: Path, tell: Tell) -> Path:
     """The recogniser that a recipe trains; one that is there is taken if it was trained by the same recipe."""
     config = read_recipe(recipe)
     if not isinstance(config, NoiseTrainConfig):

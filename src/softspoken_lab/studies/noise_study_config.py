@@ -1,15 +1,16 @@
 """What a study of speech in noise consists of: models to train, test sets to write, analyses to make of them."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from softspoken.data.utterances import Split
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
-from softspoken.training.config import STUDY_COMMANDS
+from softspoken.noise.utterances import Split
+from softspoken.training.recipe_files import STUDY_COMMANDS, RecipeReference, rows_of
 from softspoken_lab.report.plan import Stage
 
 TASK = "noise-study"
@@ -40,12 +41,21 @@ class SetSource(Frozen):
     draw: Literal["grid", "uniform"] = "grid"
 
 
+class StudyPart(Frozen):
+    """A table or figure of its own."""
+
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """Only these analyses and what they need."""
+    subject: str | None = None
+    """None: the study's."""
+
+
 class StudyConfig(Frozen):
-    """One or more tables and figures of the second paper."""
+    """The tables and figures of the second paper."""
 
     task: Literal["noise-study"] = "noise-study"
-    models: dict[str, Path] = Field(min_length=1)
-    """Name to the recipe that trains it, relative to this file."""
+    models: dict[str, str] = Field(min_length=1)
+    """Name to the recipe that trains it: in a file, the rows."""
     subject: str
     """Whose prompts are taken apart."""
     baseline: str | None = None
@@ -58,49 +68,65 @@ class StudyConfig(Frozen):
     shift_sets: dict[str, SetSource] = Field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     """Only these analyses and what they need; none given: all."""
+    parts: dict[str, StudyPart] = Field(default_factory=dict)
+    """What can be made alone, by name."""
     seeds: int = Field(default=5, ge=1)
     """Random replacements."""
 
     @model_validator(mode="after")
     def _known_names(self) -> "StudyConfig":
-        for name in (self.subject, *([self.baseline] if self.baseline is not None else [])):
-            if name not in self.models:
+        subjects = (self.subject, self.baseline, *(part.subject for part in self.parts.values()))
+        for name in subjects:
+            if name is not None and name not in self.models:
                 raise ValueError(f"no model '{name}' among {', '.join(self.models)}")
         if self.clean not in self.sets:
             raise ValueError(f"no set '{self.clean}' among {', '.join(self.sets)}")
         return self
 
+    def part(self, name: str) -> "StudyConfig":
+        """The study of one of its parts alone. Raises ConfigError for an unknown one."""
+        part = self.parts.get(name)
+        if part is None:
+            known = ", ".join(self.parts) if self.parts else "none"
+            raise ConfigError(f"no part '{name}' in the study; it has {known}")
+        subject = self.subject if part.subject is None else part.subject
+        return self.model_copy(update={"subject": subject, "stages": part.stages})
+
 
 def read_study(path: str | Path) -> StudyConfig:
-    """A study from TOML. `common` names a file beside it whose values hold where this one gives none.
-
-    Raises ConfigError in one line.
-    """
+    """A study from TOML; its rows are the models. Raises ConfigError in one line."""
     path = Path(path)
-    values = study_values(path, TASK)
+    values, rows = study_values(path, TASK)
     try:
-        found = StudyConfig.model_validate(values)
+        return StudyConfig.model_validate({**values, "models": {name: row_of(path, name) for name in rows}})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"study '{path}': {where}: {first['msg']}") from error
-    return found.model_copy(update={"models": {name: path.parent / file for name, file in found.models.items()}})
+        raise invalid(path, error) from error
 
 
-def study_values(path: Path, task: str) -> dict[str, Any]:
-    """What a study's file says, on top of what the file says that it names as `common`.
+def study_values(path: Path, task: str) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """What a study's file says of the study itself, and its rows, which are recipes.
 
     Raises ConfigError in one line, also when it is a study of another kind.
     """
     values = _read(path)
-    common = values.pop("common", None)
-    if common is not None:
-        values = {**_read(path.parent / str(common)), **values}
     if values.get("task", task) != task:
         known = STUDY_COMMANDS.get(str(values["task"]))
         advice = "train it with 'softspoken prompt train'" if known is None else f"run it with '{known}'"
         raise ConfigError(f"'{path}' has task = '{values['task']}', expected '{task}'; {advice}")
-    return values
+    rows = rows_of(values, path)
+    return {key: value for key, value in values.items() if key not in ("base", "rows")}, rows
+
+
+def row_of(path: Path, name: str) -> str:
+    """The reference of a row of a study, for `read_recipe`."""
+    return str(RecipeReference(path, name))
+
+
+def invalid(path: Path, error: ValidationError) -> ConfigError:
+    """The first thing that is wrong with a study, in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return ConfigError(f"study '{path}': {where}: {first['msg']}")
 
 
 def _read(path: Path) -> dict[str, Any]:

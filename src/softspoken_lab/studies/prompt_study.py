@@ -8,9 +8,9 @@ from pathlib import Path
 
 from softspoken.errors import ConfigError
 from softspoken.evaluation.runner import Method
-from softspoken.runs.bookkeeping import check_same_run, finished, recipe_text
-from softspoken.runs.start import run_recipe
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.recipes import read_recipe, recipe_text, run_recipe
+from softspoken.training.config import TrainConfig
+from softspoken.training.run_folder import check_same_run, finished
 from softspoken_lab.studies.compare import By, Comparison, compare_runs
 from softspoken_lab.studies.prompt_study_config import PromptStudyConfig
 from softspoken_lab.studies.scoring import EVALUATIONS, Scored, ScoringStopped, Tell, TestManifest, score
@@ -98,10 +98,12 @@ def rival_folder(out: Path, name: str) -> Path:
     return out / "rivals" / re.sub(r"[^\w.:-]+", "_", name).strip(".")
 
 
-def _recipe(path: Path, seed: int) -> TrainConfig:
-    config = read_recipe(path, {"seed": seed})
+def _recipe(reference: str, seed: int) -> TrainConfig:
+    config = read_recipe(reference, {"seed": seed})
     if not isinstance(config, TrainConfig) or config.task != "target-speaker":
-        raise ConfigError(f"recipe '{path}' trains {config.task}; a study of prompts needs task = 'target-speaker'")
+        raise ConfigError(
+            f"recipe '{reference}' trains {config.task}; a study of prompts needs task = 'target-speaker'"
+        )
     return config
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
-from softspoken_lab.studies.noise_study_config import study_values
+from softspoken_lab.studies.noise_study_config import invalid, row_of, study_values
 from softspoken_lab.studies.scoring import TestManifest
 
 TASK = "target-speaker-study"
@@ -17,8 +17,8 @@ TASK = "target-speaker-study"
 class StudyRow(Frozen):
     """A configuration."""
 
-    recipe: Path
-    """Relative to the study."""
+    recipe: str
+    """What trains it: in a file, the row itself."""
     seeds: tuple[int, ...] = ()
     """None given: the study's."""
 
@@ -37,7 +37,6 @@ class PromptStudyConfig(Frozen):
 
     task: Literal["target-speaker-study"] = "target-speaker-study"
     rows: dict[str, StudyRow] = Field(min_length=1)
-    """Name to a recipe, or to a table with `recipe` and `seeds`."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     tests: dict[str, StudyTest] = Field(min_length=1)
     """Name to a manifest, or to a table with `manifest` and `limit`."""
@@ -46,15 +45,12 @@ class PromptStudyConfig(Frozen):
     baseline: str | None = None
     """Row or rival that the others are compared with; None: the first row."""
 
-    @field_validator("rows", mode="before")
-    @classmethod
-    def _recipe_alone(cls, value: Any) -> Any:
-        return _tables(value, "recipe")
-
     @field_validator("tests", mode="before")
     @classmethod
     def _manifest_alone(cls, value: Any) -> Any:
-        return _tables(value, "manifest")
+        if not isinstance(value, Mapping):
+            return value
+        return {name: {"manifest": entry} if isinstance(entry, str | Path) else entry for name, entry in value.items()}
 
     @model_validator(mode="after")
     def _possible(self) -> "PromptStudyConfig":
@@ -94,19 +90,11 @@ class PromptStudyConfig(Frozen):
 
 
 def read_prompt_study(path: str | Path) -> PromptStudyConfig:
-    """A study from TOML; `common` names a file beside it, as in studies of noise. Raises ConfigError in one line."""
+    """A study from TOML; a row is a recipe, and may have `seeds`. Raises ConfigError in one line."""
     path = Path(path)
+    values, rows = study_values(path, TASK)
+    found = {name: {"recipe": row_of(path, name), "seeds": row.get("seeds", ())} for name, row in rows.items()}
     try:
-        found = PromptStudyConfig.model_validate(study_values(path, TASK))
+        return PromptStudyConfig.model_validate({**values, "rows": found})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"study '{path}': {where}: {first['msg']}") from error
-    rows = {name: row.model_copy(update={"recipe": path.parent / row.recipe}) for name, row in found.rows.items()}
-    return found.model_copy(update={"rows": rows})
-
-
-def _tables(value: Any, key: str) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {name: {key: entry} if isinstance(entry, str | Path) else entry for name, entry in value.items()}
+        raise invalid(path, error) from error

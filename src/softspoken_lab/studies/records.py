@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.evaluation.scores import UtteranceScore
-from softspoken.runs.bookkeeping import FACTS, read_config, read_json
+from softspoken.recipes import recipe_of
+from softspoken.scoring.word_errors import UtteranceScore
 from softspoken.training.loop import BEST, LOG
+from softspoken.training.run_folder import FACTS, read_config, read_json
 from softspoken_lab.studies.scoring import EVALUATIONS, read_rows, score_of
 
 PROMPT_FACTS = ("prompt", "prompt_config.json")
@@ -85,7 +86,7 @@ class RunRecord:
 
 def read_run(folder: Path) -> RunRecord:
     """Raises ConfigError when there is neither a run nor an evaluation in that folder, DataError for damaged ones."""
-    config = read_config(folder)
+    config = read_config(folder, recipe_of)
     evaluations = _evaluations(folder / EVALUATIONS)
     if config is None and not evaluations:
         raise ConfigError(f"no training run in '{folder}'; give the folders of runs")

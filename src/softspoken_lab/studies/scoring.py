@@ -16,11 +16,11 @@ from softspoken import __version__
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, MethodResult, run_method, write_items
-from softspoken.evaluation.scores import UtteranceScore, summarize
-from softspoken.evaluation.text import TextNormalizer
 from softspoken.files import replace_bytes, replace_text
-from softspoken.runs.bookkeeping import read_json
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import UtteranceScore, summarize
 from softspoken.training.loop import BEST, STATE
+from softspoken.training.run_folder import read_json
 from softspoken.training.state import read_progress
 
 EVALUATIONS = "evaluations"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softspoken.errors import ConfigError
-from softspoken.runs.start import run_recipe
-from softspoken.training.config import Recipe
+from softspoken.recipes import Recipe, run_recipe
 from softspoken.training.loop import BEST
 from softspoken.training.state import read_progress
 

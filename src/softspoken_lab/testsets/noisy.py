@@ -17,13 +17,13 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_wav
-from softspoken.data.corruption import Corruption, apply_corruption, corrupt_with_gain, draw_start, noise_for
-from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, type_name
-from softspoken.data.noisy_testset import MANIFEST
+from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
 from softspoken.data.rows import write_rows
-from softspoken.data.utterances import TestUtterance
 from softspoken.errors import AudioError, ConfigError, DataError
 from softspoken.files import replacing
+from softspoken.noise.corruption import Corruption, apply_corruption, corrupt_with_gain, noise_for
+from softspoken.noise.testsets import MANIFEST
+from softspoken.noise.utterances import TestUtterance
 
 
 @dataclass(frozen=True)

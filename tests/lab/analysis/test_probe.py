@@ -9,8 +9,8 @@ from tiny_subjects import tiny_subject, write_manifest
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken.data.noise import NoiseBank, NoiseClip, read_noise
-from softspoken.data.utterances import TestUtterance, read_test_manifest
 from softspoken.errors import ConfigError, DataError
+from softspoken.noise.utterances import TestUtterance, read_test_manifest
 from softspoken_lab.analysis.probe import cross_validate, probe_noise, shuffled_kinds
 from softspoken_lab.analysis.probe_data import ProbeOptions, corrupted, plan_probe
 from softspoken_lab.analysis.results import ProbeResult, RoleSplit

@@ -12,9 +12,9 @@ from tiny_subjects import BACKBONE, tiny_subject, write_set
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.errors import AudioError, ConfigError, DataError
+from softspoken.noise.folder import load_recognizer
+from softspoken.noise.model import prompted_states
 from softspoken.prompts.config import Depth
-from softspoken.prompts.ctc import prompted_states
-from softspoken.prompts.recognizer import load_recognizer
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import RoleSplit, ShiftResult
 from softspoken_lab.analysis.shift import (

@@ -9,10 +9,10 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import write_wav
-from softspoken.data.utterances import TestUtterance
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import ConfigError, DataError
+from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.speakers import EnrolmentStore

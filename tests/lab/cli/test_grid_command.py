@@ -10,7 +10,7 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
-from softspoken.runs.methods import Systems
+from softspoken.evaluation.systems import Systems
 from softspoken_lab.cli.grid import grid
 
 app = typer.Typer()

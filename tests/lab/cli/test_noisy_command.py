@@ -8,8 +8,8 @@ from noise_folder import make_noise_folder
 from speech_folder import make_speech_folder
 from typer.testing import CliRunner
 
-from softspoken.data.noisy_testset import read_noisy_testset
 from softspoken.errors import ConfigError, DataError
+from softspoken.noise.testsets import read_noisy_testset
 from softspoken_lab.cli.main import app
 
 

@@ -14,6 +14,7 @@ from voices import PitchEmbedder, voice
 from softspoken.audio import write_wav
 from softspoken.decoding import DecodingOptions
 from softspoken.errors import ConfigError, DataError
+from softspoken.evaluation.stage_cache import StageCache
 from softspoken.prompts import PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken_lab.analysis.ctc_subject import CTCSubject
@@ -23,7 +24,7 @@ from softspoken_lab.report import build as module
 from softspoken_lab.report.build import Progress, Report, StageTime, make_report
 from softspoken_lab.report.plan import NOT_GIVEN, STAGES, ReportInputs
 from softspoken_lab.report.remembered import RememberingTarget
-from softspoken_lab.report.stages import StageCache, digest_of_folder
+from softspoken_lab.report.stages import digest_of_folder
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from tiny_subjects import write_set
 
 from softspoken.data.noise import NoiseBank, NoiseClip
 from softspoken.errors import ConfigError, DataError
+from softspoken.evaluation import stage_cache
+from softspoken.evaluation.stage_cache import StageCache
 from softspoken_lab.analysis.subject import TestSet
-from softspoken_lab.report import stages
-from softspoken_lab.report.stages import StageCache, digest_of_folder, digest_of_noise, digest_of_set
+from softspoken_lab.report.stages import digest_of_folder, digest_of_noise, digest_of_set
 
 INPUTS = {"subject": "a", "options": {"seeds": 2, "levels": (0.1, 5)}}
 
@@ -67,7 +68,7 @@ def test_other_inputs_are_another_result(cache: StageCache, other: dict[str, obj
 def test_another_version_computes_again(cache: StageCache, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = Counter()
     cache.get("curve", INPUTS, Found, compute)
-    monkeypatch.setattr(stages, "__version__", "99.0")
+    monkeypatch.setattr(stage_cache, "__version__", "99.0")
     assert not cache.get("curve", INPUTS, Found, compute).kept
 
 

@@ -1,6 +1,7 @@
 """Runs beside each other: what is one configuration, what differs from the baseline, and what is not there."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from softspoken.errors import ConfigError, DataError
 from softspoken.training.config import TrainConfig
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies.compare import compare_runs
-from softspoken_lab.studies.compare_files import write_comparison
+from softspoken_lab.studies.compare_files import plots, write_comparison
 from softspoken_lab.studies.compare_table import comparison_json, comparison_markdown
 from softspoken_lab.studies.groups import difference_names, group_runs
 from softspoken_lab.studies.records import read_run
@@ -200,24 +201,32 @@ def test_rows_are_called_by_what_differs(values: list[dict[str, Any]], names: li
     assert difference_names(values) == names
 
 
+def texts(content: str) -> set[str | None]:
+    return {node.text for node in ElementTree.fromstring(content).iter() if node.tag.endswith("}text")}
+
+
 def test_the_files_hold_the_table_and_a_plot_of_what_varies(tmp_path: Path) -> None:
     folders = [
         scored(made_run(tmp_path / f"{depth}{length}", encoder={"length": length, "depth": depth}), 9 - length // 4)
         for depth in ("deep", "input")
         for length in (4, 8)
     ]
-    written = {path.name: path.read_text() for path in write_comparison(compare_runs(folders), tmp_path / "out")}
+    found = compare_runs(folders)
+    written = {path.name: path.read_text() for path in write_comparison(found, tmp_path / "out")}
     assert set(written) == {"comparison.md", "comparison.json", "rows.svg", "length.svg", "depth.svg", "curve.svg"}
     for name, content in written.items():
         if name.endswith(".svg"):
             root = ElementTree.fromstring(content)
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
-            assert "http" not in content.replace("http://www.w3.org/2000/svg", "")
+            assert "http" not in re.sub(r"http://www\.w3\.org/(2000/svg|1999/xlink)", "", content)
     # A line a depth, with a point a length each.
-    assert written["length.svg"].count("<polyline") == 2
-    assert "encoder.depth=deep, 8: 75.0 %" in written["length.svg"]
+    drawn = {name: figure.axes[0] for name, figure in plots(found).items()}
+    lines = {line.get_label(): list(line.get_ydata()) for line in drawn["length.svg"].lines}
+    assert set(lines) == {"encoder.depth=deep", "encoder.depth=input"}
+    assert lines["encoder.depth=deep"][1] == pytest.approx(0.75)
+    assert {"encoder.depth=deep", "encoder.depth=input"} <= texts(written["length.svg"])
     assert "deep and" not in written["depth.svg"]
-    assert written["curve.svg"].count("<polyline") == 4
+    assert len(drawn["curve.svg"].lines) == 4
     only = {path.name for path in write_comparison(compare_runs(folders[:1]), tmp_path / "only")}
     assert only == {"comparison.md", "comparison.json", "rows.svg", "curve.svg"}
 

@@ -10,7 +10,8 @@ from tiny import tiny_backbone
 from typer.testing import CliRunner
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import NoiseTrainConfig, read_recipe
+from softspoken.noise.config import NoiseTrainConfig
+from softspoken.recipes import read_recipe
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies.noise_study_config import read_study
 
@@ -22,24 +23,25 @@ STUDIES = sorted(path for path in RECIPES.glob("*.toml") if "noise-study" in pat
 def test_every_study_names_models_that_are_there(path: Path) -> None:
     study = read_study(path)
     assert study.subject in study.models
+    assert study.parts
     for recipe in study.models.values():
         config = read_recipe(recipe)
         assert isinstance(config, NoiseTrainConfig)
-        assert (config.backbone == "tiny.en") == path.stem.endswith("-small")
+        assert (config.backbone == "tiny.en") == (path.stem == "small")
     assert read_recipe(study.models[study.baseline]).prompts is None
-    assert read_recipe(study.models[study.subject]).prompts is not None
+    for one in (study, *(study.part(name) for name in study.parts)):
+        assert read_recipe(one.models[one.subject]).prompts is not None
 
 
-def test_every_table_and_figure_has_a_study_of_each_size() -> None:
-    names = {path.stem for path in STUDIES}
-    wanted = {"table1", "table2", "table3", "table4", "figure1", "figure2", "figure3", "report"}
-    assert wanted | {f"{name}-small" for name in wanted} <= names
+def test_every_table_and_figure_has_a_part_of_each_size() -> None:
+    assert {path.stem for path in STUDIES} == {"small", "paper"}
+    wanted = {"table1", "table2", "table3", "table4", "figure1", "figure2", "figure3"}
+    assert all(wanted <= set(read_study(path).parts) for path in STUDIES)
 
 
-@pytest.mark.parametrize("path", [path for path in STUDIES if path.stem.endswith("-small")], ids=lambda path: path.stem)
-def test_no_small_study_learns_from_what_is_for_testing(path: Path) -> None:
+def test_the_small_study_does_not_learn_from_what_is_for_testing() -> None:
     """Roles are read off talkers who were put aside, and models train on the training split (as every recipe does)."""
-    study = read_study(path)
+    study = read_study(RECIPES / "small.toml")
     assert study.sets[study.clean].split == "development"
     assert study.sets["noisy"].split == "test"
     assert study.sets["noisy"].noise.split == "test"
@@ -49,13 +51,15 @@ def test_no_small_study_learns_from_what_is_for_testing(path: Path) -> None:
     ("text", "said"),
     [
         ("models = ", "not TOML"),
-        ('models = { a = "a.toml" }\nsubject = "b"\nclean = "c"\n[sets.c]\nspeech = "m.jsonl"', "no model 'b'"),
-        ('models = { a = "a.toml" }\nsubject = "a"\nclean = "d"\n[sets.c]\nspeech = "m.jsonl"', "no set 'd'"),
+        ('rows = { a = {} }\nsubject = "b"\nclean = "c"\n[sets.c]\nspeech = "m.jsonl"', "no model 'b'"),
         (
-            'stages = ["table 9"]\nmodels = { a = "a.toml" }\nsubject = "a"\nclean = "c"\n[sets.c]\nspeech = "m"',
-            "stages",
+            'rows.a = {}\nsubject = "a"\nclean = "c"\nsets.c.speech = "m"\n'
+            'parts.t = { subject = "e", stages = ["roles"] }',
+            "no model 'e'",
         ),
-        ('common = "nowhere.toml"', "no study at"),
+        ('rows = { a = {} }\nsubject = "a"\nclean = "d"\n[sets.c]\nspeech = "m.jsonl"', "no set 'd'"),
+        ('stages = ["table 9"]\nrows = { a = {} }\nsubject = "a"\nclean = "c"\n[sets.c]\nspeech = "m"', "stages"),
+        ('rows = { a = "a.toml" }', r"row 'a' of .* is not a table"),
     ],
 )
 def test_a_study_that_cannot_be_says_so_in_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -66,27 +70,14 @@ def test_a_study_that_cannot_be_says_so_in_one_line(tmp_path: Path, text: str, s
     assert "\n" not in str(caught.value)
 
 
-MODEL = """
-task = "noise"
-steps = 2
-utterances_per_batch = 4
-pool = 8
-validate_every = 1
-save_every = 1
-prompts = {prompts}
-head = {{ projection = 8, layers = 1, hidden = 8 }}
-[data]
-speech = ["{speech}"]
-noise = ["{noise}"]
-piece_s = [1.0, 3.0]
-"""
 STUDY = """
 task = "noise-study"
-models = {{ frozen = "frozen.toml", some = "some.toml" }}
 baseline = "frozen"
 subject = "some"
 clean = "clean"
 stages = ["frozen", "removal"]
+[parts]
+clusters = {{ stages = ["clusters"] }}
 [sets]
 clean = {{ speech = "{speech}", split = "development" }}
 [sets.noisy]
@@ -95,20 +86,30 @@ split = "development"
 noise = {{ path = "{noise}", split = "test", categories = ["car", "cafe"] }}
 per_condition = 1
 snr_db = [0.0, 10.0]
+[base]
+task = "noise"
+steps = 2
+utterances_per_batch = 4
+pool = 8
+validate_every = 1
+save_every = 1
+head = {{ projection = 8, layers = 1, hidden = 8 }}
+data = {{ speech = ["{speech}"], noise = ["{noise}"], piece_s = [1.0, 3.0] }}
+[rows]
+frozen = {{ prompts = "none" }}
+some = {{ prompts = {{ encoder = {{ length = 3 }} }} }}
 """
 
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    for room in ("softspoken.runs.noise", "softspoken_lab.report.inputs"):
+    for room in ("softspoken.noise.training", "softspoken_lab.report.inputs"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     places = {
         "speech": make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2),
         "noise": make_noise_folder(tmp_path / "noise", ("car", "cafe")),
     }
-    (tmp_path / "frozen.toml").write_text(MODEL.format(prompts='"none"', **places))
-    (tmp_path / "some.toml").write_text(MODEL.format(prompts="{ encoder = { length = 3 } }", **places))
     path = tmp_path / "study.toml"
     path.write_text(STUDY.format(**places))
     return path
@@ -142,9 +143,21 @@ def test_a_study_refuses_models_and_sets_of_another(study: Path, tmp_path: Path)
     other_set = CliRunner().invoke(app, command).exception
     assert isinstance(other_set, ConfigError)
     assert "written for another study" in str(other_set)
-    study.write_text(text)
-    recipe = tmp_path / "some.toml"
-    recipe.write_text(recipe.read_text().replace("length = 3", "length = 4"))
+    study.write_text(text.replace("length = 3", "length = 4"))
     other_model = CliRunner().invoke(app, command).exception
     assert isinstance(other_model, ConfigError)
     assert "trained by another recipe" in str(other_model)
+
+
+def test_a_part_is_made_alone(study: Path, tmp_path: Path) -> None:
+    study.write_text(study.read_text().replace("[parts]", '[parts]\nnone = { stages = ["removal"] }'))
+    command = ["analyse", "study", str(study), "--out", str(tmp_path / "out"), "--only"]
+    ran = CliRunner().invoke(app, [*command, "none"])
+    assert ran.exit_code == 0, ran.output
+    page = (tmp_path / "out" / "study-none.html").read_text()
+    assert "Table 3" in page
+    assert "Figure 2" not in page
+    assert (tmp_path / "out" / "study-none" / "table-3.csv").is_file()
+    unknown = CliRunner().invoke(app, [*command, "table9"]).exception
+    assert isinstance(unknown, ConfigError)
+    assert "no part 'table9' in the study; it has none, clusters" in str(unknown)

@@ -14,7 +14,8 @@ from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.runner import Method
-from softspoken.training.config import TrainConfig, read_recipe
+from softspoken.recipes import read_recipe
+from softspoken.training.config import TrainConfig
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies import scoring
 from softspoken_lab.studies.compare import compare_runs
@@ -24,7 +25,6 @@ from softspoken_lab.studies.prompt_study_config import PromptStudyConfig, read_p
 from softspoken_lab.studies.scoring import Scored, ScoringStopped, TestManifest, score
 
 RECIPE = """
-steps = 2
 mixtures_per_batch = 1
 validate_every = 1
 save_every = 1
@@ -32,18 +32,24 @@ learning_rate = 0.01
 warmup_steps = 1
 data = {{ speech = ["{manifest}"], piece_s = [1.0, 3.0] }}
 mixing = {{ max_s = 3.0 }}
-prompts = {{ encoder = {{ length = {length} }}, decoder = {{ length = 2 }}, speaker = {{ dimension = 8 }} }}
+prompts = {{ decoder = {{ length = 2 }}, speaker = {{ dimension = 8 }} }}
 """
 STUDY = """
 task = "target-speaker-study"
 seeds = [0, 1]
 baseline = "two"
 rivals = ["none"]
-[rows]
-one = { recipe = "one.toml", seeds = [0] }
-two = "two.toml"
 [tests]
 dev = "{tests}"
+[base]
+extends = "shared.toml"
+[rows.one]
+seeds = [0]
+steps = 2
+prompts.encoder.length = 1
+[rows.two]
+extends = "one"
+prompts.encoder.length = 2
 """
 STUDIES = sorted((Path(__file__).parents[3] / "recipes" / "target-speaker").glob("study*.toml"))
 ITEMS = 6
@@ -77,14 +83,13 @@ def manifest(tmp_path: Path) -> Path:
 @pytest.fixture
 def study(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
-    for name, length in (("one", 1), ("two", 2)):
-        (tmp_path / f"{name}.toml").write_text(RECIPE.format(manifest=speech, length=length))
-    for room in ("target_speaker", "trained"):
-        monkeypatch.setattr(f"softspoken.runs.{room}.load_backbone", lambda reference: tiny_backbone())
-        monkeypatch.setattr(f"softspoken.runs.{room}.load_embedder", lambda reference: PitchEmbedder())
-    monkeypatch.setattr("softspoken.runs.data.DEVELOPMENT_MIXTURES", 2)
+    (tmp_path / "shared.toml").write_text(RECIPE.format(manifest=speech))
+    for room in ("run", "checkpoint"):
+        monkeypatch.setattr(f"softspoken.training.{room}.load_backbone", lambda reference: tiny_backbone())
+        monkeypatch.setattr(f"softspoken.training.{room}.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
     # Searching on the development mixtures takes most of so short a run.
-    monkeypatch.setattr("softspoken.runs.target_speaker.development_wer", lambda backbone, prompts, batches: 0.5)
+    monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: 0.5)
     monkeypatch.setattr(scoring, "PART_ITEMS", 4)
     path = tmp_path / "study.toml"
     path.write_text(STUDY.replace("{tests}", str(manifest)))
@@ -113,7 +118,7 @@ def nothing(line: str) -> None:
 def test_one_command_makes_the_table_and_makes_nothing_twice(study: Path, tmp_path: Path, monkeypatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "softspoken.runs.methods.Systems.method", lambda self, name: asked.append(name) or by_name(name)
+        "softspoken.evaluation.systems.Systems.method", lambda self, name: asked.append(name) or by_name(name)
     )
     command = ["study", str(study), "--out", str(tmp_path / "out")]
     ran = CliRunner().invoke(app, command)
@@ -166,8 +171,7 @@ def test_only_some_rows_and_seeds(study: Path, tmp_path: Path) -> None:
 def test_a_row_whose_recipe_changed_is_refused_before_anything_is_trained(study: Path, tmp_path: Path) -> None:
     config = read_prompt_study(study)
     assert run_study(config.narrowed(["two"], (0,)), tmp_path / "out", by_name, nothing)
-    recipe = tmp_path / "two.toml"
-    recipe.write_text(recipe.read_text().replace("0.01", "0.02"))
+    study.write_text(study.read_text().replace('extends = "one"', 'extends = "one"\nlearning_rate = 0.02'))
     with pytest.raises(ConfigError, match=r"another recipe: learning_rate"):
         run_study(config, tmp_path / "out", by_name, nothing)
     assert not (tmp_path / "out" / "runs" / "one").exists()
@@ -176,8 +180,7 @@ def test_a_row_whose_recipe_changed_is_refused_before_anything_is_trained(study:
 def test_more_steps_go_on_and_are_scored_again(study: Path, tmp_path: Path) -> None:
     config = read_prompt_study(study).narrowed(["one"], ())
     assert run_study(config, tmp_path / "out", by_name, nothing)
-    recipe = tmp_path / "one.toml"
-    recipe.write_text(recipe.read_text().replace("steps = 2", "steps = 3"))
+    study.write_text(study.read_text().replace("steps = 2", "steps = 3"))
     assert run_study(config, tmp_path / "out", by_name, nothing)
     log = (run_folder(tmp_path / "out", "one", 0) / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3]
@@ -197,9 +200,11 @@ def test_the_first_seed_of_every_row_comes_first() -> None:
     [
         (("baseline = ", "baseline = 'three' #"), "no row or rival 'three'"),
         (("[0, 1]", "[0, 0]"), "the same one twice"),
-        (("two =", '"../two" ='), "cannot be the name of a folder"),
+        (("rows.two", 'rows."../two"'), "cannot be the name of a folder"),
         (('rivals = ["none"]', 'rivals = ["one"]'), "both a row and a rival"),
         (("task =", "tusk ="), "tusk"),
+        (("[rows.one]\nseeds = [0]", "[rows.one]\nseeds = 0"), "rows.one.seeds"),
+        (("[base]", "[base]\n[rows]\nthree = 3"), "row 'three' of .* is not a table"),
         (("target-speaker-study", "noise-study"), "softspoken-lab analyse study"),
         (("target-speaker-study", "noise"), "softspoken prompt train"),
     ],

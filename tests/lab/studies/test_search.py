@@ -9,7 +9,7 @@ from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import read_recipe
+from softspoken.recipes import read_recipe
 from softspoken_lab.studies.search import search_learning_rate
 
 RECIPE = """
@@ -39,7 +39,7 @@ piece_s = [1.0, 3.0]
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    monkeypatch.setattr("softspoken.runs.noise.load_encoder", lambda reference, device="cpu": backbone)
+    monkeypatch.setattr("softspoken.noise.training.load_encoder", lambda reference, device="cpu": backbone)
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2)
     noise = make_noise_folder(tmp_path / "noise", ("car", "cafe"))
     path = tmp_path / "recipe.toml"

@@ -11,11 +11,10 @@ from speech_folder import make_speech_folder
 
 from softspoken.audio import load_audio, write_audio, write_wav
 from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.noisy_testset import read_noisy_testset
-from softspoken.data.published_testset import parse_noisy_name
 from softspoken.data.talkers import is_development_talker
-from softspoken.data.utterances import TestUtterance, read_test_manifest
 from softspoken.errors import AudioError, ConfigError, DataError
+from softspoken.noise.testsets import parse_noisy_name, read_noisy_testset
+from softspoken.noise.utterances import TestUtterance, read_test_manifest
 from softspoken_lab.testsets.noisy import NoisyTestSpec, remake, write_noisy_testset
 
 SMALL = NoisyTestSpec(per_condition=4, snr_db=(0.0, 10.0, 20.0), categories=("car", "babble", "ac_vacuum"), seed=3)

@@ -1,1 +1,0 @@
-"""What a training run puts together: data, backbone, prompts, development figures, the finished folder."""

@@ -1,0 +1,1 @@
+"""Word errors with their intervals, and how texts are written alike before they are compared."""

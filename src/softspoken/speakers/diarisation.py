@@ -1,0 +1,211 @@
+"""Who speaks when, of people nobody has enrolled: segmentation, a voice for each local talker, and clusters of these.
+
+The usual way (arXiv 2310.13025, section 4): the network tells the talkers of each window of 10 s apart, overlap
+included; an embedder hears the speech that each of them has alone; clusters of these voices say who of one window is
+who of another.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.errors import ConfigError, MissingExtra
+from softspoken.speakers.base import SpeakerEmbedder, Waveform, unit
+from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmentation, Segmenter, load_segmentation
+
+_FRAME = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
+_FEWEST_FRAMES = 10
+"""0.2 s: of less speech no voice is made, and whose it is stays open."""
+_APART = 2.0
+"""The largest cosine distance: what keeps two talkers of one window in two clusters."""
+
+
+@dataclass(frozen=True)
+class DiarisationOptions:
+    """How talkers are told apart."""
+
+    step_s: float = 5.0
+    """From one window of 10 s to the next."""
+    active: float = 0.5
+    """Probability from which on a local talker counts as speaking."""
+    clear_s: float = 1.0
+    """Seconds of speech alone that a voice needs to take part in the clusters; the others join the nearest one that
+    nobody of their window is in, or are talkers of their own."""
+    distance: float = 0.6
+    """Mean cosine distance at which two clusters stay two talkers."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.active < 1.0:
+            raise ConfigError(f"activity of {self.active:g} to count as speaking: a probability lies between 0 and 1")
+        if not 0.0 < self.distance < _APART:
+            raise ConfigError(f"cluster distance {self.distance:g}: expected a cosine distance between 0 and 2")
+
+
+@dataclass(frozen=True)
+class Diarisation:
+    """The talkers of one recording."""
+
+    activities: Float32[np.ndarray, "K frames"]
+    """Probability that each talker speaks in each frame of 20 ms, the mean over the windows that cover it."""
+    speaks: Bool[np.ndarray, "K frames"]
+    """Whether: as many talkers as the windows hear at once, the likeliest ones. Several may speak in one frame."""
+    voices: Float32[np.ndarray, "K S"]
+    """A unit vector for each: the mean of its local talkers' vectors, by their seconds of speech."""
+
+
+@dataclass
+class _Locals:
+    """Local talkers that say enough to be embedded, one an entry."""
+
+    windows: list[int] = field(default_factory=list)
+    talkers: list[int] = field(default_factory=list)
+    vectors: list[Float32[np.ndarray, " S"]] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    """Of speech alone."""
+
+
+def diarise(
+    audio: Waveform,
+    embedder: SpeakerEmbedder,
+    options: DiarisationOptions | None = None,
+    segmenter: Segmenter | None = None,
+) -> Diarisation:
+    """The talkers of a recording, in the order in which they first speak.
+
+    Needs memory of at most 80 bytes for every frame of every window beside the audio (an hour: about 30 MB), and one
+    distance for every pair of local talkers (an hour: some 1,500 of them).
+
+    Args:
+        audio: 16 kHz mono float32, at least 0.1 s; an hour is fine.
+        embedder: what makes voices; distances are chosen for CAM++.
+        options: thresholds; `DiarisationOptions()` where None.
+        segmenter: the network; the pinned one where None.
+
+    Returns:
+        `K` talkers (0 where nobody speaks) in ceil(50 * seconds) frames.
+
+    Raises AudioError for audio under 0.1 s or not finite, MissingExtra without scikit-learn, BackboneError where the
+    weights cannot be had.
+    """
+    chosen = DiarisationOptions() if options is None else options
+    said = (load_segmentation() if segmenter is None else segmenter).segment(audio, chosen.step_s)
+    found = _locals(audio, said, embedder, chosen.active)
+    if not found.vectors:
+        return _nobody(said, embedder)
+    vectors, frames, windows = np.stack(found.vectors), np.array(found.frames), np.array(found.windows)
+    labels = _labels(vectors, windows, frames >= chosen.clear_s * FRAME_RATE_HZ, chosen.distance)
+    activities = _over_windows(said, found, labels)
+    speaks = _likeliest(activities, _count(said, chosen.active))
+    voices = unit(np.stack([(frames[labels == k] + 1) @ vectors[labels == k] for k in range(labels.max() + 1)]))
+    order = [talker for talker in _by_first_frame(speaks) if speaks[talker].any()]
+    return Diarisation(activities[order], speaks[order], voices[order])
+
+
+def _nobody(said: Segmentation, embedder: SpeakerEmbedder) -> Diarisation:
+    nothing = np.zeros((0, len(said.speech)), np.float32)
+    return Diarisation(nothing, nothing.astype(bool), np.zeros((0, embedder.dimension), np.float32))
+
+
+def _locals(audio: Waveform, said: Segmentation, embedder: SpeakerEmbedder, active: float) -> _Locals:
+    """Voices from the frames in which a local talker speaks alone; from all of its frames where those are too few."""
+    found = _Locals()
+    for window, start in enumerate(said.starts):
+        speaks = said.local[window] >= active
+        alone = speaks & (speaks.sum(axis=1, keepdims=True) == 1)
+        for talker in range(speaks.shape[1]):
+            clear = alone[:, talker]
+            frames = clear if clear.sum() >= _FEWEST_FRAMES else speaks[:, talker]
+            cut = _cut(audio, int(start) + np.flatnonzero(frames))
+            if len(cut) < _FEWEST_FRAMES * _FRAME:
+                continue
+            found.windows.append(window)
+            found.talkers.append(talker)
+            found.vectors.append(embedder.embed(cut))
+            found.frames.append(int(clear.sum()))
+    return found
+
+
+def _cut(audio: Waveform, frames: Int[np.ndarray, " F"]) -> Float32[np.ndarray, " _"]:
+    """The samples of these frames, joined."""
+    samples = (frames[:, None] * _FRAME + np.arange(_FRAME)).ravel()
+    return audio[samples[samples < len(audio)]]
+
+
+def _labels(
+    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], clear: Bool[np.ndarray, " L"], distance: float
+) -> Int[np.ndarray, " L"]:
+    """The global talker of each local one."""
+    if not clear.any():
+        clear = np.ones_like(clear)
+    labels = np.full(len(vectors), -1)
+    labels[clear] = _clusters(vectors[clear], windows[clear], distance)
+    means = [unit(vectors[labels == k].mean(axis=0)) for k in range(labels.max() + 1)]
+    for index in np.flatnonzero(~clear):
+        cosines = np.stack(means) @ vectors[index]
+        cosines[labels[(windows == windows[index]) & (labels >= 0)]] = -_APART
+        if cosines.max() > -_APART:
+            labels[index] = cosines.argmax()
+        else:
+            labels[index] = len(means)
+            means.append(vectors[index])
+    return labels
+
+
+def _clusters(
+    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], distance: float
+) -> Int[np.ndarray, " L"]:
+    """Agglomerative clusters by mean cosine distance; two talkers of one window are as far apart as can be."""
+    try:
+        from sklearn.cluster import AgglomerativeClustering
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "eval", "diarisation by clusters") from error
+    if len(vectors) < 2:
+        return np.zeros(len(vectors), dtype=int)
+    distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)
+    np.fill_diagonal(distances, 0)
+    clustering = AgglomerativeClustering(None, metric="precomputed", linkage="average", distance_threshold=distance)
+    return np.asarray(clustering.fit_predict(distances))
+
+
+def _over_windows(said: Segmentation, found: _Locals, labels: Int[np.ndarray, " L"]) -> Float32[np.ndarray, "K frames"]:
+    """Each talker's activity: the mean over the windows that cover a frame, nought in those that lack the talker."""
+    size = said.local.shape[1]
+    sums = np.zeros((labels.max() + 1, len(said.speech)), np.float32)
+    heard: dict[tuple[int, int], Float32[np.ndarray, " F"]] = {}
+    for window, talker, label in zip(found.windows, found.talkers, labels, strict=True):
+        activity = said.local[window][:, talker]
+        heard[window, label] = np.maximum(heard.get((window, label), activity), activity)
+    for (window, label), activity in heard.items():
+        sums[label, said.starts[window] : said.starts[window] + size] += activity
+    mean: Float32[np.ndarray, "K frames"] = sums / _covering(said)
+    return mean
+
+
+def _count(said: Segmentation, active: float) -> Int[np.ndarray, " frames"]:
+    """How many talkers speak at once, the mean over the windows, rounded."""
+    sums = np.zeros(len(said.speech), np.float32)
+    for local, start in zip(said.local, said.starts, strict=True):
+        sums[start : start + len(local)] += (local >= active).sum(axis=1)
+    return np.asarray(np.floor(sums / _covering(said) + 0.5), dtype=int)
+
+
+def _covering(said: Segmentation) -> Float32[np.ndarray, " frames"]:
+    """How many windows cover each frame."""
+    counts = np.zeros(len(said.speech), np.float32)
+    for start in said.starts:
+        counts[start : start + said.local.shape[1]] += 1
+    return counts
+
+
+def _likeliest(
+    activities: Float32[np.ndarray, "K frames"], count: Int[np.ndarray, " frames"]
+) -> Bool[np.ndarray, "K frames"]:
+    """The `count` most active talkers of each frame, as far as they are active at all."""
+    rank = np.argsort(np.argsort(-activities, axis=0, kind="stable"), axis=0)
+    return np.asarray((rank < count) & (activities > 0))
+
+
+def _by_first_frame(speaks: Bool[np.ndarray, "K frames"]) -> Int[np.ndarray, " K"]:
+    return np.argsort(speaks.argmax(axis=1), kind="stable")

@@ -1,0 +1,157 @@
+"""The losses of target-speaker training: from a batch of targets in mixtures to what a step minimises."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from softspoken.backbones import WhisperBackbone
+from softspoken.backbones.base import EncodedLayers, valid_positions
+from softspoken.data.batches import IGNORED, Batch
+from softspoken.data.levels import speech_frames
+from softspoken.errors import ConfigError
+from softspoken.prompts import PromptConfig, inject
+from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.frames import activity_of
+from softspoken.training.config import ObjectiveConfig
+from softspoken.training.methods import TunedWeights, attached
+
+
+@dataclass(frozen=True)
+class TargetSpeakerObjective:
+    """Cross-entropy on the target's words, and self-distillation from the same model hearing the target alone."""
+
+    backbone: WhisperBackbone
+    prompts: PromptConfig
+    config: ObjectiveConfig
+    tuned: TunedWeights | None = None
+    """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
+    window_s: float | None = None
+    """Of what is heard; None: as long as the mixture."""
+
+    def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
+        backbone, weights = self.backbone, self.config
+        given = conditioning(backbone, self.prompts, batch)
+        features = backbone.features(batch.audio, self.window_s)
+        rows = prompts(*given.of_prompts)
+        slots = rows.encoder.slots if rows.encoder is not None else 0
+        wanted = batch.labels != IGNORED
+        with attached(self.tuned), inject(backbone, rows, activity=given.activity) as activities:
+            heard = backbone.encode_layers(features)
+            logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
+        parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted])}
+        lengths = heard.lengths - slots
+        if weights.activity > 0:
+            parts["activity"] = self._activity(activities, batch, lengths)
+        if weights.states > 0 or weights.layers > 0 or weights.tokens > 0:
+            student = [states[:, slots:] for states in heard.states]
+            with torch.no_grad():
+                taught = self._teach(batch, student[0].shape[1])
+            teacher = [states[:, : student[0].shape[1]] for states in taught.states]
+            if weights.states > 0:
+                parts["states"] = state_distance(student[-1], teacher[-1], lengths)
+            if weights.layers > 0:
+                between = [state_distance(*pair, lengths) for pair in zip(student[1:-1], teacher[1:-1], strict=True)]
+                parts["layers"] = torch.stack(between).mean()
+            if weights.tokens > 0:
+                with torch.no_grad():
+                    expected = backbone.logits(backbone.decode_states(batch.tokens, taught.last)[wanted])
+                parts["tokens"] = token_divergence(logits, expected)
+        total = sum(value * getattr(weights, name) for name, value in parts.items())
+        assert isinstance(total, Tensor)
+        return {"loss": total, **parts}
+
+    def _teach(self, batch: Batch, frames: int) -> EncodedLayers:
+        """The frozen model's states of the clean targets. Talkers of one mixture share nothing, so all are encoded."""
+        window_s = 30.0 if self.config.teacher_window == "30s" else self.window_s
+        taught = self.backbone.encode_layers(self.backbone.features(batch.clean, window_s))
+        assert taught.states[-1].shape[1] >= frames
+        return taught
+
+    def _activity(self, found: list[Tensor], batch: Batch, lengths: Tensor) -> Tensor:
+        """Mean over the layers of how wrong the activity is that each works with."""
+        if not found:
+            raise ConfigError(
+                "objective 'activity' is for frame prompts; set prompts.frames, with 'refined', or leave it out"
+            )
+        true = torch.zeros_like(found[0])
+        for row, clean in zip(true, batch.clean, strict=True):
+            speaks = torch.from_numpy(speech_frames(clean)).to(row)[: row.shape[0]]
+            row[: speaks.shape[0]] = speaks
+        return torch.stack([activity_error(each, true, lengths) for each in found]).mean()
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a batch tells the prompts of its voices, and nothing that they have no use for."""
+
+    speaker: Float[Tensor, "B S"] | None
+    activity: Float[Tensor, "B T"] | None
+    clips: Float[Tensor, "L B F D"] | None
+
+    @property
+    def of_prompts(self) -> tuple[Tensor | None, Tensor | None]:
+        """What `SoftPrompts` is called with."""
+        return self.speaker, self.clips
+
+
+def conditioning(backbone: WhisperBackbone, config: PromptConfig, batch: Batch) -> Conditioning:
+    """For the voices of a batch; not to be called under a prompt."""
+    clips = None
+    if config.enrolment is not None:
+        assert batch.clips is not None
+        clips = clip_states(backbone, batch.clips, config.enrolment)
+    return Conditioning(
+        speaker=batch.voices if config.speaker is not None else None,
+        activity=activity_of(batch.scores, config.frames) if config.frames is not None else None,
+        clips=clips,
+    )
+
+
+@torch.no_grad()
+def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batches: list[Batch]) -> dict[str, float]:
+    """Loss on the target's words with the right voice and with another voice of the same mixture, and the gap.
+
+    As long as the gap is zero the prompt has only learned the domain, not to listen to the voice. Each batch must hold
+    pairs: rows 2i and 2i+1 are two targets of one mixture.
+    """
+    sums = torch.zeros(2)
+    plain = replace(objective, config=ObjectiveConfig())
+    for batch in batches:
+        for column, case in enumerate((batch, batch.voices_swapped())):
+            sums[column] += float(plain(prompts, case)["cross_entropy"])
+    right, wrong_voice = (sums / len(batches)).tolist()
+    return {"right_voice": right, "wrong_voice": wrong_voice, "gap": wrong_voice - right}
+
+
+def cross_entropy(logits: Float[Tensor, "K V"], labels: Int[Tensor, "K"]) -> Float[Tensor, ""]:
+    """Mean over K predicted tokens."""
+    return F.cross_entropy(logits.float(), labels)
+
+
+def state_distance(
+    student: Float[Tensor, "B T D"], teacher: Float[Tensor, "B T D"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Squared distance of encoder states over the valid frames, relative to the teacher's variance (0: equal)."""
+    valid = valid_positions(lengths, student.shape[1])
+    student, teacher = student[valid].float(), teacher[valid].float()
+    spread = (teacher - teacher.mean(dim=0)).pow(2).mean()
+    return (student - teacher).pow(2).mean() / spread.clamp(min=1e-6)
+
+
+def token_divergence(student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"]) -> Float[Tensor, ""]:
+    """KL(teacher || student), mean over K predicted tokens."""
+    log_student = F.log_softmax(student.float(), dim=-1)
+    log_teacher = F.log_softmax(teacher.float(), dim=-1)
+    return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
+
+
+def activity_error(
+    found: Float[Tensor, "B T"], true: Float[Tensor, "B T"], lengths: Int[Tensor, "B"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of how likely the target speaks, mean over the valid frames."""
+    valid = valid_positions(lengths, found.shape[1])
+    return F.binary_cross_entropy(found[valid].float().clamp(1e-4, 1 - 1e-4), true[valid].float())

@@ -1,0 +1,183 @@
+"""Where a run comes from and what it costs: the runs before it, its data, numbers trained, bytes to keep, time, memory.
+
+`facts.json` in the run's folder, tables of methods and the model card tell of it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import torch
+
+from softspoken.data.config import DataConfig
+from softspoken.data.corpus import load_corpus
+from softspoken.data.fixed_mixtures import read_fixed_mixtures
+from softspoken.errors import SoftspokenError
+from softspoken.files import replace_text
+from softspoken.prompts import load_prompts
+from softspoken.prompts.provenance import HOW_LONG
+from softspoken.training.checkpoint import deployed, load_run, run_config, state_file, stored_type
+from softspoken.training.config import TrainConfig
+from softspoken.training.loop import STATE
+from softspoken.training.methods import Trained, prompts_of, weights_of
+from softspoken.training.run_folder import FACTS, is_run, read_json
+from softspoken.training.state import Progress, read_progress
+
+_MB = 1e6
+_UNKNOWN = "another run or prompt"
+
+
+class TuningCosts(TypedDict):
+    """What `tuning_costs` tells."""
+
+    kind: str
+    """'prompt', 'lora', 'adapters' or 'full'."""
+    trained_parameters: int
+    """Numbers that were trained, the prompts' reparameterisation included."""
+    deployed_parameters: int
+    """Numbers to keep afterwards."""
+    share_percent: float
+    """Deployed numbers in percent of the backbone's."""
+    stored_bytes: int
+    """Of what is deployed, in float16 (statistics of voices in float32); without a file's header."""
+    train_seconds: float
+    """Over all starts, validation included."""
+    examples: int
+    """Mixtures trained on, each with all of its targets."""
+    peak_memory_mb: float | None
+    """Most memory that the training process held, in 10^6 bytes, the models' and the data's included; None: unknown."""
+    peak_device_memory_mb: float | None
+    """Most memory of the accelerator in use by tensors; None: there was none."""
+
+
+def tuning_costs(run: Path) -> TuningCosts:
+    """What a target-speaker run of any method costs, whether it is done, stopped or going on.
+
+    Raises ConfigError when there is no run, or none of its states was saved yet.
+    """
+    config = run_config(run)
+    state: Literal["best", "last"] = "last" if (run / STATE).is_file() else "best"
+    progress = read_progress(state_file(run, state))
+    known = read_json(run / FACTS)
+    if "stored_bytes" not in known:
+        # A run of an earlier version.
+        loaded = load_run(run, state)
+        known |= sizes_of(loaded.trained, loaded.backbone.parameter_count)
+    return TuningCosts(
+        kind=config.method.kind,
+        trained_parameters=known["trained_parameters"],
+        deployed_parameters=known["deployed_parameters"],
+        share_percent=known["share_percent"],
+        stored_bytes=known["stored_bytes"],
+        train_seconds=round(progress.seconds, 1),
+        examples=progress.step * config.accumulation * config.items_per_batch,
+        peak_memory_mb=known.get("peak_memory_mb"),
+        peak_device_memory_mb=known.get("peak_device_memory_mb"),
+    )
+
+
+def sizes_of(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
+    """How large what is trained is, and what is deployed of it."""
+    weights = weights_of(trained)
+    prompts, changed = prompts_of(trained), 0 if weights is None else weights.parameter_count
+    kept = prompts.fold().parameter_count + changed
+    return {
+        "trained_parameters": prompts.parameter_count + changed,
+        "deployed_parameters": kept,
+        "share_percent": 100.0 * kept / backbone_parameters,
+        "stored_bytes": sum(value.numel() * stored_type(name).itemsize for name, value in deployed(trained).items()),
+    }
+
+
+def note_sizes(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> dict[str, Any]:
+    """Note the sizes when a run starts or goes on; returns them. What was noted at an earlier start stays so.
+
+    `start`: the run or prompt that it begins with; how long that was trained is noted as 'before'.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    earlier = read_json(run / FACTS) if (run / STATE).is_file() else {}
+    sizes = sizes_of(trained, backbone_parameters)
+    known = {**earlier, **sizes}
+    if start is not None and "before" not in known:
+        known["before"] = history_of(start)
+    replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
+    return sizes
+
+
+def note_memory(run: Path) -> None:
+    """Note the most memory that this process, or an earlier one of the same run, has held so far."""
+    known = read_json(run / FACTS)
+    for name, value in (("peak_memory_mb", _peak_mb()), ("peak_device_memory_mb", _device_peak_mb())):
+        before = known.get(name)
+        values = [each for each in (before, value) if each is not None]
+        known[name] = max(values) if values else None
+    replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
+
+
+def _peak_mb() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    # Kilobytes, but bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MB, 1)
+
+
+def _device_peak_mb() -> float | None:
+    return round(torch.cuda.max_memory_allocated() / _MB, 1) if torch.cuda.is_available() else None
+
+
+def training_metadata(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
+    return {
+        **_speech_metadata(config.data),
+        **run_history(run, config, progress),
+        "development_wer": progress.best,
+        "objective": config.objective.model_dump(),
+    }
+
+
+def run_history(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
+    """How long a run has been trained, and the one that it began with.
+
+    That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
+    """
+    facts: dict[str, Any] = {
+        "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
+        "steps": progress.step,
+        "hours": round(progress.seconds / 3600, 2),
+        "seed": config.seed,
+    }
+    if config.start is None:
+        return facts
+    noted = read_json(run / FACTS).get("before")
+    return facts | {"before": history_of(config.start) if noted is None else noted}
+
+
+def history_of(start: str) -> dict[str, Any] | str:
+    """For the model card: how long it had been trained before; in words where nothing is known any more."""
+    try:
+        if is_run(start):
+            run = Path(start)
+            return run_history(run, run_config(run), read_progress(state_file(run, "best")))
+        known = load_prompts(start).info.training
+        return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
+    except SoftspokenError:
+        return _UNKNOWN
+
+
+def _speech_metadata(data: DataConfig) -> dict[str, Any]:
+    """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
+    if data.mixtures is not None:
+        fixed = read_fixed_mixtures(data.mixtures)
+        talkers = {talker for mixture in fixed for talker in mixture.talkers}
+        seconds = sum(mixture.duration_s for mixture in fixed)
+        return {"corpus": data.mixtures.parent.name, "talkers": len(talkers), "mixture_hours": round(seconds / 3600, 2)}
+    pieces = [piece for piece in load_corpus(data).pieces if piece.speed == 1.0]
+    return {
+        "talkers": len({piece.speaker for piece in pieces}),
+        "speech_hours": round(sum(piece.duration_s for piece in pieces) / 3600, 2),
+        "speeds": list(data.speeds),
+    }

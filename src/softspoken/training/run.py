@@ -1,0 +1,212 @@
+"""A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.data.batches import Batch
+from softspoken.decoding import DecodingOptions, decode_batch
+from softspoken.errors import ConfigError
+from softspoken.prompts import PromptInfo, inject, save_prompts
+from softspoken.scoring.text import TextNormalizer
+from softspoken.scoring.word_errors import score_utterance, summarize
+from softspoken.speakers import SpeakerEmbedder, load_embedder
+from softspoken.training.checkpoint import (
+    WEIGHT_FILE,
+    load_run,
+    run_config,
+    state_file,
+    store_weights,
+    stored_metadata,
+    untrained,
+)
+from softspoken.training.config import TrainConfig
+from softspoken.training.datasets import (
+    development_batches,
+    development_windows,
+    training_data,
+    training_source,
+    window_data,
+)
+from softspoken.training.initialization import new_trained
+from softspoken.training.loop import TrainingStopped, train
+from softspoken.training.method_config import MethodConfig, PromptMethod
+from softspoken.training.methods import Trained, attached, prompts_of, weights_of
+from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
+from softspoken.training.process import new_accelerator, progress_bar
+from softspoken.training.provenance import note_memory, note_sizes, training_metadata
+from softspoken.training.run_folder import begin_run, finish_run
+from softspoken.training.state import load_state
+
+PROMPT_FOLDER = "prompt"
+CARD_KEYS = (
+    *("method", "wer", "wer_low", "wer_high"),
+    *("substitutions", "deletions", "insertions", "words", "rejection_rate"),
+)
+"""Of an evaluation, what the model card shows."""
+
+
+def run_training(
+    config: TrainConfig, out: Path, stop_after_s: float | None = None, recipe: str | None = None
+) -> Path | None:
+    """Train by `config` in `out` and write `out/prompt`, or `out/weights.safetensors` where weights are trained.
+
+    Returns what was written; None when it stopped early because the time was up. `recipe`: the text that `config` was
+    read from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
+    """
+    # The recipe, and where it runs.
+    begun = time.monotonic() if config.minutes is not None else None
+    begin_run(config, out, recipe)
+    accelerator = new_accelerator(config.precision)
+    main = accelerator.is_main_process
+
+    # Frozen models, and the mixtures that are made for them.
+    backbone = load_backbone(config.backbone).to(accelerator.device)
+    if accelerator.device.type == "cuda" and config.precision == "bf16" and config.method.kind == "prompt":
+        backbone.round_weights(torch.bfloat16)
+    embedder = _embedder(config, accelerator.device)
+    dataset = window_data(config) if embedder is None else training_data(config, embedder)
+    source = training_source(config, dataset, embedder, backbone)
+
+    # What is trained, and what it is trained for.
+    trained = new_trained(config, backbone, dataset)
+    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
+
+    # Talkers put aside show how far it is.
+    development = (
+        development_windows(config, backbone)
+        if embedder is None
+        else development_batches(config, embedder, backbone, dataset.texts)
+    )
+    development = [batch.to(accelerator.device) for batch in development]
+
+    def step(module: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return objective(module, source.rendered(batch))
+
+    def validate(module: Trained) -> dict[str, float]:
+        module.eval()
+        # Weights that are rounded already must be heard as they are trained.
+        with accelerator.autocast() if backbone.rounded else nullcontext():
+            figures = {} if embedder is None else voice_contrast(objective, module, development)
+            wer = development_wer(backbone, module, development)
+        module.train()
+        return {**figures, "wer": wer, "score": wer}
+
+    # The loop, which goes on from the last state in `out`.
+    sizes = note_sizes(out, trained, backbone.parameter_count, config.start) if main else {}
+    rates = rates_of(config.method)
+    with progress_bar(config, stop_after_s) as report:
+        try:
+            train(
+                config,
+                trained,
+                step,
+                source.dataset,
+                source.collate,
+                out,
+                validate,
+                report,
+                accelerator,
+                rates,
+                begun=begun,
+            )
+        except TrainingStopped:
+            return None
+        finally:
+            if main:
+                note_memory(out)
+
+    # The best state, as it is deployed.
+    result = out / (PROMPT_FOLDER if config.method.kind == "prompt" else WEIGHT_FILE)
+    if main and config.method.kind == "prompt":
+        export_run(out, result, "best", backbone=backbone)
+    elif main:
+        store_weights(out, load_run(out, "best", backbone), sizes)
+    finish_run(out, result, config.steps)
+    return result
+
+
+def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
+    """What tells voices apart, on a GPU where there is one; None for a run that follows no voice."""
+    if config.task != "target-speaker":
+        return None
+    embedder = load_embedder(config.embedder) if device.type == "cpu" else load_embedder(config.embedder, str(device))
+    return embedder.rounding() if config.precision == "bf16" else embedder
+
+
+def export_run(
+    run: Path,
+    out: Path,
+    state: Literal["best", "last"],
+    half: bool = False,
+    silence_threshold: float | None = None,
+    results: Sequence[Path] = (),
+    backbone: WhisperBackbone | None = None,
+) -> PromptInfo:
+    """Make a prompt folder out of a state of a run.
+
+    Raises ConfigError when the run has none yet, or trains more than prompts.
+    """
+    config = run_config(run)
+    path = state_file(run, state)
+    if config.method.kind != "prompt":
+        raise ConfigError(
+            f"the run in '{run}' trains weights of the backbone ('{config.method.kind}'), which are no prompt; "
+            f"'softspoken evaluate --method run:{run}' uses them"
+        )
+    backbone = load_backbone(config.backbone) if backbone is None else backbone
+    prompts = prompts_of(untrained(config, backbone))
+    progress = load_state(path, prompts, None)
+    return save_prompts(
+        prompts,
+        out,
+        backbone=backbone,
+        dtype="float16" if half else "float32",
+        **stored_metadata(config),
+        silence_threshold=silence_threshold,
+        training=training_metadata(run, config, progress),
+        results=[row for path in results for row in card_rows(path)],
+    )
+
+
+def card_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows for the model card out of the JSON of an evaluation; the file's name is the name of the test set."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = found if isinstance(found, list) else [found]
+        return [{"test set": path.stem, **{key: row[key] for key in CARD_KEYS}} for row in rows]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"no results in '{path}' ({error}); give what 'softspoken evaluate --json' prints") from error
+
+
+def rates_of(method: MethodConfig) -> dict[str, float]:
+    """Factors on the learning rate of the parts of what is trained."""
+    return {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
+
+
+@torch.no_grad()
+def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> float:
+    """Word error rate of greedy search on the development mixtures."""
+    prompts, weights = prompts_of(trained), weights_of(trained)
+    normalize = TextNormalizer()
+    options = DecodingOptions(timestamps=False, temperatures=(0.0,), start="any")
+    scores = []
+    for batch in batches:
+        batch = batch.to(backbone.device)
+        given = conditioning(backbone, prompts.config, batch)
+        with attached(weights), inject(backbone, prompts(*given.of_prompts), activity=given.activity):
+            encoded = backbone.encode(backbone.features(batch.audio))
+            found = decode_batch(backbone, encoded, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
+        scores += [
+            score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)
+        ]
+    wer = summarize(scores, resamples=1).wer
+    return wer if wer is not None else float("nan")

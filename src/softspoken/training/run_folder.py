@@ -1,0 +1,143 @@
+"""What a run's folder says about itself: recipe, configuration, environment, and whether it is finished.
+
+config.json        the resolved configuration (seed included)
+recipe.toml        the recipe as it was given
+environment.json   where it ran: one entry each time that something of it was new
+facts.json         sizes and memory, and what it began with (`softspoken.training.provenance`)
+log.jsonl          figures of every step (the loop)
+result.json        what came out, and after how many steps
+evaluations/       scores on test manifests (the laboratory writes them)
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from softspoken.errors import ConfigError, PromptDamaged
+from softspoken.files import replace_text
+from softspoken.training.config import LoopConfig
+from softspoken.training.environment import describe_environment
+from softspoken.training.loop import BEST, CONFIG, STATE
+from softspoken.training.state import read_progress
+
+RECIPE = "recipe.toml"
+ENVIRONMENT = "environment.json"
+FACTS = "facts.json"
+RESULT = "result.json"
+MAY_CHANGE = frozenset({"steps", "minutes", "validate_every", "save_every", "log_every", "workers", "tensorboard"})
+"""How long a run goes on and how it is watched: what may be another when it goes on."""
+
+
+def begin_run(config: LoopConfig, folder: Path, recipe: str | None = None) -> None:
+    """Note what a run is before it starts or goes on. `recipe`: the text of its TOML file.
+
+    Raises ConfigError when the folder holds a state that another recipe trained, or that is further than this one goes.
+    """
+    check_same_run(config, folder)
+    if not _is_main():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+        if recipe is not None:
+            replace_text(folder / RECIPE, recipe)
+        _note_environment(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot write to the run's folder '{folder}' ({error.strerror}); choose another") from error
+
+
+def is_run(reference: str) -> bool:
+    """Whether this is the folder of a run, rather than of a stored prompt."""
+    return (Path(reference) / CONFIG).is_file()
+
+
+def check_same_run(config: LoopConfig, folder: Path) -> None:
+    """Raise ConfigError unless `config` may go on from the state in `folder`; where there is none, any may start."""
+    known = read_config(folder, type(config).model_validate)
+    if known is None or not any((folder / name).is_file() for name in (STATE, BEST)):
+        return
+    changed = [key for key in differences(config.model_dump(mode="json"), known) if key not in MAY_CHANGE]
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(
+            f"the run in '{folder}' was trained by another recipe: {', '.join(changed[:3])}{more} differ(s); "
+            "give another --out, or the recipe it began with"
+        )
+    done = steps_done(folder)
+    if done > config.steps:
+        raise ConfigError(f"the run in '{folder}' has done {done} steps, {config.steps} are asked for; give {done}")
+
+
+def finish_run(folder: Path, result: Path, steps: int) -> None:
+    """Note that a run is done, and what came of it."""
+    if not _is_main():
+        return
+    inside = result.name if result.parent == folder else None
+    replace_text(folder / RESULT, json.dumps({"result": inside, "steps": steps}, indent=2) + "\n")
+
+
+def finished(config: LoopConfig, folder: Path) -> bool:
+    """Whether the run that `config` describes is done in `folder`."""
+    return read_json(folder / RESULT).get("steps") == config.steps and steps_done(folder) == config.steps
+
+
+def steps_done(folder: Path) -> int:
+    """Steps that the last state holds; 0 without one, or when it cannot be read (the loop then says so)."""
+    try:
+        return read_progress(folder / STATE).step if (folder / STATE).is_file() else 0
+    except PromptDamaged:
+        return 0
+
+
+def read_config(folder: Path, parse: Callable[[dict[str, Any]], LoopConfig]) -> dict[str, Any] | None:
+    """The configuration of a run as plain values, None without one. `parse`: from these to a configuration.
+
+    What was not known when it was written has today's default, as it has when the run goes on.
+    """
+    found = read_json(folder / CONFIG)
+    if not found:
+        return None
+    try:
+        return parse(found).model_dump(mode="json")
+    except ValueError:
+        # Written by another version: its values still say how it differs from other runs.
+        return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; nothing where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys with other values, as 'prompts.encoder.length', sorted."""
+    found: list[str] = []
+    for key in sorted({*one, *other}):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}")
+    return found
+
+
+def _is_main() -> bool:
+    """Of several processes that train one run, as launchers number them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _note_environment(folder: Path) -> None:
+    path = folder / ENVIRONMENT
+    known = read_json(path).get("starts")
+    starts: list[dict[str, Any]] = known if isinstance(known, list) else []
+    now = describe_environment()
+    last = {key: value for key, value in starts[-1].items() if key != "from_step"} if starts else None
+    if now != last:
+        starts.append({"from_step": steps_done(folder), **now})
+        replace_text(path, json.dumps({"starts": starts}, indent=2) + "\n")

@@ -1,0 +1,247 @@
+"""Runs of prompt tuning's rivals: recipe to stored weights, evaluated as prompts are, and what they cost."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from speech_folder import make_speech_folder
+from tiny import tiny_backbone
+from typer.testing import CliRunner
+from voices import PitchEmbedder, voice
+
+from softspoken.audio import write_audio
+from softspoken.cli.main import app
+from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.evaluation.systems import Systems
+from softspoken.recipes import read_recipe
+from softspoken.training.checkpoint import load_run, run_named
+from softspoken.training.config import TrainConfig
+from softspoken.training.methods import weights_of
+from softspoken.training.provenance import tuning_costs
+from softspoken.training.run import run_training
+
+RECIPE = """
+steps = 3
+mixtures_per_batch = 2
+validate_every = 3
+save_every = 1
+learning_rate = 0.01
+warmup_steps = 1
+
+[data]
+speech = ["{manifest}"]
+piece_s = [1.0, 3.0]
+speeds = [1.0]
+
+[mixing]
+max_s = 3.0
+
+[prompts]
+encoder = "none"
+decoder = "none"
+speaker = {{ dimension = 8, into = "encoder" }}
+
+[method]
+{method}
+"""
+METHODS = {
+    "prompt": 'kind = "prompt"',
+    "lora": 'kind = "lora"',
+    "adapters": 'kind = "adapters"\nwidth = 4',
+    "full": 'kind = "full"',
+}
+PROJECTION = 8 * 32 + 32
+"""Numbers of the speaker projection."""
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("softspoken.training.run", "softspoken.training.checkpoint", "softspoken.evaluation.systems"):
+        monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone(int(reference == "other")))
+        monkeypatch.setattr(f"{room}.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
+    monkeypatch.setattr("softspoken.decoding.transcriber.load_backbone", lambda *given: tiny_backbone())
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_speech_folder(tmp_path_factory.mktemp("speech"), talkers=40, utterances=1, seconds=1.2)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    write_audio(tmp_path / "mixture.flac", voice(2.0, 300.0) + voice(2.0, 900.0, seed=1))
+    rows = []
+    for name, pitch in (("a", 300.0), ("b", 900.0)):
+        write_audio(tmp_path / f"{name}.flac", voice(3.0, pitch, seed=2))
+        rows.append({"id": name, "audio": "mixture.flac", "enrolment": f"{name}.flac", "text": "WORDS"})
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def recipe_of(speech: Path, folder: Path, kind: str) -> TrainConfig:
+    path = folder / f"{kind}.toml"
+    path.write_text(RECIPE.format(manifest=speech, method=METHODS[kind]))
+    config = read_recipe(path)
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def written(manifest: Path, *methods: str, how: Sequence[str] = ()) -> dict[str, list[str]]:
+    """What each method writes for each item. `how`: further options."""
+    out = manifest.with_name("items.jsonl")
+    named = [word for method in methods for word in ("--method", method)]
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), *named, *how, "--json", "--out", str(out)])
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    found: dict[str, list[str]] = {}
+    for line in map(json.loads, out.read_text().splitlines()):
+        found.setdefault(line["method"], []).append(line["hypothesis"])
+    return found
+
+
+def kept_of(manifest: Path, method: str) -> int:
+    """How many answers of a method are there from before."""
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", method, "--json"])
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    (said,) = [line for line in ran.stderr.splitlines() if "kept" in line] or ["x: 0"]
+    return int(said.rpartition(": ")[2].split()[0])
+
+
+def test_a_changed_prompt_is_not_answered_by_the_old_one(tmp_path: Path, speech: Path, manifest: Path) -> None:
+    recipe = recipe_of(speech, tmp_path, "prompt")
+    one, other = (run_training(recipe.model_copy(update={"seed": seed}), tmp_path / f"run{seed}") for seed in (0, 1))
+    place = tmp_path / "prompt"
+    shutil.copytree(one, place)
+    assert [kept_of(manifest, str(place)) for _ in range(2)] == [0, 2]
+    # A prompt is what it is, wherever it lies.
+    shutil.copytree(one, tmp_path / "copy")
+    assert kept_of(manifest, str(tmp_path / "copy")) == 2
+    shutil.rmtree(place)
+    shutil.copytree(other, place)
+    assert [kept_of(manifest, str(place)) for _ in range(2)] == [0, 2]
+
+
+def test_a_mistyped_method_is_one_line_with_those_there_are(manifest: Path) -> None:
+    ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", "cascaed"])
+    assert isinstance(ran.exception, PromptError)
+    assert str(ran.exception).startswith("no prompt 'cascaed'; give a folder")
+    assert "methods without a prompt: none, clean, cascade" in str(ran.exception)
+    assert "\n" not in str(ran.exception)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_a_run_of_every_method_is_evaluated(tmp_path: Path, speech: Path, manifest: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    result = run_training(recipe_of(speech, tmp_path, kind), run)
+    names = [f"run:{run}", f"run:{run}@last"]
+    if kind == "prompt":
+        assert result == run / "prompt"
+        names.append(str(result))
+    else:
+        assert result == run / "weights.safetensors"
+        assert not (run / "prompt").exists()
+        names.append(f"run:{run}@stored")
+    found = written(manifest, *names)
+    assert [len(found[name]) for name in names] == [2, 2, 2]
+    # The only validation was at the end: best and last are the same state.
+    assert found[names[0]] == found[names[1]]
+    if kind == "prompt":
+        assert found[names[0]] == found[names[2]]
+
+        assert len(written(manifest, names[0], how=["--precision", "bfloat16"])[names[0]]) == 2
+        reference, rounded = (Systems(precision=kind).method(names[0]).identity for kind in (None, "bfloat16"))
+        assert rounded == reference | {"engine": "torch", "precision": "bfloat16"}
+    else:
+        for how in (["--precision", "bfloat16"], ["--engine", "openvino"]):
+            refused = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", names[0], *how])
+            assert isinstance(refused.exception, ConfigError)
+            assert "leave --engine and --precision out" in str(refused.exception)
+
+    facts = tuning_costs(run)
+    backbone = tiny_backbone()
+    numbers = {
+        "prompt": 0,
+        "lora": 2 * 3 * 2 * (2 * 4 * 32),
+        "adapters": 4 * (2 * 4 * 32 + 4 + 32),
+        "full": backbone.parameter_count - backbone.max_frames * 32,
+    }
+    assert facts["kind"] == kind
+    assert facts["trained_parameters"] == facts["deployed_parameters"] == numbers[kind] + PROJECTION
+    assert facts["share_percent"] == pytest.approx(100 * facts["deployed_parameters"] / backbone.parameter_count)
+    assert facts["stored_bytes"] == 2 * facts["deployed_parameters"] + 2 * 8 * 4
+    assert facts["examples"] == 6
+    assert facts["train_seconds"] > 0
+    assert facts["peak_memory_mb"] > 50
+    # An earlier version noted nothing: sizes are found again, memory is not.
+    (run / "facts.json").unlink()
+    again = tuning_costs(run)
+    assert again["peak_memory_mb"] is None
+    assert {**again, "peak_memory_mb": 0} == {**facts, "peak_memory_mb": 0}
+
+
+def test_stored_weights_are_those_of_the_best_state_in_half_precision(tmp_path: Path, speech: Path) -> None:
+    run = tmp_path / "run"
+    run_training(recipe_of(speech, tmp_path, "lora"), run)
+    best, stored = load_run(run, "best"), load_run(run, "stored")
+    kept = stored.trained.state_dict()
+    for name, value in best.trained.state_dict().items():
+        torch.testing.assert_close(kept[name], value, atol=1e-3, rtol=1e-3)
+    assert weights_of(stored.trained) is not None
+    facts = json.loads((run / "weights.json").read_text())
+    assert facts["method"]["rank"] == 4
+    assert facts["trained_parameters"] == tuning_costs(run)["trained_parameters"]
+    size = (run / "weights.safetensors").stat().st_size
+    assert facts["stored_bytes"] < size < facts["stored_bytes"] + 20_000
+
+
+def test_stored_weights_that_were_altered_or_belong_elsewhere_are_refused(tmp_path: Path, speech: Path) -> None:
+    run = tmp_path / "run"
+    run_training(recipe_of(speech, tmp_path, "adapters"), run)
+    with pytest.raises(PromptMismatch, match="belongs to backbone 'tiny-0'"):
+        load_run(run, "stored", tiny_backbone(seed=1))
+    content = bytearray((run / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run / "weights.safetensors").write_bytes(content)
+    with pytest.raises(PromptDamaged, match="refused"):
+        load_run(run, "stored")
+    (run / "weights.json").unlink()
+    with pytest.raises(ConfigError, match="no stored weights"):
+        load_run(run, "stored")
+
+
+def test_a_stopped_run_of_weights_goes_on_as_if_it_had_not_been(tmp_path: Path, speech: Path) -> None:
+    config = recipe_of(speech, tmp_path, "lora")
+    run_training(config, tmp_path / "whole")
+    assert run_training(config, tmp_path / "stopped", stop_after_s=0.0) is None
+    assert tuning_costs(tmp_path / "stopped")["examples"] == 2
+    assert run_training(config, tmp_path / "stopped") is not None
+    whole, resumed = (load_run(tmp_path / name, "last").trained.state_dict() for name in ("whole", "stopped"))
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_weights_are_no_prompt(tmp_path: Path, speech: Path) -> None:
+    run = tmp_path / "run"
+    run_training(recipe_of(speech, tmp_path, "full"), run)
+    done = CliRunner().invoke(app, ["prompt", "export", str(run), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, ConfigError)
+    assert f"--method run:{run}" in str(done.exception)
+
+
+def test_a_run_that_is_not_there_is_one_line(tmp_path: Path, manifest: Path) -> None:
+    for name, said in ((f"run:{tmp_path / 'none'}", "no training run"), (f"run:{manifest}", "no training run")):
+        ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", name])
+        assert isinstance(ran.exception, ConfigError)
+        assert said in str(ran.exception)
+
+
+def test_names_of_runs() -> None:
+    assert run_named("cascade") is None
+    assert run_named("run:runs/a") == (Path("runs/a"), "best")
+    assert run_named("run:runs/a@last") == (Path("runs/a"), "last")
+    assert run_named("run:runs/a@stored") == (Path("runs/a"), "stored")
+    assert run_named("run:runs/a@home") == (Path("runs/a@home"), "best")

@@ -1,0 +1,109 @@
+"""Diarisation: from local talkers to those of the recording, with a made-up network that is told who speaks."""
+
+import numpy as np
+import pytest
+from voices import PitchEmbedder, voice
+
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.errors import ConfigError
+from softspoken.speakers.diarisation import DiarisationOptions, diarise
+from softspoken.speakers.segmentation import Segmentation, Segmenter, load_segmentation
+
+PITCHES_HZ = (250.0, 900.0, 1700.0)
+
+
+class Told(Segmenter):
+    """Says what it was told, but with the talkers of every window in another order."""
+
+    def __init__(self, truth: np.ndarray) -> None:
+        self.truth = truth.astype(np.float32)
+
+    def segment(self, audio: np.ndarray, step_s: float = 5.0) -> Segmentation:
+        frames = self.truth.shape[1]
+        size = min(500, frames)
+        starts = np.arange(0, frames - size + 1, round(step_s * 50))
+        local = np.zeros((len(starts), size, 3), np.float32)
+        for window, start in enumerate(starts):
+            part = self.truth[:, start : start + size]
+            present = np.flatnonzero(part.any(axis=1))
+            local[window][:, np.roll(np.arange(3), window)[: len(present)]] = part[present].T
+        count = self.truth.sum(axis=0)
+        return Segmentation((count > 0).astype(np.float32), (count > 1).astype(np.float32), local, starts)
+
+
+def recording(truth: np.ndarray) -> np.ndarray:
+    seconds = truth.shape[1] / 50
+    mix = 1e-4 * np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE_HZ))
+    for talker, speaks in enumerate(truth):
+        mix += voice(seconds, PITCHES_HZ[talker], seed=talker) * np.repeat(speaks, 320)
+    return mix.astype(np.float32)
+
+
+def turns(*spans: tuple[int, float, float], seconds: float, talkers: int) -> np.ndarray:
+    truth = np.zeros((talkers, round(seconds * 50)), bool)
+    for talker, start_s, end_s in spans:
+        truth[talker, round(start_s * 50) : round(end_s * 50)] = True
+    return truth
+
+
+def test_talkers_are_found_again_from_window_to_window() -> None:
+    spans = [(0, 1, 4), (1, 4, 8), (0, 9, 13), (2, 13, 17), (1, 18, 22), (2, 22, 26), (0, 26, 29)]
+    truth = turns(*spans, seconds=30, talkers=3)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    np.testing.assert_array_equal(found.speaks, truth)
+    np.testing.assert_allclose(found.activities, truth, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.voices, axis=1), 1.0, atol=1e-5)
+    for pitch_hz, vector in zip(PITCHES_HZ, found.voices, strict=True):
+        assert PitchEmbedder().embed(voice(3.0, pitch_hz)) @ vector > 0.95
+
+
+def test_both_talkers_speak_where_they_overlap() -> None:
+    truth = turns((0, 0, 5), (1, 3, 8), seconds=8, talkers=2)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    np.testing.assert_array_equal(found.speaks, truth)
+
+
+def test_talkers_of_one_window_stay_apart_however_alike() -> None:
+    truth = turns((0, 0, 4), (1, 5, 9), seconds=9, talkers=2)
+    found = diarise(np.tile(voice(1.0), 9), PitchEmbedder(), segmenter=Told(truth))
+    np.testing.assert_array_equal(found.speaks, truth)
+
+
+def test_a_talker_who_is_hardly_alone_is_one_nonetheless() -> None:
+    truth = turns((0, 0, 8), (1, 2, 6), seconds=8, talkers=2)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    np.testing.assert_array_equal(found.speaks, truth)
+
+
+def test_a_short_turn_joins_its_talker() -> None:
+    truth = turns((0, 0, 9), (1, 10, 19), (0, 19.2, 19.6), seconds=20, talkers=2)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    np.testing.assert_array_equal(found.speaks, truth)
+
+
+def test_the_distance_says_how_many() -> None:
+    truth = turns((0, 0, 9), (1, 11, 19), seconds=20, talkers=2)
+    audio = recording(truth)
+    for distance, talkers in ((0.3, 2), (1.9, 1)):
+        options = DiarisationOptions(step_s=10.0, distance=distance)
+        assert len(diarise(audio, PitchEmbedder(), options, Told(truth)).voices) == talkers
+
+
+def test_nobody_in_silence_and_blips() -> None:
+    truth = turns((0, 1, 1.1), seconds=5, talkers=1)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    assert found.speaks.shape == found.activities.shape == (0, 250)
+    assert found.voices.shape == (0, 8)
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(ConfigError, match="probability"):
+        DiarisationOptions(active=1.0)
+    with pytest.raises(ConfigError, match="cosine distance"):
+        DiarisationOptions(distance=2.5)
+
+
+@pytest.mark.embedded
+def test_the_network_finds_nobody_in_silence() -> None:
+    found = diarise(np.zeros(80_000, np.float32), PitchEmbedder(), segmenter=load_segmentation())
+    assert found.speaks.shape == (0, 250)

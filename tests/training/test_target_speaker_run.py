@@ -1,0 +1,178 @@
+"""A whole run on a small backbone: recipe to prompt folder, stopped and gone on with, exported, taught."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from speech_folder import make_speech_folder
+from tiny import tiny_backbone
+from typer.testing import CliRunner
+
+from softspoken.cli.main import app
+from softspoken.data.examples import read_texts
+from softspoken.errors import ConfigError
+from softspoken.prompts import LoadedPrompts, load_prompts
+
+RECIPE = """
+steps = 4
+mixtures_per_batch = 2
+validate_every = 2
+save_every = 1
+learning_rate = 0.01
+warmup_steps = 1
+
+[data]
+speech = ["{manifest}"]
+piece_s = [1.0, 3.0]
+speeds = [0.9, 1.0]
+
+[mixing]
+max_s = 3.0
+
+[objective]
+states = 0.5
+
+[prompts]
+encoder = {{ length = 2 }}
+decoder = {{ length = 2 }}
+speaker = {{ dimension = 8, into = "frames" }}
+frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) -> Path:
+    manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(manifest=manifest))
+    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
+    return path
+
+
+def test_a_recipe_becomes_a_prompt_folder(recipe: Path, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
+    assert ran.exit_code == 0, ran.output
+    loaded = load_prompts(tmp_path / "run" / "prompt", tiny_backbone())
+    assert loaded.info.prompts.frames.keyed == 3
+    assert loaded.info.training["mixtures"] == 2 * loaded.info.training["steps"]
+    # Talkers at another speed are no further talkers, and those put aside have not trained.
+    assert 20 < loaded.info.training["talkers"] < 40
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {"valid/gap", "valid/wer", "valid/score"} <= lines[1].keys()
+
+
+def test_a_run_stopped_in_time_goes_on(recipe: Path, tmp_path: Path) -> None:
+    command = ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")]
+    stopped = CliRunner().invoke(app, [*command, "--stop-after-s", "0"])
+    assert stopped.exit_code == 0
+    assert "goes on" in stopped.output
+    assert not (tmp_path / "run" / "prompt").exists()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_a_run_may_begin_where_another_ended(recipe: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(first)]).exit_code == 0
+    on = tmp_path / "on.toml"
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\nsteps = 1\nlearning_rate = 1e-9\n')
+    assert CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "on")]).exit_code == 0
+    stored = [load_prompts(folder / "prompt") for folder in (first, tmp_path / "on")]
+    before, after = (one.prompts.state_dict() for one in stored)
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    earlier, later = (one.info.training for one in stored)
+    assert "before" not in earlier
+    assert later["before"] == {what: earlier[what] for what in ("mixtures", "steps", "hours", "seed")}
+    first.rename(tmp_path / "moved")
+    export = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "alone")]
+    assert CliRunner().invoke(app, export).exit_code == 0
+    # Noted when it began, so it is known although the first run is gone.
+    assert load_prompts(tmp_path / "alone").info.training["before"] == later["before"]
+    (tmp_path / "on" / "facts.json").unlink()
+    assert CliRunner().invoke(app, [*export[:-1], str(tmp_path / "unknown")]).exit_code == 0
+    assert load_prompts(tmp_path / "unknown").info.training["before"] == "another run or prompt"
+    (tmp_path / "moved").rename(first)
+    on.write_text(f'extends = "recipe.toml"\nstart = "{first}"\n[prompts]\nencoder = {{ length = 3 }}\n')
+    refused = CliRunner().invoke(app, ["prompt", "train", str(on), "--out", str(tmp_path / "other")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "other 'prompts'" in str(refused.exception)
+
+
+def gone_on(recipe: Path, folder: Path, added: str = "") -> tuple[LoadedPrompts, LoadedPrompts]:
+    """What the recipe trains, alone in `folder/given`, and what comes of going on from it (in `on.toml`)."""
+    on = folder / "on.toml"
+    on.write_text(f'extends = "recipe.toml"\nstart = "{folder / "given"}"\nsteps = 1\nlearning_rate = 1e-9\n{added}')
+    for what, out in ((recipe, "first"), (on, "on")):
+        done = CliRunner().invoke(app, ["prompt", "train", str(what), "--out", str(folder / out)])
+        assert done.exit_code == 0, done.exception
+        if what == recipe:
+            (folder / "first" / "prompt").rename(folder / "given")
+    return load_prompts(folder / "given"), load_prompts(folder / "on" / "prompt")
+
+
+def test_a_run_may_begin_with_a_stored_prompt(recipe: Path, tmp_path: Path) -> None:
+    given, after = gone_on(recipe, tmp_path)
+    numbers = given.prompts.state_dict()
+    assert all(torch.allclose(value, numbers[name], atol=1e-6) for name, value in after.prompts.state_dict().items())
+    before = {what: given.info.training[what] for what in ("mixtures", "steps", "hours", "seed")}
+    assert after.info.training["before"] == before
+    # Another prompt of that name, as when the package ships a new one, changes nothing of what was done.
+    shutil.rmtree(tmp_path / "given")
+    shutil.copytree(tmp_path / "on" / "prompt", tmp_path / "given")
+    again = ["prompt", "export", str(tmp_path / "on"), "--out", str(tmp_path / "again")]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert load_prompts(tmp_path / "again").info.training == after.info.training
+    other = tmp_path / "other.toml"
+    other.write_text('extends = "on.toml"\n[prompts]\nencoder = { length = 3 }\n')
+    refused = CliRunner().invoke(app, ["prompt", "train", str(other), "--out", str(tmp_path / "other")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "other 'prompts' than this run (encoder: length:" in str(refused.exception)
+
+
+def test_a_stored_prompt_may_lack_what_the_recipe_adds(recipe: Path, tmp_path: Path) -> None:
+    given, after = (
+        one.prompts.state_dict() for one in gone_on(recipe, tmp_path, "[prompts]\nenrolment = { clip_s = 1.0 }\n")
+    )
+    assert {name.partition(".")[0] for name in after.keys() - given.keys()} == {"enrolment"}
+    assert all(torch.allclose(value, after[name], atol=1e-6) for name, value in given.items())
+
+
+def test_a_state_is_exported_at_half_the_size(recipe: Path, tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
+    out = tmp_path / "exported"
+    row = {"method": "prompt", "wer": 0.5, "wer_low": 0.4, "wer_high": 0.6, "substitutions": 1, "deletions": 2}
+    row |= {"insertions": 3, "words": 12, "rejection_rate": None, "difference": {"left": "out"}}
+    (tmp_path / "street.json").write_text(json.dumps([row]))
+    options = ["--state", "last", "--half", "--silence-threshold", "0.5", "--results", str(tmp_path / "street.json")]
+    done = CliRunner().invoke(app, ["prompt", "export", str(tmp_path / "run"), "--out", str(out), *options])
+    assert done.exit_code == 0, done.output
+    loaded = load_prompts(out, tiny_backbone())
+    assert loaded.info.silence_threshold == 0.5
+    assert loaded.info.training["steps"] == 4
+    assert [(each["test set"], each["wer"]) for each in loaded.info.results] == [("street", 0.5)]
+    whole = tmp_path / "run" / "prompt" / "prompts.safetensors"
+    assert (out / "prompts.safetensors").stat().st_size < 0.9 * whole.stat().st_size
+
+
+def test_nothing_to_export_is_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["prompt", "export", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, ConfigError)
+    assert "train first" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_backbone_teaches_texts_and_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "texts.jsonl"
+    # The small backbone writes gibberish and hears at most 4 s: every text that is far from the transcript is rejected.
+    command = ["data", "teach", str(recipe), "--out", str(out)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    texts = read_texts(out, rejected=True)
+    assert len(texts) == 80
+    assert read_texts(out) == {}
+    kept = {**texts, "s0-0-0": "Kept as it is."}
+    out.write_text("".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in kept.items()))
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert read_texts(out) == {"s0-0-0": "Kept as it is."}
