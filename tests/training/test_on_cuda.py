@@ -7,6 +7,7 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.runs.target_speaker import development_wer
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.objective import TargetSpeakerObjective
 
@@ -52,6 +53,18 @@ def test_a_step_in_bfloat16_with_rounded_weights_is_like_an_exact_one(tmp_path, 
     joined, wanted = (torch.cat([grads[name].flatten() for name in sorted(expected)]) for grads in (found, expected))
     assert torch.isfinite(joined).all()
     assert torch.cosine_similarity(joined, wanted, dim=0) > 0.95
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+def test_a_rounded_backbone_transcribes_under_autocast(tmp_path, device: str) -> None:
+    backbone = tiny_backbone().to(device)
+    backbone.round_weights(torch.bfloat16)
+    data = small_mixtures(tmp_path)
+    config = PROMPTS.model_copy(update={"enrolment": None})
+    prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS}).to(device)
+    batch = collate([data[0]], backbone.tokens, 40).to(torch.device(device))
+    with torch.autocast(device, dtype=torch.bfloat16):
+        assert development_wer(backbone, prompts, [batch]) > 0
 
 
 @pytest.mark.cuda

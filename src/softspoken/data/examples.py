@@ -226,7 +226,9 @@ class MixtureDataset(Dataset[list[Example]]):
         found = self.known_vector(piece)
         if found is None:
             found = self.embed(self.corpus.audio(piece))
-            self.keep_vector(piece, found)
+            self.vectors[piece.id] = found
+            if self._voices is not None:
+                self._voices.put(piece, found)
         return found
 
     def known_vector(self, piece: Piece) -> Float[np.ndarray, "S"] | None:
@@ -237,12 +239,6 @@ class MixtureDataset(Dataset[list[Example]]):
                 return None
             self.vectors[piece.id] = found
         return self.vectors[piece.id]
-
-    def keep_vector(self, piece: Piece, vector: Float[np.ndarray, "S"]) -> None:
-        """Keep the piece's embedding for this run, and for others."""
-        self.vectors[piece.id] = vector
-        if self._voices is not None:
-            self._voices.put(piece, vector)
 
 
 def draw_crop(piece: Piece, rng: np.random.Generator) -> Crop:

@@ -163,10 +163,7 @@ def _vectors(dataset: MixtureDataset, entries: Sequence[_Entry], embed_all: Embe
     made = embed_all([(entries[number].samples / FULL_SCALE).astype(np.float32) for number in missing])
     for number, vector in zip(missing, made, strict=True):
         entry, found[number] = entries[number], vector
-        if entry.crop:
-            dataset.vectors[crop_name(entry.piece)] = vector
-        else:
-            dataset.keep_vector(entry.piece, vector)
+        dataset.vectors[crop_name(entry.piece) if entry.crop else entry.piece.id] = vector
     return np.stack([vector for vector in found if vector is not None])
 
 
