@@ -20,7 +20,7 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"defaults", "errors", "files", "frozen", "audio", "audio_headers", "waveforms", "packages", "processor"}
+LEAVES = {"defaults", "errors", "files", "frozen", "audio", "audio_headers", "waveforms", "packages", "cpu"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "defaults": set(),
@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "frozen": set(),
     "packages": {"errors", "files"},
-    "processor": set(),
+    "cpu": set(),
     "audio": {"errors", "files", "audio_headers"},
     "audio_headers": {"errors"},
     "waveforms": {"errors"},

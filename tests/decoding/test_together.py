@@ -85,13 +85,13 @@ def test_one_batch_where_the_audio_stands_alike(
     transcribers: dict[str, TargetSpeakerTranscriber], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches = []
-    listen = ENGINE.listen
+    encode_frames = ENGINE.encode_frames
 
     def counted(entered, prompts, activity):  # type: ignore[no-untyped-def]
         batches.append(entered.rows)
-        return listen(entered, prompts, activity)
+        return encode_frames(entered, prompts, activity)
 
-    monkeypatch.setattr(ENGINE, "listen", counted)
+    monkeypatch.setattr(ENGINE, "encode_frames", counted)
     deep = transcribers["deep"]
     transcribe_together([Request(deep, recording(2.0, LOW), who) for who in ("ada", "ben", "ada")], QUICK)
     assert batches == [3]

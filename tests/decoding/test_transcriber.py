@@ -18,7 +18,7 @@ from softspoken.decoding import (
     WindowOptions,
     presence,
 )
-from softspoken.decoding.conditioning import activity, listen
+from softspoken.decoding.conditioning import activity, score_voices
 from softspoken.engines import Precision, TorchEngine
 from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMismatch, SpeakerNotFound
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
@@ -253,7 +253,7 @@ def test_presence_is_the_best_second() -> None:
 
 def test_activity_follows_the_scores_and_is_nothing_behind_the_end() -> None:
     ada = enrol("ada", [voice(4.0, LOW)], EMBEDDER)
-    target = listen(EMBEDDER, np.concatenate([voice(3.0, LOW, 1), voice(3.0, HIGH, 1)]), ada.vector[None])
+    target = score_voices(EMBEDDER, np.concatenate([voice(3.0, LOW, 1), voice(3.0, HIGH, 1)]), ada.vector[None])
     active = activity([target.scores[0], target.scores[0][:40]], FramePrompt(), torch.device("cpu"))
     assert active.shape == (2, 300)
     assert float(active[0, :100].min()) > 0.9

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softspoken.backbones import Features, WhisperBackbone
 from softspoken.decoding.state import Started, prefill
-from softspoken.engines import Engine, Heard
+from softspoken.engines import EncodedAudio, Engine
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
 from softspoken.prompts.compiled import CompiledRows, unprompted
 from softspoken.prompts.config import EnrolmentPrompt
@@ -88,8 +88,8 @@ class Sample:
             return unprompted(engine.backbone)
         return engine.compile(self.prompts).rows(self.speaker, self.clips)
 
-    def heard(self, engine: Engine, features: Features) -> Heard:
-        return engine.hear(features, self.compiled(engine), self.activity)
+    def heard(self, engine: Engine, features: Features) -> EncodedAudio:
+        return engine.encode(features, self.compiled(engine), self.activity)
 
 
 def sample(backbone: WhisperBackbone, kind: str, rows: int = len(SECONDS), seed: int = 1) -> Sample:

@@ -53,9 +53,9 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def test_int8_is_nearly_float32(int8: Engine) -> None:
     features = windows(int8.backbone)
-    found = few_steps(int8.hear(features).prefill(int8.tokens.start()))
+    found = few_steps(int8.encode(features).prefill(int8.tokens.start()))
     exact = TorchEngine(int8.backbone)
-    wanted = few_steps(exact.hear(features).prefill(exact.tokens.start()))
+    wanted = few_steps(exact.encode(features).prefill(exact.tokens.start()))
     spread = float(wanted[0].std())
     assert max(float((one - other).abs().max()) for one, other in zip(found, wanted, strict=True)) < 0.2 * spread
     assert similarity(found, wanted) > 0.995
@@ -65,7 +65,7 @@ def test_int8_is_nearly_float32(int8: Engine) -> None:
 def test_int8_weights_are_int8_on_disk(int8: Engine) -> None:
     import openvino
 
-    int8.hear(windows(int8.backbone)).prefill(int8.tokens.start())
+    int8.encode(windows(int8.backbone)).prefill(int8.tokens.start())
     folder: Path = int8._store.folder
     layers = len(int8.backbone.stacks["encoder"].layers)
     # Query, key, value and output, two of the feed-forward; of the look-up, the keys and values are the encoder's.
@@ -90,7 +90,7 @@ def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytes
     for able in (True, False):
         monkeypatch.setattr(openvino_engine, "_rounds", lambda core, able=able: able)
         engine = load_engine(tiny_backbone(2, width=64), "openvino", "bfloat16", threads=1)
-        heard = engine.hear(windows(engine.backbone))
+        heard = engine.encode(windows(engine.backbone))
         assert {part.dtype for part in heard.cross} == {torch.bfloat16 if able else torch.float32}
         prefilled = heard.prefill(engine.tokens.start())
         rows = prefilled.live([1, 0])
@@ -120,7 +120,7 @@ def test_openvino_is_optional(backbone: WhisperBackbone, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtra, match=r"pip install 'softspoken\[cpu\]'"):
         load_engine(backbone, "openvino")
-    assert load_engine(backbone, "torch").hear(windows(backbone, [0])).rows == 1
+    assert load_engine(backbone, "torch").encode(windows(backbone, [0])).rows == 1
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -35,7 +35,7 @@ def test_every_row_is_what_it_is_alone(mix: str, engine: Engine, backbone: Whisp
     given = [sample(backbone, kind, rows=1, seed=seed) for kind, seed in MIXES[mix]]
     joined = join([one.compiled(engine) for one in given])
     assert joined.sets == 3
-    heard = engine.hear(windows(backbone), joined, activity_of(given))
+    heard = engine.encode(windows(backbone), joined, activity_of(given))
     together = few_steps(heard.prefill(engine.tokens.start(timestamps=True)))
     for row, one in enumerate(given):
         alone = few_steps(engine_start(engine, one, windows(backbone, [row])))
@@ -45,12 +45,12 @@ def test_every_row_is_what_it_is_alone(mix: str, engine: Engine, backbone: Whisp
 def test_search_runs_on_mixed_rows(engine: Engine, backbone: WhisperBackbone) -> None:
     """Rows of prompts of other lengths stand at other positions; long texts, dropped and reordered rows keep theirs."""
     given = [sample(backbone, kind, rows=1, seed=seed) for kind, seed in MIXES["deep, input, none"]]
-    heard = engine.hear(windows(backbone), join([one.compiled(engine) for one in given]))
+    heard = engine.encode(windows(backbone), join([one.compiled(engine) for one in given]))
     started = heard.prefill(engine.tokens.start(timestamps=True))
     assert len(set(started.places.tolist())) > 1
     # The same rows in another order, as another mix of prompts.
     order = [2, 0, 1]
-    turned = engine.hear(windows(backbone, order), join([given[row].compiled(engine) for row in order]))
+    turned = engine.encode(windows(backbone, order), join([given[row].compiled(engine) for row in order]))
     again = turned.prefill(engine.tokens.start(timestamps=True))
     assert_close(few_steps(again), [scores[order] for scores in few_steps(started)])
     together = many_steps(started)
@@ -73,7 +73,7 @@ def test_sets_of_many_voices_join(kind: str, engines: dict[str, Engine], backbon
     both, single = sample(backbone, kind, rows=2, seed=1), sample(backbone, kind, rows=1, seed=7)
     joined = join([both.compiled(engine), single.compiled(engine)])
     assert joined.sets == 3
-    heard = engine.hear(windows(backbone), joined, activity_of([both, single]))
+    heard = engine.encode(windows(backbone), joined, activity_of([both, single]))
     together = few_steps(heard.prefill(engine.tokens.start(timestamps=True)))
     for row, one in enumerate([both.row(0), both.row(1), single]):
         alone = few_steps(engine_start(engine, one, windows(backbone, [row])))
@@ -100,7 +100,7 @@ def test_voices_share_what_they_hear(
     given, recording = sample(backbone, kind, rows=4), windows(backbone, [1])
     alone = [few_steps(engine_start(engine, given.row(voice), recording)) for voice in range(4)]
     ran = counted(engine, monkeypatch)
-    heard = engine.hear_each(recording, torch.zeros(4, dtype=torch.long), given.compiled(engine), given.activity)
+    heard = engine.encode_rows(recording, torch.zeros(4, dtype=torch.long), given.compiled(engine), given.activity)
     # Only prompts that mute the audio itself make it another for every voice.
     assert ran == [expected]
     together = few_steps(heard.prefill(engine.tokens.start(timestamps=True)))
@@ -113,7 +113,7 @@ def test_voices_in_several_windows(engine: Engine, backbone: WhisperBackbone) ->
     pairs = [(1, 0), (0, 1), (1, 1)]
     rows = torch.tensor([window for window, _ in pairs])
     prompts = given.compiled(engine).repeated([voice for _, voice in pairs])
-    together = few_steps(engine.hear_each(features, rows, prompts).prefill(engine.tokens.start(timestamps=True)))
+    together = few_steps(engine.encode_rows(features, rows, prompts).prefill(engine.tokens.start(timestamps=True)))
     for row, (window, voice) in enumerate(pairs):
         alone = few_steps(engine_start(engine, given.row(voice), windows(backbone, [window])))
         assert_close([scores[row : row + 1] for scores in together], alone)
@@ -124,11 +124,11 @@ def test_another_number_of_voices_is_refused(kind: str, engine: Engine, backbone
     given = sample(backbone, kind, rows=3)
     active = None if given.activity is None else given.activity[:2]
     with pytest.raises(PromptMismatch, match="3 sets of prompts for a batch of 2; give one set a row"):
-        engine.hear(windows(backbone, [0, 1]), given.compiled(engine), active)
+        engine.encode(windows(backbone, [0, 1]), given.compiled(engine), active)
 
 
 @pytest.mark.parametrize("kind", ["plain frames", "refined", "keyed"])
 def test_frame_prompts_want_the_activity(kind: str, engine: Engine, backbone: WhisperBackbone) -> None:
     given = sample(backbone, kind, rows=3)
     with pytest.raises(PromptMismatch, match="give the activity"):
-        engine.hear(windows(backbone), given.compiled(engine))
+        engine.encode(windows(backbone), given.compiled(engine))

@@ -76,7 +76,7 @@ def test_prompted_attention_is_equation_1(name: str, heads: int) -> None:
     seen: list[Tensor] = []
     handle = attention.register_forward_hook(lambda module, args, output: seen.append(output[0]))
     features = backbone.features([tone(0.5)])
-    audio = backbone.enter(features).states[0]
+    audio = backbone.embed_audio(features).states[0]
     prompts = new_prompts(backbone, noise_prompts(5))
     with inject(backbone, prompts):
         backbone.encode(features)

@@ -33,7 +33,7 @@ def storages(parts: list[Tensor]) -> dict[int, int]:
 
 
 def scores(backbone: WhisperBackbone, rows: CompiledRows, activity: Tensor | None, count: int = 2) -> Tensor:
-    heard_now = TorchEngine(backbone).hear(heard(backbone, *LENGTHS_S[:count]), rows, activity)
+    heard_now = TorchEngine(backbone).encode(heard(backbone, *LENGTHS_S[:count]), rows, activity)
     return heard_now.prefill(some_tokens(backbone)[0].tolist()).logits
 
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from small_mixtures import small_mixtures
-from softspoken.runs.target_speaker import development_wer
 from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.objective import TargetSpeakerObjective
+from softspoken.training.run import development_wer
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),

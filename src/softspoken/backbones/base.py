@@ -133,7 +133,7 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def enter(self, features: Features) -> Encoded:
+    def embed_audio(self, features: Features) -> Encoded:
         """Front end and `entry` of the encoder: what its first layer sees."""
 
     @abstractmethod
@@ -142,14 +142,14 @@ class Backbone(ABC):
 
     def encode(self, features: Features) -> Encoded:
         """The encoder's output. Padded rows give the same valid states as single ones."""
-        entered = self.enter(features)
+        entered = self.embed_audio(features)
         # Only the last one is kept: the states of all layers of a large model are large.
         (states,) = deque(self.layer_states(entered), maxlen=1)
         return Encoded(states, entered.lengths)
 
     def encode_layers(self, features: Features) -> EncodedLayers:
         """Run the encoder and keep the states of every layer."""
-        entered = self.enter(features)
+        entered = self.embed_audio(features)
         return EncodedLayers((entered.states, *self.layer_states(entered)), entered.lengths)
 
     def decoder_opening(self) -> Float[Tensor, "1 1 D"]:

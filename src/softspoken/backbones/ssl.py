@@ -186,7 +186,7 @@ class SSLBackbone(Backbone):
             samples = ((samples - mean) / math.sqrt(variance + _VARIANCE_FLOOR)).astype(np.float32)
         return F.pad(torch.from_numpy(samples), (0, size - samples.size))
 
-    def enter(self, features: Features) -> Encoded:
+    def embed_audio(self, features: Features) -> Encoded:
         frames, lengths = self.frontend(features.values, features.lengths)
         return Encoded(*self.stacks["encoder"].entry(frames, lengths, 0))
 

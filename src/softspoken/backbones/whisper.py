@@ -165,7 +165,7 @@ class WhisperBackbone(Backbone):
         mel = log_mel(F.pad(samples, (0, size - samples.shape[1])), lengths, self._mel_filters.to(self.device))
         return Features(mel.to(self.dtype), lengths)
 
-    def enter(self, features: Features) -> Encoded:
+    def embed_audio(self, features: Features) -> Encoded:
         frames, lengths = self.frontend(features.values, features.lengths)
         return Encoded(*self.stacks["encoder"].entry(frames, lengths, 0))
 

@@ -36,10 +36,10 @@ def teach(
     """Write the texts that targets are trained on: what the backbone itself hears in clean speech."""
     from rich.progress import track
 
+    from softspoken.cpu import multiplies_bfloat16
     from softspoken.data.corpus import Corpus, load_corpus
     from softspoken.data.examples import read_texts, write_texts
     from softspoken.decoding import PromptedTranscriber
-    from softspoken.processor import multiplies_bfloat16
     from softspoken.recipes import read_recipe
 
     config = read_recipe(recipe)

@@ -58,7 +58,7 @@ def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedde
     return resolve_voice(speaker, store, embedder)
 
 
-def listener(embedder: SpeakerEmbedder, engine: Engine) -> SpeakerEmbedder:
+def window_embedder(embedder: SpeakerEmbedder, engine: Engine) -> SpeakerEmbedder:
     """What says where a voice sounds. Where the model's own products are rounded, it may be too; voices never are."""
     return embedder if engine.precision == "float32" else embedder.rounding()
 
@@ -72,7 +72,7 @@ class Target:
     presence: tuple[float, ...]
 
 
-def listen(
+def score_voices(
     embedder: SpeakerEmbedder,
     audio: Float[np.ndarray, " N"],
     vectors: Float32[np.ndarray, "K S"],

@@ -75,7 +75,7 @@ def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Itera
         if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
             reader.skip(audio.size)
             return
-        heard = engine.hear(backbone.features([audio], longest_s))
+        heard = engine.encode(backbone.features([audio], longest_s))
         decoded = decode_batch(backbone, heard, options, window_s=[window_s], seeds=[number])[0]
         place = {"offset_s": reader.position_s, "window_s": window_s}
         if options.timestamps:

@@ -138,7 +138,7 @@ class PromptedTranscriber:
         window_s = [window.duration_s for window in windows]
         # The seed is the window's place in the recording, whatever else is in the batch.
         seeds = range(number, number + len(windows))
-        heard = self.engine.hear(features, self._compiled.rows())
+        heard = self.engine.encode(features, self._compiled.rows())
         return decode_batch(self.backbone, heard, options, window_s=window_s, seeds=seeds)
 
 

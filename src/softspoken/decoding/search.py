@@ -14,7 +14,7 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
 from softspoken.decoding.state import Started, prefill
 from softspoken.decoding.strategies import Hypothesis, Limits, beam, sample
-from softspoken.engines import Heard
+from softspoken.engines import EncodedAudio
 from softspoken.errors import ConfigError
 
 SPARE_TOKENS = 16
@@ -54,7 +54,7 @@ def compression_ratio(text: str) -> float:
 @torch.no_grad()
 def decode_batch(
     backbone: WhisperBackbone,
-    encoded: Encoded | Heard,
+    encoded: Encoded | EncodedAudio,
     options: DecodingOptions | None = None,
     *,
     window_s: Sequence[float],
@@ -81,13 +81,13 @@ def decode_batch(
         raise ConfigError(f"{len(window_s)} window lengths for {rows} encoded rows; give one a row")
     if rows == 0:
         return []
-    with encoded.engine.searching() if isinstance(encoded, Heard) else nullcontext():
+    with encoded.engine.searching() if isinstance(encoded, EncodedAudio) else nullcontext():
         return _decode(backbone, encoded, options, window_s, range(rows) if seeds is None else seeds, speaks)
 
 
 def _decode(
     backbone: WhisperBackbone,
-    encoded: Encoded | Heard,
+    encoded: Encoded | EncodedAudio,
     options: DecodingOptions,
     window_s: Sequence[float],
     seeds: Sequence[int],
@@ -95,7 +95,7 @@ def _decode(
 ) -> list[DecodedWindow]:
     rows = encoded.rows
     start = backbone.tokens.start(options.language, options.timestamps)
-    prefilled = encoded.prefill(start) if isinstance(encoded, Heard) else prefill(backbone, encoded, start)
+    prefilled = encoded.prefill(start) if isinstance(encoded, EncodedAudio) else prefill(backbone, encoded, start)
     limits = _limits(backbone, prefilled, options, window_s)
     rules = Rules(backbone.tokens, options, prefilled.logits.device)
     # Worked out for those who ask alone: it costs steps of the decoder.

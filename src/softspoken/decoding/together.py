@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.decoding.conditioning import Speaker
-from softspoken.decoding.following import VoiceHeard, find_out
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
 from softspoken.decoding.result import Transcript
+from softspoken.decoding.target_session import VoiceWindow, decode_prepared
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber, transcript_of
 from softspoken.decoding.windows import cut_windows
 from softspoken.errors import ConfigError
@@ -45,9 +45,9 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
     if any(request.transcriber.engine is not engine for request in requests):
         raise ConfigError("requests on different engines; load the transcribers with one engine to run them together")
     resolved = [request.transcriber.resolved(options) for request in requests]
-    follows = [request.transcriber.following([request.transcriber.voice(request.speaker)]) for request in requests]
+    follows = [request.transcriber.session([request.transcriber.voice(request.speaker)]) for request in requests]
     readers = [Reader(audio_blocks(request.audio)) for request in requests]
-    heard: list[list[VoiceHeard]] = [[] for _ in requests]
+    heard: list[list[VoiceWindow]] = [[] for _ in requests]
     windows = [cut_windows(reader, each.windows) for reader, each in zip(readers, resolved, strict=True)]
     open_ones = list(range(len(requests)))
     while open_ones:
@@ -58,10 +58,10 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
             if window is None:
                 open_ones.remove(index)
                 continue
-            asked[index] = follows[index].ask([window], len(heard[index]))
-            groups[(requests[index].transcriber.company, resolved[index].timestamps)].append(index)
+            asked[index] = follows[index].prepare([window], len(heard[index]))
+            groups[(requests[index].transcriber.batch_key, resolved[index].timestamps)].append(index)
         for members in groups.values():
-            answers = find_out(engine, [asked[index] for index in members], resolved[members[0]])
+            answers = decode_prepared(engine, [asked[index] for index in members], resolved[members[0]])
             for index, answer in zip(members, answers, strict=True):
                 heard[index].append(answer[0][0])
     languages = [language_of(engine.backbone, each) for each in resolved]

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.decoding.conditioning import Speaker, find_voice, listener
-from softspoken.decoding.following import Following, VoiceHeard, follow
+from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.target_session import TargetSession, VoiceWindow, decode_session
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
@@ -117,7 +117,7 @@ class TargetSpeakerTranscriber:
         if not voices:
             return []
         reader = Reader(audio_blocks(audio))
-        heard = list(follow(self.following(voices), reader, options, options.windows.batch))
+        heard = list(decode_session(self.session(voices), reader, options, options.windows.batch))
         language = language_of(self.backbone, options)
         return [
             transcript_of([window[index] for window in heard], voice.name, language, reader.position_s)
@@ -128,8 +128,8 @@ class TargetSpeakerTranscriber:
         self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
-        following = self.following([self.voice(speaker)])
-        heard = follow(following, Reader(audio_blocks(audio)), self.resolved(options), batch=1)
+        following = self.session([self.voice(speaker)])
+        heard = decode_session(following, Reader(audio_blocks(audio)), self.resolved(options), batch=1)
         return (segment for (one,) in heard for segment in one.segments)
 
     def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
@@ -140,12 +140,14 @@ class TargetSpeakerTranscriber:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""
         return find_voice(speaker, self.store, self.embedder)
 
-    def following(self, voices: Sequence[Enrolment]) -> Following:
+    def session(self, voices: Sequence[Enrolment]) -> TargetSession:
         """These voices, ready to be followed through a recording."""
-        return Following(self.engine, self._compiled, self.info, listener(self.embedder, self.engine), voices)
+        return TargetSession(
+            self.engine, self._compiled, self.info, window_embedder(self.embedder, self.engine), voices
+        )
 
     @property
-    def company(self) -> tuple[int, float]:
+    def batch_key(self) -> tuple[int, float]:
         """Prompts with the same of this can be rows of one batch."""
         frames = self.info.prompts.frames
         return self.info.prompts.taken_positions, 0.0 if frames is None else frames.mute_db
@@ -155,7 +157,7 @@ class TargetSpeakerTranscriber:
         return options_under(self.info, self.backbone, options)
 
 
-def transcript_of(heard: Sequence[VoiceHeard], speaker: str, language: str, duration_s: float) -> Transcript:
+def transcript_of(heard: Sequence[VoiceWindow], speaker: str, language: str, duration_s: float) -> Transcript:
     """What one voice said in all windows. It speaks in the recording if it speaks in one of them."""
     windows = tuple(one.evidence for one in heard)
     probabilities = [window.speaking for window in windows if window.speaking is not None]

@@ -1,4 +1,4 @@
-"""What every engine does with compiled prompts: listen to windows, then write them token by token.
+"""What every engine does with compiled prompts: encode windows, then decode them token by token.
 
 An engine runs three functions of tensors (front end, encoder, decoder; `engines.network` has them in plain torch);
 this file is what surrounds them and is the same for all. Rows of a batch may have prompts of their own.
@@ -31,7 +31,7 @@ Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 @dataclass(frozen=True)
-class Heard:
+class EncodedAudio:
     """What the decoder knows of B windows: the keys and values of the encoder's states, by decoder layer."""
 
     cross: tuple[Float[Tensor, "B H _ _"], ...]
@@ -75,7 +75,7 @@ class Engine(ABC):
         activity: Float[Tensor, "B T"] | None,
         frames: FrameRows | None,
     ) -> tuple[Tensor, ...]:
-        """`EncoderNetwork.forward`; `rows` are its arguments from `flow` to `mask`."""
+        """`EncoderNetwork.forward`; `rows` are its arguments from `shallow` to `mask`."""
 
     @abstractmethod
     def decode(
@@ -97,7 +97,7 @@ class Engine(ABC):
         return CompiledPrompts(self.backbone, prompts)
 
     @torch.no_grad()
-    def enter(self, features: Features, shift: int = 0) -> Encoded:
+    def embed_audio(self, features: Features, shift: int = 0) -> Encoded:
         """What the encoder's first layer sees of the audio alone, the same for every voice: once a recording.
 
         `shift`: positions that prompts take in front of it (`CompiledRows.shift`).
@@ -120,9 +120,9 @@ class Engine(ABC):
         return Encoded(hidden[:, shift:], (lengths + 1) // 2 - shift)
 
     @torch.no_grad()
-    def listen(
+    def encode_frames(
         self, entered: Encoded, prompts: CompiledRows | None = None, activity: Float[Tensor, "B _"] | None = None
-    ) -> Heard:
+    ) -> EncodedAudio:
         """Run the encoder on B rows of `entered` under `prompts`: one set for all of them, or one each.
 
         Raises PromptMismatch: another number of sets, or an activity that frame prompts need is missing.
@@ -133,9 +133,11 @@ class Engine(ABC):
             raise PromptMismatch(f"{prompts.sets} sets of prompts for a batch of {batch}; give one set a row")
         stack, dtype = prompts.encoder, entered.states.dtype
         audible = valid_positions(entered.lengths, size)
-        flow_valid, row_valid = stack.flow_valid.expand(batch, -1), stack.valid.expand(batch, -1)
-        mask = additive(torch.cat([flow_valid, audible, row_valid], dim=1), dtype)[:, None, None]
-        heard = torch.cat([torch.ones_like(flow_valid), torch.ones_like(audible), ~stack.unheard.expand(batch, -1)], 1)
+        shallow_valid, row_valid = stack.shallow_valid.expand(batch, -1), stack.valid.expand(batch, -1)
+        mask = additive(torch.cat([shallow_valid, audible, row_valid], dim=1), dtype)[:, None, None]
+        heard = torch.cat(
+            [torch.ones_like(shallow_valid), torch.ones_like(audible), ~stack.unattended.expand(batch, -1)], 1
+        )
         frames = prompts.frames
         if frames is not None:
             if activity is None:
@@ -143,54 +145,56 @@ class Engine(ABC):
             activity = torch.nn.functional.pad(activity, (0, max(size - activity.shape[1], 0)))[:, :size].to(dtype)
             frames = frames.to(dtype)
         rows = (
-            stack.flow.expand(batch, -1, -1),
+            stack.shallow.expand(batch, -1, -1),
             stack.keys.expand(-1, batch, -1, -1),
             stack.values.expand(-1, batch, -1, -1),
             stack.last.expand(batch, -1, -1),
         )
         given = (*(part.to(dtype) for part in rows), heard[..., None].to(dtype), mask)
-        return Heard(self._encode(entered.states, given, activity, frames), mask, prompts, self)
+        return EncodedAudio(self._encode(entered.states, given, activity, frames), mask, prompts, self)
 
-    def hear(
+    def encode(
         self, features: Features, prompts: CompiledRows | None = None, activity: Float[Tensor, "B _"] | None = None
-    ) -> Heard:
-        """`enter` and `listen` for rows that share no audio."""
-        return self.hear_each(features, torch.arange(len(features.lengths)), prompts, activity)
+    ) -> EncodedAudio:
+        """`embed_audio` and `encode_frames` for rows that share no audio."""
+        return self.encode_rows(features, torch.arange(len(features.lengths)), prompts, activity)
 
-    def hear_each(
+    def encode_rows(
         self,
         features: Features,
         rows: Int[Tensor, "B"],
         prompts: CompiledRows | None = None,
         activity: Float[Tensor, "B _"] | None = None,
-    ) -> Heard:
-        """`listen` to row `rows[b]` of the features under set b of the prompts. What no voice changes is done once a
+    ) -> EncodedAudio:
+        """Row `rows[b]` of the features, encoded under set b of the prompts. What no voice changes is done once a
         row of the features, except for prompts that mute the audio itself (`FramePrompt.mute_db`)."""
         prompts = self.plain if prompts is None else prompts
         mute_db = 0.0 if prompts.frames is None else prompts.frames.mute_db
         if mute_db and activity is not None:
             muted = mute(features.values[rows], activity, mute_db, self.backbone.inputs_per_frame)
-            return self.listen(self.enter(Features(muted, features.lengths[rows]), prompts.shift), prompts, activity)
-        entered = self.enter(features, prompts.shift)
+            return self.encode_frames(
+                self.embed_audio(Features(muted, features.lengths[rows]), prompts.shift), prompts, activity
+            )
+        entered = self.embed_audio(features, prompts.shift)
         shared = rows.tolist() != list(range(len(features.lengths)))
-        return self.listen(entered.select(rows) if shared else entered, prompts, activity)
+        return self.encode_frames(entered.select(rows) if shared else entered, prompts, activity)
 
     @torch.no_grad()
-    def prefill(self, heard: Heard, start: Sequence[int]) -> EnginePrefill:
+    def prefill(self, heard: EncodedAudio, start: Sequence[int]) -> EnginePrefill:
         """The decoder's prompts and start tokens, for all rows of `heard`."""
         stack, batch = heard.prompts.decoder, heard.rows
         dtype = heard.mask.dtype
         offsets = stack.positions.expand(batch)
         tokens = torch.tensor([list(start)] * batch, device=self._embedding.device)
-        flow = stack.flow.expand(batch, -1, -1)
-        hidden = torch.cat([flow, self.embed(tokens, offsets)], dim=1).to(dtype)
+        shallow = stack.shallow.expand(batch, -1, -1)
+        hidden = torch.cat([shallow, self.embed(tokens, offsets)], dim=1).to(dtype)
         past = self._as_cache(stack.keys.expand(-1, batch, -1, -1), stack.values.expand(-1, batch, -1, -1), dtype)
         mask = self._prefill_mask(stack, batch, len(start), dtype)
         logits, written = self.decode(hidden, mask, heard.mask, past, heard.cross)
         cache = tuple(torch.cat(pair, dim=2) for pair in zip(past, written, strict=True))
-        place = flow.shape[1] + list(start).index(self.tokens.start_of_transcript)
+        place = shallow.shape[1] + list(start).index(self.tokens.start_of_transcript)
         no_speech = logits[:, place].softmax(-1)[:, self.tokens.no_speech]
-        prompted = torch.cat([stack.valid.expand(batch, -1), stack.flow_valid.expand(batch, -1)], dim=1)
+        prompted = torch.cat([stack.valid.expand(batch, -1), stack.shallow_valid.expand(batch, -1)], dim=1)
         columns = torch.nn.functional.pad(prompted, (0, len(start)), value=True)
         return EnginePrefill(
             self, heard.cross, heard.mask, cache, logits[:, -1], no_speech, columns, offsets + len(start)
@@ -212,13 +216,13 @@ class Engine(ABC):
     def _prefill_mask(
         self, stack: CompiledStack, batch: int, tokens: int, dtype: torch.dtype
     ) -> Float[Tensor, "B 1 U _"]:
-        """What flows stands before the rows and does not see them; tokens see all of both that is no padding."""
-        flow_valid, row_valid = stack.flow_valid, stack.valid
-        flows, rows = flow_valid.shape[1], row_valid.shape[1]
-        size = flows + tokens
-        sees = torch.ones(batch, size, rows + size, dtype=torch.bool, device=flow_valid.device)
-        sees[:, :flows, :rows] = False
+        """Shallow vectors stand before the rows and do not see them; tokens see all of both that is no padding."""
+        shallow_valid, row_valid = stack.shallow_valid, stack.valid
+        count, rows = shallow_valid.shape[1], row_valid.shape[1]
+        size = count + tokens
+        sees = torch.ones(batch, size, rows + size, dtype=torch.bool, device=shallow_valid.device)
+        sees[:, :count, :rows] = False
         sees[:, :, :rows] &= row_valid[:, None]
-        sees[:, :, rows : rows + flows] &= flow_valid[:, None]
+        sees[:, :, rows : rows + count] &= shallow_valid[:, None]
         sees[:, :, rows:] &= torch.ones(size, size, dtype=torch.bool, device=sees.device).tril()
         return additive(sees, dtype)[:, None]

@@ -100,11 +100,11 @@ def _frontend_part(backbone: WhisperBackbone) -> Part:
 def _encoder_part(backbone: WhisperBackbone, kind: FrameKind) -> Part:
     """The inputs of `EncoderNetwork.forward`, its frame prompts as `frame_tensors` -> k1, v1, k2, v2, ..."""
     stack = backbone.stacks["encoder"]
-    layers, width, batch, time, flow, rows, rank = len(stack.layers), stack.width, 2, 11, 3, 9, 5
-    given = [torch.randn(batch, time, width), torch.randn(batch, flow, width)]
+    layers, width, batch, time, shallow, rows, rank = len(stack.layers), stack.width, 2, 11, 3, 9, 5
+    given = [torch.randn(batch, time, width), torch.randn(batch, shallow, width)]
     given += [torch.randn(layers, batch, rows, width), torch.randn(layers, batch, rows, width)]
-    given += [torch.randn(batch, rows, width), torch.ones(batch, flow + time + rows, 1)]
-    given += [torch.zeros(batch, 1, 1, flow + time + rows)]
+    given += [torch.randn(batch, rows, width), torch.ones(batch, shallow + time + rows, 1)]
+    given += [torch.zeros(batch, 1, 1, shallow + time + rows)]
     if kind != "none":
         given += [torch.rand(batch, time), torch.randn(layers, batch, width), torch.randn(layers, batch, width)]
     if kind in ("keyed", "refined"):

@@ -1,10 +1,10 @@
 """Whisper under compiled prompts, as three plain functions of tensors: what every engine runs, exports or captures.
 
 The weights are the backbone's own modules. Prompt rows that are overwritten before every layer are no queries here,
-only keys and values (see `prompts.compiled`); the order of the encoder's states is [flowing][audio][rows], which
+only keys and values (see `prompts.compiled`); the order of the encoder's states is [count][audio][rows], which
 attention does not care about. Exactly `Backbone.encode` and `decode` under `inject`, to rounding.
 
-Shapes: B batch, L layers, H heads, E = D / H, T audio frames, F flowing vectors, N overwritten rows, S = F + T + N
+Shapes: B batch, L layers, H heads, E = D / H, T audio frames, F shallow vectors, N overwritten rows, S = F + T + N
 states, R rows being written, U new tokens, C columns of the cache, V vocabulary.
 """
 
@@ -39,7 +39,7 @@ class EncoderNetwork(nn.Module):
     def forward(
         self,
         audio: Float[Tensor, "B T D"],
-        flow: Float[Tensor, "B F D"],
+        shallow: Float[Tensor, "B F D"],
         keys: Float[Tensor, "L B N D"],
         values: Float[Tensor, "L B N D"],
         last: Float[Tensor, "B N D"],
@@ -52,15 +52,15 @@ class EncoderNetwork(nn.Module):
 
         `heard`: 0 for states that the decoder sees nothing of, else 1. `mask`: added to the scores of all S.
         """
-        flowing = flow.shape[1]
-        hidden = torch.cat([flow, audio], dim=1)
+        count = shallow.shape[1]
+        hidden = torch.cat([shallow, audio], dim=1)
         final = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             if frames is not None:
                 assert activity is not None
-                heard_frames = hidden[:, flowing:]
+                heard_frames = hidden[:, count:]
                 added, activity = frames.at(index, heard_frames, activity)
-                hidden = torch.cat([hidden[:, :flowing], heard_frames + added], dim=1)
+                hidden = torch.cat([hidden[:, :count], heard_frames + added], dim=1)
             if index == final:
                 hidden = torch.cat([hidden, last], dim=1)
                 hidden = _encoder_layer(layer, hidden, None, None, mask, self.heads)

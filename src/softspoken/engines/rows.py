@@ -35,7 +35,7 @@ class EnginePrefill:
 
     engine: Decoder
     cross: tuple[Tensor, ...]
-    """Keys and values of the audio, as in `Heard`."""
+    """Keys and values of the audio, as in `EncodedAudio`."""
     cross_mask: Float[Tensor, "B 1 1 S"]
     cache: tuple[Tensor, ...]
     logits: Float[Tensor, "B V"]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from softspoken.backbones import load_backbone
 from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
-from softspoken.decoding.conditioning import LENIENT, listener
+from softspoken.decoding.conditioning import LENIENT, window_embedder
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, load_engine
 from softspoken.errors import ConfigError, PromptError
@@ -59,7 +59,7 @@ class Systems:
             return replace(runner.clean(self._plain), identity=self._backbone_facts)
         options = cascade_named(name)
         if options is not None:
-            embedder = RecentWindows(listener(load_embedder(_EMBEDDER), self._loaded))
+            embedder = RecentWindows(window_embedder(load_embedder(_EMBEDDER), self._loaded))
             facts = self._backbone_facts | {"embedder": embedder.name, name.partition(":")[0]: asdict(options)}
             return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
         separation = separation_named(name)

@@ -4,7 +4,7 @@ Rows that are overwritten before every layer are the same whatever is heard, so 
 what others see: their keys and values. Only the last encoder layer's rows are worked out with the audio, because the
 decoder sees what becomes of them. Both are exactly what `inject` makes of the same prompts (to rounding).
 
-Shapes: B batch, P sets of prompts (1 for all rows, else B), L layers, F vectors that flow on, N overwritten rows,
+Shapes: B batch, P sets of prompts (1 for all rows, else B), L layers, F shallow vectors, N overwritten rows,
 D width.
 """
 
@@ -26,17 +26,17 @@ from softspoken.prompts.modules import PromptRows, SoftPrompts, StackRows
 
 @dataclass(frozen=True)
 class CompiledStack:
-    """One stack's prompts as attention needs them. What `flow_valid` and `valid` deny is padding of a mixed batch."""
+    """One stack's prompts as attention needs them. Where `shallow_valid` or `valid` is false, there is padding."""
 
-    flow: Float[Tensor, "P F D"]
+    shallow: Float[Tensor, "P F D"]
     """Vectors that go through all layers, positions added: voices, input prompts, a decoder's opening token."""
-    flow_valid: Bool[Tensor, "P F"]
+    shallow_valid: Bool[Tensor, "P F"]
     keys: Float[Tensor, "L P N D"]
     values: Float[Tensor, "L P N D"]
     valid: Bool[Tensor, "P N"]
     last: Float[Tensor, "P N D"]
     """The rows themselves before the last layer; an encoder goes on with them."""
-    unheard: Bool[Tensor, "P N"]
+    unattended: Bool[Tensor, "P N"]
     """Rows whose output the decoder sees nothing of."""
     positions: Int[Tensor, "P"]
     """Positions that prompts take in front of what follows."""
@@ -66,7 +66,7 @@ class CompiledRows:
 
     def repeated(self, rows: Sequence[int]) -> "CompiledRows":
         """Set `rows[b]` for row b of a batch."""
-        index = torch.tensor(list(rows), dtype=torch.long, device=self.encoder.flow.device)
+        index = torch.tensor(list(rows), dtype=torch.long, device=self.encoder.shallow.device)
         return _mapped(self, lambda part, axis: part if part.shape[axis] == 1 else part.index_select(axis, index))
 
     def spread(self, count: int | None = None) -> "CompiledRows":
@@ -154,33 +154,40 @@ def _stack(backbone: WhisperBackbone, name: StackName, part: StackRows | None, p
         return CompiledStack(none, nothing, still, still, nothing, none, nothing, _counts(backbone, [0]))
     if name == "decoder" and part.counts is not None:
         raise ConfigError("decoder prompts of different lengths in one set; give one set a voice and join them")
-    sets = max(part.flowing.shape[0], part.rows.shape[1])
-    flow = part.flowing.to(dtype).expand(sets, -1, -1)
+    sets = max(part.shallow.shape[0], part.rows.shape[1])
+    shallow = part.shallow.to(dtype).expand(sets, -1, -1)
     if name == "decoder":
-        flow = torch.cat([backbone.decoder_opening().to(dtype).expand(sets, -1, -1), flow], dim=1)
+        shallow = torch.cat([backbone.decoder_opening().to(dtype).expand(sets, -1, -1), shallow], dim=1)
     first = part.rows[0].to(dtype).expand(sets, -1, -1)
     counts = part.rows.shape[2] if part.counts is None else None
     used = _counts(backbone, [counts] * sets) if counts is not None else part.counts
     assert used is not None
     valid = torch.arange(first.shape[1], device=first.device)[None] < used[:, None]
-    taken = flow.shape[1] + first.shape[1] if positions else 0
+    taken = shallow.shape[1] + first.shape[1] if positions else 0
     if positions:
         table = backbone.positions[name][:taken].to(dtype)
-        flow = flow + table[: flow.shape[1]]
-        first = first + table[flow.shape[1] :]
-    flow_valid = torch.ones(flow.shape[:2], dtype=torch.bool, device=flow.device)
+        shallow = shallow + table[: shallow.shape[1]]
+        first = first + table[shallow.shape[1] :]
+    shallow_valid = torch.ones(shallow.shape[:2], dtype=torch.bool, device=shallow.device)
     took = _counts(backbone, [taken] * sets)
     if part.rows.shape[0] == 1 and len(layers) > 1:
-        # Input prompts are vectors that flow like any other.
-        still = flow.new_zeros(len(layers), sets, 0, width)
-        nothing = torch.zeros(sets, 0, dtype=torch.bool, device=flow.device)
-        joined = torch.cat([flow, first], dim=1), torch.cat([flow_valid, valid.expand(sets, -1)], dim=1)
-        return CompiledStack(*joined, still, still, nothing, flow.new_zeros(sets, 0, width), nothing, took)
+        # Input prompts are shallow vectors like any other.
+        still = shallow.new_zeros(len(layers), sets, 0, width)
+        nothing = torch.zeros(sets, 0, dtype=torch.bool, device=shallow.device)
+        joined = torch.cat([shallow, first], dim=1), torch.cat([shallow_valid, valid.expand(sets, -1)], dim=1)
+        return CompiledStack(*joined, still, still, nothing, shallow.new_zeros(sets, 0, width), nothing, took)
     deep = [first, *(row.to(dtype).expand(sets, -1, -1) for row in part.rows[1:])]
     keys, values = zip(*(_keys_values(layer, row) for layer, row in zip(layers, deep, strict=True)), strict=True)
-    unheard = (torch.arange(first.shape[1], device=first.device) < part.unheard)[None].expand(sets, -1)
+    unattended = (torch.arange(first.shape[1], device=first.device) < part.unattended)[None].expand(sets, -1)
     return CompiledStack(
-        flow, flow_valid, torch.stack(keys), torch.stack(values), valid.expand(sets, -1), deep[-1], unheard, took
+        shallow,
+        shallow_valid,
+        torch.stack(keys),
+        torch.stack(values),
+        valid.expand(sets, -1),
+        deep[-1],
+        unattended,
+        took,
     )
 
 

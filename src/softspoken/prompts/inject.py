@@ -118,7 +118,7 @@ def _check(backbone: Backbone, rows: PromptRows, activity: Tensor | None) -> Non
 def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hooks: ExitStack) -> None:
     stack = backbone.stacks["encoder"]
     slots = part.slots
-    first = part.flowing.shape[1]
+    first = part.shallow.shape[1]
     layout: Layout | None = None
 
     def pad_mel(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -157,10 +157,10 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
         return hook
 
     def unhear(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        end = first + part.unheard
+        end = first + part.unattended
         return torch.cat([output[:, :first], torch.zeros_like(output[:, first:end]), output[:, end:]], dim=1)
 
-    if part.unheard:
+    if part.unattended:
         _hook(hooks, stack.norm.register_forward_hook(unhear))
     if placement == "shifted":
         if backbone.inputs_per_frame is None:
@@ -234,7 +234,7 @@ def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None
     if part.counts is not None:
         raise ConfigError("decoder prompts of different lengths in one batch; run them one after the other")
     stack = backbone.stacks["decoder"]
-    first = 1 + part.flowing.shape[1]
+    first = 1 + part.shallow.shape[1]
     prefill = True
 
     def prepend(
@@ -256,17 +256,17 @@ def _hook_decoder(backbone: Backbone, part: StackRows, hooks: ExitStack) -> None
 
 
 def used_slots(part: StackRows, size: int) -> Int[Tensor, "B"]:
-    """How many prompt rows each of `size` rows of a batch has, a voice that flows among them."""
+    """How many prompt rows each of `size` rows of a batch has, shallow ones among them."""
     rows = torch.tensor([part.rows.shape[2]]) if part.counts is None else part.counts
     if rows.shape[0] not in (1, size):
         raise PromptMismatch(f"{rows.shape[0]} sets of prompts for a batch of {size}; give one a row")
-    return (rows + part.flowing.shape[1]).expand(size)
+    return (rows + part.shallow.shape[1]).expand(size)
 
 
 def _slots(part: StackRows, hidden: Float[Tensor, "B T D"]) -> Float[Tensor, "B N D"]:
     """The vectors before the first layer, one set a row of the batch."""
     size = hidden.shape[0]
-    parts = [_rows_for(part.flowing, size), _rows_for(part.rows[0], size)]
+    parts = [_rows_for(part.shallow, size), _rows_for(part.rows[0], size)]
     return torch.cat(parts, dim=1).to(hidden.dtype)
 
 

@@ -34,7 +34,7 @@ def join(sets: Sequence[CompiledRows]) -> CompiledRows:
 
 
 def _join_stacks(parts: Sequence[CompiledStack]) -> CompiledStack:
-    flows = max(part.flow.shape[1] for part in parts)
+    count = max(part.shallow.shape[1] for part in parts)
     rows = max(part.last.shape[1] for part in parts)
 
     def joined(name: str, size: int, axis: int) -> Tensor:
@@ -42,13 +42,13 @@ def _join_stacks(parts: Sequence[CompiledStack]) -> CompiledStack:
         return torch.cat(found, dim=axis)
 
     return CompiledStack(
-        flow=joined("flow", flows, 0),
-        flow_valid=joined("flow_valid", flows, 0),
+        shallow=joined("shallow", count, 0),
+        shallow_valid=joined("shallow_valid", count, 0),
         keys=joined("keys", rows, 1),
         values=joined("values", rows, 1),
         valid=joined("valid", rows, 0),
         last=joined("last", rows, 0),
-        unheard=joined("unheard", rows, 0),
+        unattended=joined("unattended", rows, 0),
         positions=torch.cat([part.positions for part in parts]),
     )
 

@@ -19,21 +19,21 @@ from softspoken.prompts.frames import FramePrompts, FrameRows
 
 @dataclass(frozen=True)
 class StackRows:
-    """What one stack gets: vectors placed once that flow on, and rows overwritten before each of the first layers."""
+    """What one stack gets: shallow vectors, before the first layer alone, and rows overwritten before each layer."""
 
-    flowing: Float[Tensor, "B F D"]
+    shallow: Float[Tensor, "B F D"]
     """The projected voice (F is 0 or 1), before the first layer."""
     rows: Float[Tensor, "L P N D"]
     """Prompt vectors; L is 1 for depth `input`, else the number of layers; P is 1 for one set on all rows, else B."""
     counts: Int[Tensor, "P"] | None = None
     """How many of each set's N vectors are used; None: all. So sets of different lengths run as rows of one batch."""
 
-    unheard: int = 0
+    unattended: int = 0
     """How many of the first of `rows` the decoder sees nothing of: an enrolment clip, whose words nobody wants."""
 
     @property
     def slots(self) -> int:
-        return self.flowing.shape[1] + self.rows.shape[2]
+        return self.shallow.shape[1] + self.rows.shape[2]
 
 
 @dataclass(frozen=True)
@@ -175,16 +175,16 @@ class SoftPrompts(nn.Module):
             return None
         reference = self.speaker_mean
         if name in self.projections:
-            flowing = self.projections[name](speaker)[:, None]
+            shallow = self.projections[name](speaker)[:, None]
         else:
-            flowing = reference.new_zeros(1, 0, self.width)
+            shallow = reference.new_zeros(1, 0, self.width)
         rows = self.stacks[name]()[:, None] if name in self.stacks else reference.new_zeros(1, 1, 0, self.width)
         if name in self.layered:
             rows = _in_front(self.layered[name](speaker), rows)
         if clips is None or self.enrolment is None:
-            return StackRows(flowing, rows)
+            return StackRows(shallow, rows)
         heard = self.enrolment(clips)
-        return StackRows(flowing, _in_front(heard, rows), unheard=heard.shape[2])
+        return StackRows(shallow, _in_front(heard, rows), unattended=heard.shape[2])
 
     @torch.no_grad()
     def fold(self) -> "SoftPrompts":
@@ -225,8 +225,8 @@ def stack_rows(sets: list[PromptRows]) -> PromptRows:
                 raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
             return torch.cat(tensors, dim=axis)
         names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-        # The voice that flows and the counts have no layers in front of their rows.
-        axes = {"flowing": 0, "counts": 0}
+        # Shallow vectors and the counts have no layers in front of their rows.
+        axes = {"shallow": 0, "counts": 0}
         return type(first)(
             **{name: joined([getattr(part, name) for part in parts], axes.get(name, 1)) for name in names}
         )

@@ -29,12 +29,12 @@ def with_vectors(
     """`rows` with other vectors in one stack; None takes all of that stack's away (None if nothing is left at all)."""
     part = _part(rows, stack)
     if vectors is None or vectors.shape[1] == 0:
-        if part.flowing.shape[1]:
-            empty = StackRows(part.flowing, part.rows[:1, :, :0])
+        if part.shallow.shape[1]:
+            empty = StackRows(part.shallow, part.rows[:1, :, :0])
             return _replaced(rows, stack, empty)
         left = _replaced(rows, stack, None)
         return None if (left.encoder, left.decoder, left.frames) == (None, None, None) else left
-    return _replaced(rows, stack, StackRows(part.flowing, vectors[:, None]))
+    return _replaced(rows, stack, StackRows(part.shallow, vectors[:, None]))
 
 
 def keep(rows: PromptRows, indices: Sequence[int], stack: StackName = "encoder") -> PromptRows | None:
@@ -51,7 +51,7 @@ def keep_each(rows: PromptRows, sets: Sequence[Sequence[int]]) -> PromptRows:
     padded = [[*indices, *([0] * (most - len(indices)))] for indices in sets]
     index = torch.tensor(padded, dtype=torch.long, device=vectors.device)
     counts = torch.tensor([len(indices) for indices in sets], device=vectors.device)
-    return _replaced(rows, "encoder", StackRows(part.flowing, vectors[:, index], counts))
+    return _replaced(rows, "encoder", StackRows(part.shallow, vectors[:, index], counts))
 
 
 def leave_one_out(count: int) -> list[list[int]]:
@@ -76,7 +76,7 @@ def repeated(rows: PromptRows, size: int) -> PromptRows:
     return _replaced(
         rows,
         "encoder",
-        StackRows(part.flowing, part.rows.repeat_interleave(size, dim=1), counts.repeat_interleave(size)),
+        StackRows(part.shallow, part.rows.repeat_interleave(size, dim=1), counts.repeat_interleave(size)),
     )
 
 

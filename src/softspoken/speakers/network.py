@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from softspoken.processor import multiplies_bfloat16
+from softspoken.cpu import multiplies_bfloat16
 from softspoken.speakers.base import SpeakerEmbedder
 
 N = TypeVar("N", bound=nn.Module)

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from softspoken.processor import multiplies_bfloat16
+from softspoken.cpu import multiplies_bfloat16
 from softspoken.training.config import LoopConfig
 from softspoken.training.loop import Report, TrainingStopped
 

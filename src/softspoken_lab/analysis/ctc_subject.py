@@ -232,7 +232,7 @@ def as_sets(rows: PromptRows, variants: Sequence[Vectors]) -> PromptRows:
     # Rows behind a set's own are never seen.
     padded = torch.stack([F.pad(one, (0, 0, 0, most - one.shape[1])) for one in variants], dim=1)
     counts = torch.tensor([one.shape[1] for one in variants], device=padded.device)
-    return replace(rows, encoder=StackRows(part.flowing, padded, counts))
+    return replace(rows, encoder=StackRows(part.shallow, padded, counts))
 
 
 def _words(item: Item, name: str) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from softspoken.audio import load_audio
 from softspoken.backbones import Features, WhisperBackbone
 from softspoken.backbones.base import StackName
-from softspoken.decoding.conditioning import Target, activity, listen
+from softspoken.decoding.conditioning import Target, activity, score_voices
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.prompt_options import options_under
@@ -125,7 +125,7 @@ class TargetSpeakerSubject(Subject):
         own = self._own(voice)
         texts: list[list[str]] = [[] for _ in variants]
         for window in windows:
-            target = listen(self.embedder, window.audio, voice.vector[None], self.about.prompts.frames)
+            target = score_voices(self.embedder, window.audio, voice.vector[None], self.about.prompts.frames)
             threshold = self.about.silence_threshold
             if threshold is not None and target.presence[0] < threshold:
                 continue
@@ -187,6 +187,6 @@ class TargetSpeakerSubject(Subject):
         voice = part.rows[:, :, : part.rows.shape[2] - self.vectors.shape[1]].expand(-1, count, -1, -1)
         chosen = [one if one is not None else part.rows.new_zeros(part.rows.shape[0], 0, width) for one in variants]
         vectors = torch.cat([voice, torch.stack(chosen, dim=1)], dim=2)
-        flowing = part.flowing.expand(count, -1, -1)
-        changed = replace(part, flowing=flowing, rows=vectors) if flowing.shape[1] + vectors.shape[2] else None
+        shallow = part.shallow.expand(count, -1, -1)
+        changed = replace(part, shallow=shallow, rows=vectors) if shallow.shape[1] + vectors.shape[2] else None
         return replace(own, encoder=changed) if self.stack == "encoder" else replace(own, decoder=changed)

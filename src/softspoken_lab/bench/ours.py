@@ -58,7 +58,7 @@ class Short(Contender):
             raise AbsentError("its prompt is for windows of 30 s")
         audio = [samples_of(item.audio) for item in prepared]
         backbone = self._engine.backbone
-        heard = self._engine.hear(backbone.features(audio), self._rows)
+        heard = self._engine.encode(backbone.features(audio), self._rows)
         options = DecodingOptions(start="any", timestamps=self._info.timestamps)
         window_s = [samples.size / SAMPLE_RATE_HZ for samples in audio]
         return [found.text for found in decode_batch(backbone, heard, options, window_s=window_s)]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from softspoken.backbones.whisper import FRAME_RATE_HZ
-from softspoken.decoding.conditioning import activity, listen, listener
+from softspoken.decoding.conditioning import activity, score_voices, window_embedder
 from softspoken.engines import Engine, EngineName, Precision
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
@@ -69,7 +69,7 @@ class Forced(Contender):
         engine, backbone = self._engine, self._engine.backbone
         features = backbone.features([prepared.samples])
         start = backbone.tokens.start(None, timestamps=True)
-        heard = engine.hear(features, prepared.rows, self._activity(prepared))
+        heard = engine.encode(features, prepared.rows, self._activity(prepared))
         with engine.searching():
             live = heard.prefill(start).live([0])
             for index in range(sum(prepared.tokens)):
@@ -81,7 +81,7 @@ class Forced(Contender):
         frames = None if self._info is None else self._info.prompts.frames
         if self._embedder is None or frames is None:
             return prepared.activity
-        measured = listen(self._embedder, prepared.samples, prepared.voice, frames)
+        measured = score_voices(self._embedder, prepared.samples, prepared.voice, frames)
         return activity(list(measured.scores), frames, self._engine.backbone.device)
 
 
@@ -99,4 +99,4 @@ def forced_in(engine: Engine, backbone: str, prompt: str | None) -> Forced:
     loaded = load_prompts(backbone)
     if prompt == "target":
         return Forced(engine, loaded)
-    return Forced(engine, loaded, listener(load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER), engine))
+    return Forced(engine, loaded, window_embedder(load_embedder(loaded.info.embedder or DEFAULT_EMBEDDER), engine))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from softspoken import processor
-from softspoken.processor import multiplies_bfloat16
+from softspoken import cpu as processor
+from softspoken.cpu import multiplies_bfloat16
 
 
 @pytest.fixture(autouse=True)

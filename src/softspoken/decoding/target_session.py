@@ -1,4 +1,4 @@
-"""Voices followed through a recording: what each is asked for in a window, and what came of it.
+"""Target voices in a recording: windows are prepared for all of them, decoded as one batch, and turned into segments.
 
 Rows of a batch are pairs of a window and a voice. They may be of several recordings, and under prompts of their own.
 """
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from softspoken.backbones import Features
 from softspoken.backbones.whisper import MAX_WINDOW_S
-from softspoken.decoding.conditioning import Target, activity, listen
+from softspoken.decoding.conditioning import Target, activity, score_voices
 from softspoken.decoding.longform import Reader, Window
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, WindowEvidence
@@ -34,7 +34,7 @@ from softspoken.speakers import Enrolment, SpeakerEmbedder
 
 
 @dataclass(frozen=True)
-class VoiceHeard:
+class VoiceWindow:
     """What one voice said in one window."""
 
     segments: tuple[Segment, ...]
@@ -42,8 +42,8 @@ class VoiceHeard:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be found out about some windows of a recording, ready to run."""
+class PreparedWindows:
+    """Some windows of a recording, ready to be decoded for every voice that may speak in them."""
 
     windows: Sequence[Window]
     targets: Sequence[Target]
@@ -63,7 +63,7 @@ class Asked:
         return [self.targets[window].scores[voice] for window, voice in self.pairs]
 
 
-class Following:
+class TargetSession:
     """K voices in one recording, under one set of prompts."""
 
     def __init__(
@@ -84,10 +84,10 @@ class Following:
         self._rows = prompts.rows(speaker if info.prompts.speaker is not None else None, self._heard_clips())
 
     @torch.no_grad()
-    def ask(self, windows: Sequence[Window], number: int) -> Asked:
+    def prepare(self, windows: Sequence[Window], number: int) -> PreparedWindows:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
         info, backbone = self._info, self.engine.backbone
-        targets = [listen(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
+        targets = [score_voices(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
         threshold = info.silence_threshold if info.silence is None else None
         pairs = [
             (index, voice)
@@ -103,7 +103,7 @@ class Following:
             scores = [targets[index].scores[voice] for index, voice in pairs]
             frames = info.prompts.frames
             active = activity(scores, frames, backbone.device) if frames is not None else None
-        return Asked(windows, targets, pairs, features, prompts, active, info.silence, number)
+        return PreparedWindows(windows, targets, pairs, features, prompts, active, info.silence, number)
 
     def _heard_clips(self) -> Float[Tensor, "L K F D"] | None:
         """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
@@ -120,86 +120,90 @@ class Following:
         return clip_states(self.engine.backbone, clips, config)
 
 
-def follow(following: Following, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[list[VoiceHeard]]:
+def decode_session(
+    session: TargetSession, reader: Reader, options: DecodingOptions, batch: int
+) -> Iterator[list[VoiceWindow]]:
     """By window, what each voice said in it; `batch` windows are run together. `options`: see `options_under`."""
     windows = cut_windows(reader, options.windows)
     number = 0
     while group := list(islice(windows, batch)):
-        (heard,) = find_out(following.engine, [following.ask(group, number)], options)
+        (heard,) = decode_prepared(session.engine, [session.prepare(group, number)], options)
         yield from heard
         number += len(group)
 
 
-def find_out(engine: Engine, asked: Sequence[Asked], options: DecodingOptions) -> list[list[list[VoiceHeard]]]:
-    """Run everything that is asked as one batch. By asked, window and voice: what was said.
+def decode_prepared(
+    engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingOptions
+) -> list[list[list[VoiceWindow]]]:
+    """Decode all prepared windows as one batch. By item of `prepared`, window and voice: what was said.
 
     Raises ConfigError for prompts that cannot be rows of one batch (see `join`).
     """
-    running = [one for one in asked if one.prompts is not None]
+    running = [one for one in prepared if one.prompts is not None]
     found = iter(_run(engine, running, options)) if running else iter(())
-    return [_answers(engine, one, found) for one in asked]
+    return [_answers(engine, one, found) for one in prepared]
 
 
-def _run(engine: Engine, asked: Sequence[Asked], options: DecodingOptions) -> list[DecodedWindow]:
-    scores = [score for one in asked for score in one.scores]
-    models = [one.silence for one in asked for _ in one.pairs]
+def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingOptions) -> list[DecodedWindow]:
+    scores = [score for one in prepared for score in one.scores]
+    models = [one.silence for one in prepared for _ in one.pairs]
 
     def speaks(empty: Sequence[float]) -> list[bool | None]:
         return [verdict(model, row, logprob) for model, row, logprob in zip(models, scores, empty, strict=True)]
 
-    features, rows = _features(asked)
-    sets = [one.prompts.spread(len(one.pairs)) for one in asked if one.prompts is not None]
+    features, rows = _features(prepared)
+    sets = [one.prompts.spread(len(one.pairs)) for one in prepared if one.prompts is not None]
     return decode_batch(
         engine.backbone,
-        engine.hear_each(features, rows, join(sets), _activity(asked)),
+        engine.encode_rows(features, rows, join(sets), _activity(prepared)),
         options,
-        window_s=[one.windows[window].duration_s for one in asked for window, _ in one.pairs],
+        window_s=[one.windows[window].duration_s for one in prepared for window, _ in one.pairs],
         # The seed is the window's place in its recording, whatever else is in the batch.
-        seeds=[one.number + window for one in asked for window, _ in one.pairs],
+        seeds=[one.number + window for one in prepared for window, _ in one.pairs],
         speaks=speaks,
     )
 
 
-def _features(asked: Sequence[Asked]) -> tuple[Features, Int[Tensor, "B"]]:
+def _features(prepared: Sequence[PreparedWindows]) -> tuple[Features, Int[Tensor, "B"]]:
     """All windows as one batch, and the window of each row."""
-    size = max(one.features.values.shape[-1] for one in asked)
-    values = [functional.pad(one.features.values, (0, size - one.features.values.shape[-1])) for one in asked]
-    lengths = torch.cat([one.features.lengths for one in asked])
+    size = max(one.features.values.shape[-1] for one in prepared)
+    values = [functional.pad(one.features.values, (0, size - one.features.values.shape[-1])) for one in prepared]
+    lengths = torch.cat([one.features.lengths for one in prepared])
     rows: list[int] = []
     before = 0
-    for one in asked:
+    for one in prepared:
         rows += [before + window for window, _ in one.pairs]
         before += len(one.windows)
     return Features(torch.cat(values), lengths), torch.tensor(rows, device=lengths.device)
 
 
-def _activity(asked: Sequence[Asked]) -> Float[Tensor, "B _"] | None:
+def _activity(prepared: Sequence[PreparedWindows]) -> Float[Tensor, "B _"] | None:
     """Of every row; 0 for prompts that do not ask for it."""
-    known = [one.activity for one in asked if one.activity is not None]
+    known = [one.activity for one in prepared if one.activity is not None]
     if not known:
         return None
     size = max(part.shape[1] for part in known)
-    parts = [known[0].new_zeros(len(one.pairs), 0) if one.activity is None else one.activity for one in asked]
+    parts = [known[0].new_zeros(len(one.pairs), 0) if one.activity is None else one.activity for one in prepared]
     return torch.cat([functional.pad(part, (0, size - part.shape[1])) for part in parts])
 
 
-def _answers(engine: Engine, asked: Asked, found: Iterator[DecodedWindow]) -> list[list[VoiceHeard]]:
+def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedWindow]) -> list[list[VoiceWindow]]:
     """By window and voice; takes as many of `found` as there are pairs."""
     answers = [
-        [VoiceHeard((), WindowEvidence(window.start_s, _end_s(window), score)) for score in target.presence]
-        for window, target in zip(asked.windows, asked.targets, strict=True)
+        [VoiceWindow((), WindowEvidence(window.start_s, _end_s(window), score)) for score in target.presence]
+        for window, target in zip(prepared.windows, prepared.targets, strict=True)
     ]
-    for (index, voice), decoded in zip(asked.pairs, found, strict=False):
-        window = asked.windows[index]
+    for (index, voice), decoded in zip(prepared.pairs, found, strict=False):
+        window = prepared.windows[index]
         place = {"offset_s": window.start_s, "window_s": window.duration_s}
         segments = window_segments(decoded, engine.backbone.tokens, **place)
-        answers[index][voice] = VoiceHeard(tuple(segments), _evidence(asked, index, voice, decoded))
+        answers[index][voice] = VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded))
     return answers
 
 
-def _evidence(asked: Asked, index: int, voice: int, found: DecodedWindow) -> WindowEvidence:
+def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedWindow) -> WindowEvidence:
     assert found.empty_logprob is not None
-    window, target = asked.windows[index], asked.targets[index]
+    window, target = prepared.windows[index], prepared.targets[index]
     features = window_features(target.scores[voice], found.empty_logprob)
     return WindowEvidence(
         window.start_s,
@@ -208,7 +212,7 @@ def _evidence(asked: Asked, index: int, voice: int, found: DecodedWindow) -> Win
         found.empty_logprob,
         found.avg_logprob,
         {name: round(value, 5) for name, value in features.items()},
-        None if asked.silence is None else asked.silence.probability(features),
+        None if prepared.silence is None else prepared.silence.probability(features),
     )
 
 
