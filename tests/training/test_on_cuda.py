@@ -7,9 +7,9 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
-from softspoken.runs.target_speaker import development_wer
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.objective import TargetSpeakerObjective
+from softspoken.training.run import development_wer
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),
