@@ -3,6 +3,7 @@
 import pytest
 import torch
 from small_mixtures import small_mixtures
+from softspoken.runs.target_speaker import development_wer
 from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
