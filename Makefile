@@ -32,7 +32,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/mypy
 
-# What a training needs on a machine without a network, in parts of at most 60 MB; see docs/how-to/train-elsewhere.md.
+# What a training needs on a machine without a network, in parts of at most 57 MB; see docs/how-to/train-elsewhere.md.
 gpu-package: $(STAMP)
 	$(BIN)/python tools/gpu_package.py --out build/gpu
 

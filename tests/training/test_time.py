@@ -13,9 +13,9 @@ from softspoken.data.batches import collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import TrainConfig
-from softspoken.training.loop import learning_rate, train
+from softspoken.training.loop import STATE, learning_rate, train
 from softspoken.training.objective import TargetSpeakerObjective
-from softspoken.training.state import Progress
+from softspoken.training.state import Progress, read_progress
 
 PROMPTS = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=SpeakerPrompt(dimension=8))
 
@@ -74,6 +74,15 @@ def test_a_run_that_was_stopped_goes_on_with_the_time_that_is_left(tmp_path, dat
     run(tmp_path, data, Clock(), minutes=0.2, steps=100)
     assert run(tmp_path, data, Clock(), minutes=0.5, steps=100).step == 10
     assert run(tmp_path, data, Clock(), minutes=0.5, steps=100).step == 10
+
+
+def test_the_last_state_is_there_before_the_last_validation(tmp_path, data: MixtureDataset) -> None:
+    def killed(module) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, data, Clock(), killed, minutes=0.5, steps=100, validate_every=100)
+    assert read_progress(tmp_path / STATE).step == 10
 
 
 def test_steps_end_a_run_that_has_time_left(tmp_path, data: MixtureDataset) -> None:

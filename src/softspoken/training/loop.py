@@ -119,6 +119,9 @@ def train(
         pace.count(examples)
         if read:
             figures |= {"learning_rate": rate, "examples_per_s": pace.examples_per_s()}
+        if main and last and config.minutes is not None:
+            # Whoever gave so many minutes may be gone before the last validation ends.
+            save_state(folder / STATE, trained, optimiser, progress)
         if validate is not None and main and (progress.step % config.validate_every == 0 or last):
             checked = validate(trained)
             figures |= {f"valid/{name}": value for name, value in checked.items()}
