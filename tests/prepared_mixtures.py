@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from softspoken.data.mixture_corpus import MixtureOptions
-from softspoken.data.prepare_mixtures import prepare_mixtures
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions
+from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
 
 Rows = list[dict]
 

@@ -55,12 +55,14 @@ ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "back
 EVERYTHING = set(ALLOWED)
 
 ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
+    "corpora": set(),
+    "measures": set(),
     "testsets": set(),
     "bench": set(),
     "analysis": {"testsets"},
     "report": {"testsets", "analysis"},
     "studies": {"testsets", "analysis", "report"},
-    "cli": {"testsets", "bench", "analysis", "report", "studies"},
+    "cli": {"corpora", "measures", "testsets", "bench", "analysis", "report", "studies"},
 }
 """Rooms of the laboratory and what they may import of each other; of softspoken every room but `cli` and `serve`, whose
 options only the laboratory's own `cli` shares."""

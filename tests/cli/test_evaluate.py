@@ -114,31 +114,6 @@ def test_a_missing_manifest_is_an_expected_error(tmp_path: Path) -> None:
         run(tmp_path / "none.jsonl")
 
 
-def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
-    for row in rows[:2]:
-        one, other = row["text"].split()
-        row |= {"words": [[one, 0.25, 0.5], [other, 0.5, 0.75]], "text": f"{one.title()} {other.lower()}."}
-    manifest.write_text("\n".join(map(json.dumps, rows)))
-    monkeypatch.setattr(Systems, "plain_text", lambda self, audio: pytest.fail("the manifest has natural text"))
-    asked = (manifest, "--method", "right", "--method", "talks", "--timing", "--natural")
-    right, talks = json.loads(run(*asked, "--json"))
-    assert right["timing"]["truth"] == {"alignment": 2, "energy": 0}
-    assert (right["timing"]["start"]["median_s"], right["timing"]["segment_end"]["p90_s"]) == (0.25, 0.25)
-    assert right["timing"]["segment_start"]["count"] == 2
-    assert right["natural"]["reference"] == {"manifest": 2, "whisper": 0}
-    assert (right["natural"]["right"], right["natural"]["capitals"]["f1"]) == (4, 1.0)
-    # 'good day' for both: one item right, without its capital and its mark.
-    assert (talks["natural"]["right"], talks["natural"]["punctuation"]["recall"]) == (2, 0.0)
-    shown = run(*asked)
-    assert "natural text" in shown
-    tables = [line for line in shown[shown.index("error of times") :].splitlines() if line.startswith("  ")]
-    assert max(map(len, tables)) <= 80
-    assert sum(line.split()[:1] == ["talks"] for line in tables) == 2
-    assert "…" not in "".join(tables)
-    assert "timing" not in json.loads(run(manifest, "--method", "right", "--json"))
-
-
 def test_a_log_is_told_how_long_it_takes(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate_progress, "LINE_EVERY_S", 0.0)
     result = CliRunner().invoke(app, [str(manifest), "--method", "right", "--method", "deaf", "--json"])

@@ -17,12 +17,12 @@ from softspoken.data.config import DataConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.fixed_mixtures import FixedMixtures, read_fixed_mixtures
 from softspoken.data.mixing import MixingConfig
-from softspoken.data.mixture_corpus import MixtureOptions
-from softspoken.data.prepare_mixtures import prepare_mixtures
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.datasets import training_data
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions
+from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_test_mixtures_never_train(prepared: Path, speech: Path) -> None:
 def test_what_cannot_be_used_is_refused(manifest: Path, speech: Path, tmp_path) -> None:
     with pytest.raises(DataError, match=r"manifest.jsonl:1: no 'target'; write it with"):
         read_fixed_mixtures(rewritten(manifest, tmp_path / "manifest.jsonl", target=None))
-    with pytest.raises(DataError, match=r":1: no file '.*gone.wav'; find all .*'softspoken data check'"):
+    with pytest.raises(DataError, match=r":1: no file '.*gone.wav'; find all .*'softspoken-lab check'"):
         read_fixed_mixtures(rewritten(manifest, tmp_path / "manifest.jsonl", clean="gone.wav"))
     with pytest.raises(DataError, match="an empty 'enrolment'"):
         read_fixed_mixtures(rewritten(manifest, tmp_path / "manifest.jsonl", enrolment=[]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import LAYERS, WIDTH, tiny_backbone
+from typer import Typer
 from typer.testing import CliRunner
 from voices import PitchEmbedder, voice
 
@@ -17,10 +18,11 @@ from softspoken.audio import write_wav
 from softspoken.cli.prompt import app
 from softspoken.decoding import DecodingOptions
 from softspoken.errors import DataError
-from softspoken.evaluation.hallucination import Sound, hallucinated_words
-from softspoken.evaluation.silence import measure_prompt
 from softspoken.evaluation.silence_fit import FitOptions, calibrate_prompt
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, load_prompts, save_prompts
+from softspoken_lab.cli.main import app as laboratory
+from softspoken_lab.measures.hallucination import Sound, hallucinated_words
+from softspoken_lab.measures.silence import measure_prompt
 
 EMBEDDER = PitchEmbedder()
 BACKBONE = tiny_backbone(5)
@@ -111,8 +113,8 @@ def test_words_are_counted_for_both_systems_and_every_voice(stored: Path, tmp_pa
         hallucinated_words(str(stored), [], sounds)
 
 
-def invoke(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+def invoke(*arguments: object, command: Typer = app) -> str:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 
@@ -125,7 +127,8 @@ def test_the_commands_say_the_same(stored: Path, manifest: Path, tmp_path: Path)
     assert shown["held_out"]["speaking"] == 4
     assert "speaking from probability" in invoke("info", stored)
     assert json.loads(invoke("info", stored, "--json"))["silence"] == shown["model"]
-    row = json.loads(invoke("silence", stored, manifest, "--json", "--out", tmp_path / "items.jsonl"))
+    items = tmp_path / "items.jsonl"
+    row = json.loads(invoke("silence", stored, manifest, "--json", "--out", items, command=laboratory))
     assert row["rejection"]["value"] == 1.0
     assert row["score"]["talkers"] == 4
-    assert len((tmp_path / "items.jsonl").read_text().splitlines()) == 8
+    assert len(items.read_text().splitlines()) == 8

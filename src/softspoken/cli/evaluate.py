@@ -13,59 +13,60 @@ from softspoken.cli.engines import EngineChoice, PrecisionChoice
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from softspoken.evaluation.manifest import EvaluationItem
     from softspoken.evaluation.runner import Method, MethodResult
     from softspoken.evaluation.systems import Systems
 
 
+Manifest = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MANIFEST.jsonl",
+        help='Lines {"audio", "enrolment", "text"}, paths relative to it; empty text: the target is silent.',
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
+        "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
+        "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
+        "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
+        "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
+        "what the others are compared with. Default: shipped."
+    ),
+]
+BackboneName = Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")]
+Engine = Annotated[
+    EngineChoice,
+    typer.Option(
+        help="What runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
+        "float32, is the reference."
+    ),
+]
+Precisions = Annotated[
+    list[PrecisionChoice] | None,
+    typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Of the processor. Default: OMP_NUM_THREADS, where it is set, else all.")
+]
+Anew = Annotated[bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
 def evaluate(
-    manifest: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MANIFEST.jsonl",
-            help='Lines {"audio", "enrolment", "text"}, paths relative to it; empty text: the target is silent.',
-        ),
-    ],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-            "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
-            "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
-            "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
-            "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
-            "what the others are compared with. Default: shipped."
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")
-    ] = None,
-    engine: Annotated[
-        EngineChoice,
-        typer.Option(
-            help="What runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
-            "float32, is the reference."
-        ),
-    ] = EngineChoice.AUTO,
-    precision: Annotated[
-        list[PrecisionChoice] | None,
-        typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the processor. Default: OMP_NUM_THREADS, where it is set, else all.")
-    ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")
-    ] = False,
+    manifest: Manifest,
+    method: Methods = None,
+    backbone: BackboneName = None,
+    engine: Engine = EngineChoice.AUTO,
+    precision: Precisions = None,
+    threads: Threads = None,
+    anew: Anew = False,
     out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")] = None,
-    timing: Annotated[
-        bool, typer.Option("--timing", help="Also how far times are from when the target speaks.")
-    ] = False,
-    natural: Annotated[
-        bool,
-        typer.Option("--natural", help="Also capitals, punctuation and numbers, against plain Whisper's on 'clean'."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """Score methods on a manifest: WER with 95 % intervals, and the share of silent targets left silent.
 
@@ -74,24 +75,49 @@ def evaluate(
     """
     from rich.console import Console
 
-    from softspoken.cli import evaluate_detail
-    from softspoken.cli.evaluate_progress import progress_of
-    from softspoken.engines.threads import share_threads
-    from softspoken.evaluation.answers import KeptAnswers
     from softspoken.evaluation.manifest import read_evaluation_manifest
-    from softspoken.evaluation.runner import run_method, write_items
+    from softspoken.evaluation.runner import write_items
+
+    items = read_evaluation_manifest(manifest)[:limit]
+    results = run_methods(manifest, items, method, systems_of(backbone, engine, precision, threads), anew)
+    if out is not None:
+        write_items(results, out)
+        Console(stderr=True).print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
+    rows = rows_of(results)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(Console(), rows)
+
+
+def systems_of(
+    backbone: str | None, engine: EngineChoice, precision: list[PrecisionChoice] | None, threads: int | None
+) -> "list[Systems]":
+    """What runs the methods: one for each precision."""
+    from softspoken.engines.threads import share_threads
     from softspoken.evaluation.systems import Systems
+
+    precisions = list(dict.fromkeys(precision)) if precision else [None]
+    used = share_threads(threads)
+    return [Systems(backbone, engine.value, None if each is None else each.value, used) for each in precisions]
+
+
+def run_methods(
+    manifest: Path, items: "Sequence[EvaluationItem]", names: list[str] | None, kinds: "list[Systems]", anew: bool
+) -> "list[MethodResult]":
+    """Each method under each of `kinds`, shown on stderr; answers are kept beside the manifest."""
+    from rich.console import Console
+
+    from softspoken.cli.evaluate_progress import progress_of
+    from softspoken.evaluation.answers import KeptAnswers
+    from softspoken.evaluation.runner import run_method
     from softspoken.scoring.text import TextNormalizer
 
     talk = Console(stderr=True)
-    items = read_evaluation_manifest(manifest)[:limit]
     normalize = TextNormalizer()
-    precisions = list(dict.fromkeys(precision)) if precision else [None]
-    used = share_threads(threads)
-    kinds = [Systems(backbone, engine.value, None if each is None else each.value, used) for each in precisions]
     # All are loaded before the first one runs: a missing prompt shows at once, not after an hour.
     methods = [
-        _named(systems, name, len(kinds) > 1) for name in dict.fromkeys(method or ["shipped"]) for systems in kinds
+        _named(systems, name, len(kinds) > 1) for name in dict.fromkeys(names or ["shipped"]) for systems in kinds
     ]
 
     def note(text: str) -> None:
@@ -99,19 +125,7 @@ def evaluate(
 
     kept = KeptAnswers.beside(manifest, note, anew)
     with progress_of(methods, items, talk) as shown_of:
-        results = [run_method(each, items, normalize, shown_of(each), kept) for each in methods]
-    if out is not None:
-        write_items(results, out)
-        talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
-    rows = _rows(results)
-    details = evaluate_detail.add_details(rows, results, items, normalize, kinds[0].plain_text, timing, natural)
-    if as_json:
-        typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
-        return
-    shown = Console()
-    _print_table(shown, rows)
-    for show in details:
-        show(shown, rows)
+        return [run_method(each, items, normalize, shown_of(each), kept) for each in methods]
 
 
 def _named(systems: "Systems", name: str, several: bool) -> "Method":
@@ -120,7 +134,7 @@ def _named(systems: "Systems", name: str, several: bool) -> "Method":
     return replace(found, name=f"{found.name}, {systems.precision}") if several else found
 
 
-def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
+def rows_of(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
     """One object a method; all but the first with their paired difference to the first ('against')."""
     from softspoken.evaluation.runner import compare
 
@@ -138,7 +152,13 @@ def _rows(results: "Sequence[MethodResult]") -> list[dict[str, Any]]:
     return rows
 
 
-def _print_table(console: "Console", rows: list[dict[str, Any]]) -> None:
+def print_json(rows: list[dict[str, Any]]) -> None:
+    """One object for one method, a list for several."""
+    typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2, ensure_ascii=False))
+
+
+def print_table(console: "Console", rows: list[dict[str, Any]]) -> None:
+    """One line a method, and the paired differences."""
     from rich import box
     from rich.table import Table
 

@@ -17,8 +17,6 @@ app = typer.Typer(
 )
 
 app.command("calibrate")(silence.calibrate)
-app.command("silence")(silence.silence)
-app.command("hallucinations")(silence.hallucinations)
 
 Reference = Annotated[
     str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")

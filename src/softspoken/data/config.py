@@ -15,7 +15,7 @@ class DataConfig(Frozen):
     noise: tuple[Path, ...] = ()
     """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
     mixtures: Path | None = None
-    """A corpus's own training mixtures (`softspoken data prepare librimix`), instead of such that are drawn from
+    """A corpus's own training mixtures (`softspoken-lab prepare librimix`), instead of such that are drawn from
     `speech`; the talkers put aside for development are those of `speech` as ever."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""

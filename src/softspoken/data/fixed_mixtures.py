@@ -41,7 +41,7 @@ class FixedMixture:
 
 
 def read_fixed_mixtures(manifest: str | Path) -> tuple[FixedMixture, ...]:
-    """The training mixtures of a manifest that `softspoken data prepare librimix` wrote, targets of a mixture together.
+    """The training mixtures of a manifest that `softspoken-lab prepare librimix` wrote, targets of a mixture together.
 
     Raises DataError for a line that cannot be used, a file that does not exist, or none for training.
     """
@@ -53,7 +53,7 @@ def read_fixed_mixtures(manifest: str | Path) -> tuple[FixedMixture, ...]:
                 key for key in ("audio", "enrolment", "text", "target", "talkers", "duration_s") if key not in row
             ]
             if missing:
-                raise DataError(f"{where}: no '{missing[0]}'; write it with 'softspoken data prepare'")
+                raise DataError(f"{where}: no '{missing[0]}'; write it with 'softspoken-lab prepare'")
             found.setdefault(str(row["audio"]), []).append((where, row))
     if not found:
         raise DataError(f"'{manifest}' has no mixtures of split 'train'; prepare a training part, such as train-100")
@@ -69,7 +69,7 @@ def _mixture(folder: Path, rows: list[tuple[str, dict[str, Any]]]) -> FixedMixtu
         files = [folder / name for name in (row["audio"], *names, *([row["clean"]] if row.get("clean") else []))]
         for file in files:
             if not file.is_file():
-                raise DataError(f"{where}: no file '{file}'; find all that is missing with 'softspoken data check'")
+                raise DataError(f"{where}: no file '{file}'; find all that is missing with 'softspoken-lab check'")
         clean = files[-1] if row.get("clean") else None
         targets.append(FixedTarget(row["target"], row["text"], tuple(files[1 : 1 + len(names)]), clean))
     first = rows[0][1]

@@ -17,8 +17,7 @@ from softspoken.decoding.silence import Decides, SilenceFeature, SilenceModel
 from softspoken.errors import ConfigError, DataError, MissingExtra
 from softspoken.evaluation.detection import Detection, detection
 from softspoken.evaluation.manifest import read_evaluation_manifest
-from softspoken.evaluation.presence import Calibration, calibrate
-from softspoken.evaluation.silence import (
+from softspoken.evaluation.observations import (
     LISTENING,
     Observation,
     Progress,
@@ -26,6 +25,7 @@ from softspoken.evaluation.silence import (
     read_observations,
     write_observations,
 )
+from softspoken.evaluation.presence import Calibration, calibrate
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, store_silence
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 

@@ -32,12 +32,28 @@ def _main(
 
 
 def _register() -> None:
-    from softspoken_lab.cli import analyse, analyse_report, analyse_study, bench, grid, noisy, studies
+    from softspoken_lab.cli import (
+        analyse,
+        analyse_report,
+        analyse_study,
+        bench,
+        corpora,
+        detail,
+        grid,
+        noisy,
+        silence,
+        studies,
+    )
 
     app.command("study")(studies.study)
     app.command("search")(studies.search)
     app.command("score")(studies.score)
     app.command("compare")(studies.compare)
+    app.command("detail")(detail.detail)
+    app.command("silence")(silence.silence)
+    app.command("hallucinations")(silence.hallucinations)
+    app.command("prepare")(corpora.prepare)
+    app.command("check")(corpora.check)
     app.command("grid")(grid.grid)
     app.command("noisy")(noisy.noisy)
     analyse.app.command("report")(analyse_report.report)

@@ -24,8 +24,8 @@ from softspoken.audio import load_audio
 from softspoken.data.levels import speech_span
 from softspoken.decoding.result import Transcript
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.words import same_units, units_of
 from softspoken.scoring.word_errors import CONFIDENCE, RESAMPLES, Interval
+from softspoken_lab.measures.words import same_units, units_of
 
 Truth = Literal["alignment", "energy"]
 _SEED = 0

@@ -21,10 +21,10 @@ from jaxtyping import Float, Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ, duration_s, load_audio
 from softspoken.data.layout import chosen, require_file, root_of
-from softspoken.data.mixture_corpus import SELF_ENROLLED, CorpusMixture, MixtureOptions, Part, Target
 from softspoken.data.rows import read_rows
-from softspoken.data.stretches import Stretch
 from softspoken.errors import DataError
+from softspoken_lab.corpora.mixture_corpus import SELF_ENROLLED, CorpusMixture, MixtureOptions, Part, Target
+from softspoken_lab.corpora.stretches import Stretch
 
 VARIANTS = ("max/mix_clean",)
 PART = "libri2mix-test"

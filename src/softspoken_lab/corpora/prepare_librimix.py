@@ -12,10 +12,10 @@ import soundfile
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.layout import chosen, csv_lines, require_file
-from softspoken.data.mixture_corpus import CorpusMixture, MixtureOptions, Part, Split, Target
 from softspoken.data.prepare_speech import librispeech
-from softspoken.data.stretches import EnrolmentLists, Stretch, require_rate
 from softspoken.errors import ConfigError, DataError
+from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Split, Target
+from softspoken_lab.corpora.stretches import EnrolmentLists, Stretch, require_rate
 
 VARIANTS = ("max/mix_clean", "max/mix_both", "min/mix_clean", "min/mix_both")
 """`max` is as long as the longest talker, `min` as the shortest; `mix_both` has WHAM's noise in it."""

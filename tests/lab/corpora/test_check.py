@@ -14,10 +14,10 @@ from noise_folder import make_noise_folder
 from speech_folder import make_speech_folder
 from voices import voice
 
-from softspoken.data.check import check
-from softspoken.data.prepare_mixtures import prepare_mixtures
 from softspoken.errors import DataError
 from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures
+from softspoken_lab.corpora.check import check
+from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
 
 
 @pytest.fixture

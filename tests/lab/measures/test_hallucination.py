@@ -7,7 +7,7 @@ import pytest
 
 from softspoken.audio import write_wav
 from softspoken.decoding.result import Segment, Transcript
-from softspoken.evaluation.hallucination import (
+from softspoken_lab.measures.hallucination import (
     LENGTHS_S,
     coloured_noise,
     made_sounds,

@@ -11,11 +11,11 @@ from prepared_mixtures import enrolled_with, prepare, remove
 from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
-from softspoken.data.check import check
-from softspoken.data.mixture_corpus import MixtureOptions
-from softspoken.data.prepare_libri2mix_test import HIGHEST_PEAK, PART, libri2mix_test
 from softspoken.errors import DataError
 from softspoken.evaluation.manifest import read_evaluation_manifest
+from softspoken_lab.corpora.check import check
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions
+from softspoken_lab.corpora.prepare_libri2mix_test import HIGHEST_PEAK, PART, libri2mix_test
 
 SECONDS = {"61-1-0": 3.0, "61-1-1": 4.0, "121-2-0": 3.5, "121-2-1": 5.0, "237-3-0": 3.25, "237-3-1": 3.0}
 LOUD_GAIN = 20.0

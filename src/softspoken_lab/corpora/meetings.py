@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from softspoken.data.mixture_corpus import CorpusMixture, MixtureOptions, Part, Target
-from softspoken.data.stretches import ENROLMENT_S, EnrolmentLists, Stretch, require_rate, seconds_of
+from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Target
+from softspoken_lab.corpora.stretches import ENROLMENT_S, EnrolmentLists, Stretch, require_rate, seconds_of
 
 Span = tuple[float, float]
 """From, to in seconds of a recording."""

@@ -12,10 +12,10 @@ from mixture_folders import make_librimix, utterance_s
 from prepared_mixtures import by_id, enrolled_with, prepare, remove, sources_of
 
 from softspoken.audio import load_audio
-from softspoken.data.mixture_corpus import MixtureOptions
-from softspoken.data.prepare_mixtures import prepare_mixtures
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import read_evaluation_manifest
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions
+from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
 
 
 @pytest.fixture(scope="module")

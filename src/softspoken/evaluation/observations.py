@@ -1,24 +1,21 @@
-"""What is observed of targets who speak or are silent, and a silence model fitted to it.
+"""What is observed of targets who speak or are silent: what `silence_fit` fits a silence model to.
 
-Items become observations: per window the features of a `SilenceModel`, and whether anything was written. A model
-is chosen on development talkers only; `detection` measures it.
+Items become observations: per window the features of a `SilenceModel`, and whether anything was written.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import load_audio
-from softspoken.decoding import TargetSpeakerTranscriber, Transcript
+from softspoken.decoding import Transcript
 from softspoken.decoding.silence import SilenceModel
 from softspoken.errors import AudioError, DataError, EnrolmentError
-from softspoken.evaluation.detection import Detection, Measured, detection, measured, share
-from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
+from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.files import replace_text
 from softspoken.scoring.text import writes_something
 
@@ -106,46 +103,3 @@ def read_observations(path: str | Path, source: str) -> dict[tuple[str, str], Ob
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"'{file}' does not hold observations ({error}); remove it or name another file") from error
     return found
-
-
-@dataclass(frozen=True)
-class SilenceReport:
-    """What a prompt did with speaking and silent targets, and what its score would allow."""
-
-    false_rejection: Measured
-    """Share of the speaking targets for whom nothing was written."""
-    rejection: Measured
-    """Share of the silent targets for whom nothing was written."""
-    detection: Detection | None
-    """Of the calibrated probability; None without one."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "false_rejection": self.false_rejection.as_dict(),
-            "rejection": self.rejection.as_dict(),
-            "score": None if self.detection is None else self.detection.as_dict(),
-        }
-
-
-def report(observations: Sequence[Observation], false_rejection: float = 0.01) -> SilenceReport:
-    """Figures with intervals over talkers. Raises DataError unless there are both speaking and silent targets."""
-    silent, talkers = [one.silent for one in observations], [one.talker for one in observations]
-    if all(silent) or not any(silent):
-        raise DataError(f"{sum(silent)} of {len(silent)} targets are silent; give a manifest with both kinds")
-    nothing, kinds = np.array([float(not one.wrote) for one in observations]), np.array(silent)
-    scores = [one.speaking for one in observations if one.speaking is not None]
-    return SilenceReport(
-        measured(share(of_silent=False), nothing, kinds, talkers),
-        measured(share(of_silent=True), nothing, kinds, talkers),
-        detection(scores, silent, talkers, false_rejection) if len(scores) == len(observations) else None,
-    )
-
-
-def measure_prompt(
-    reference: str, manifests: Sequence[Path], false_rejection: float = 0.01, progress: Progress = iter
-) -> tuple[SilenceReport, list[Observation]]:
-    """What a prompt, as it is stored, does with speaking and silent targets."""
-    items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
-    transcriber = TargetSpeakerTranscriber.from_pretrained(reference)
-    observations = list(observe(progress(items), transcriber.transcribe))
-    return report(observations, false_rejection), observations

@@ -13,10 +13,10 @@ from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ, duration_s
 from softspoken.data.layout import chosen, require_file, root_of
-from softspoken.data.mixture_corpus import CorpusMixture, MixtureOptions, Part, Split, Target
 from softspoken.data.rows import read_rows
-from softspoken.data.stretches import Stretch, read_stretch
 from softspoken.errors import DataError
+from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Split, Target
+from softspoken_lab.corpora.stretches import Stretch, read_stretch
 
 VARIANTS = ("own",)
 _FIELDS = ("id", "mixed_wav", "texts", "speaker_profile", "speaker_profile_index", "wavs", "delays", "speakers")

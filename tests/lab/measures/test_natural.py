@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.natural import (
+from softspoken.scoring.text import TextNormalizer
+from softspoken_lab.measures.natural import (
     Agreement,
     compare_natural,
     is_natural,
@@ -11,7 +12,6 @@ from softspoken.evaluation.natural import (
     natural_reference,
     summarize_natural,
 )
-from softspoken.scoring.text import TextNormalizer
 
 normalize = TextNormalizer()
 REFERENCE = 'In 1984, Mr. Hale said: "Are there 25 men?" I don\'t know.'

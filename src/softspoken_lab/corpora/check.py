@@ -10,8 +10,8 @@ from typing import Any, Literal
 import soundfile
 
 from softspoken.audio import SAMPLE_RATE_HZ, duration_s
-from softspoken.data.mixture_corpus import SELF_ENROLLED
 from softspoken.errors import DataError, SoftspokenError
+from softspoken_lab.corpora.mixture_corpus import SELF_ENROLLED
 
 Kind = Literal["line", "field", "id", "missing", "audio", "rate", "duration", "text", "enrolment", "talker"]
 """line: not JSON. field: something a line must have is not there. id: there twice. missing: no such file. audio: a

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from softspoken.data.mixture_corpus import MixtureOptions, Part, WrittenPart, write_part
-from softspoken.data.prepare_libri2mix_test import VARIANTS as LIBRI2MIX_TEST_VARIANTS
-from softspoken.data.prepare_libri2mix_test import libri2mix_test
-from softspoken.data.prepare_librimix import VARIANTS as LIBRIMIX_VARIANTS
-from softspoken.data.prepare_librimix import librimix
-from softspoken.data.prepare_librispeechmix import VARIANTS as LIBRISPEECHMIX_VARIANTS
-from softspoken.data.prepare_librispeechmix import librispeechmix
-from softspoken.data.prepare_meetings import AMI_VARIANTS, LIBRICSS_VARIANTS, ami, libricss
-from softspoken.data.stretches import ENROLMENT_S
 from softspoken.errors import DataError
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions, Part, WrittenPart, write_part
+from softspoken_lab.corpora.prepare_libri2mix_test import VARIANTS as LIBRI2MIX_TEST_VARIANTS
+from softspoken_lab.corpora.prepare_libri2mix_test import libri2mix_test
+from softspoken_lab.corpora.prepare_librimix import VARIANTS as LIBRIMIX_VARIANTS
+from softspoken_lab.corpora.prepare_librimix import librimix
+from softspoken_lab.corpora.prepare_librispeechmix import VARIANTS as LIBRISPEECHMIX_VARIANTS
+from softspoken_lab.corpora.prepare_librispeechmix import librispeechmix
+from softspoken_lab.corpora.prepare_meetings import AMI_VARIANTS, LIBRICSS_VARIANTS, ami, libricss
+from softspoken_lab.corpora.stretches import ENROLMENT_S
 
 MixtureCorpusName = Literal["librimix", "libri2mix-test", "librispeechmix", "libricss", "ami"]
 Reader = Callable[[Path, Sequence[str], MixtureOptions], Iterator[Part]]

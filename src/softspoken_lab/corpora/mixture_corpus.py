@@ -14,9 +14,9 @@ from jaxtyping import Float32
 
 from softspoken.audio import write_audio
 from softspoken.data.rows import write_rows
-from softspoken.data.stretches import LEAST_ENROLMENT_S, Stretch, read_stretch, seconds_of
 from softspoken.errors import ConfigError, DataError
 from softspoken.files import replacing
+from softspoken_lab.corpora.stretches import LEAST_ENROLMENT_S, Stretch, read_stretch, seconds_of
 
 Split = Literal["train", "development", "test"]
 Enrol = Callable[[str, str], tuple[Stretch, ...]]

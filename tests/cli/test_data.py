@@ -6,7 +6,8 @@ import pytest
 from noise_folder import make_noise_folder
 from typer.testing import CliRunner
 
-from softspoken.cli.data import app
+from softspoken.cli.data import Corpus, app
+from softspoken.data.prepare import CorpusName
 from softspoken.errors import DataError
 
 
@@ -14,6 +15,10 @@ def run(*arguments: object) -> tuple[str, str]:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout, result.stderr
+
+
+def test_every_corpus_there_is_can_be_named() -> None:
+    assert set(Corpus.__args__) == set(CorpusName.__args__)
 
 
 def test_prepare_prints_the_manifest(tmp_path) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.words import Unit, same_units, units_of
 from softspoken.scoring.word_errors import CONFIDENCE, RESAMPLES, Interval
+from softspoken_lab.measures.words import Unit, same_units, units_of
 
 Source = Literal["manifest", "whisper"]
 """Who wrote the reference: the manifest, or plain Whisper on the clean target."""

@@ -7,8 +7,8 @@ import pytest
 from mixture_folders import make_ami, make_libricss, make_librimix, make_librispeech, make_librispeechmix
 from prepared_mixtures import prepare
 
-from softspoken.data.mixture_corpus import MixtureOptions
 from softspoken.errors import ConfigError, DataError, MissingExtra
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "librimix": make_librimix,

@@ -1,18 +1,16 @@
-"""`softspoken data prepare` for mixtures and `data check`: what is printed, and the exit code."""
+"""`softspoken-lab prepare` and `check`: what is printed, and the exit code."""
 
 import json
 from pathlib import Path
 
 import pytest
 from mixture_folders import make_librimix
-from noise_folder import make_noise_folder
 from typer.testing import CliRunner, Result
 
-from softspoken.cli.data import app
-from softspoken.cli.data_corpora import AnyCorpus, MixtureCorpus, SingleCorpus
-from softspoken.data.prepare import CorpusName
-from softspoken.data.prepare_mixtures import MixtureCorpusName
-from softspoken.errors import ConfigError, DataError
+from softspoken.errors import DataError
+from softspoken_lab.cli.corpora import MixtureCorpus
+from softspoken_lab.cli.main import app
+from softspoken_lab.corpora.prepare_mixtures import MixtureCorpusName
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +25,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_every_corpus_there_is_can_be_named() -> None:
-    assert set(SingleCorpus.__args__) == set(CorpusName.__args__)
     assert set(MixtureCorpus.__args__) == set(MixtureCorpusName.__args__)
-    assert set(AnyCorpus.__args__) == set(SingleCorpus.__args__) | set(MixtureCorpus.__args__)
 
 
 def test_prepare_prints_a_manifest_a_part(storage: Path, tmp_path) -> None:
@@ -47,16 +43,6 @@ def test_prepare_prints_a_manifest_a_part(storage: Path, tmp_path) -> None:
     ]
     spec = json.loads((tmp_path / "both" / "test" / "spec.json").read_text())
     assert (spec["variant"], spec["seed"], spec["enrolment_s"]) == ("max/mix_both", 3, 15.0)
-
-
-def test_options_that_say_nothing_of_a_corpus_are_refused(storage: Path, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="--split goes with speech and noise"):
-        run("prepare", "librimix", storage, "--out", tmp_path / "out", "--split", "ood")
-    make_noise_folder(tmp_path / "noise" / "cafe", ("cafe",), clips=1).unlink()
-    with pytest.raises(
-        ConfigError, match="--seed goes with librimix, libri2mix-test, librispeechmix, libricss, ami; 'folder' has no"
-    ):
-        run("prepare", "folder", tmp_path / "noise", "--out", tmp_path / "m.jsonl", "--seed", 0)
 
 
 def test_check_prints_a_line_a_problem_and_fails(storage: Path, tmp_path) -> None:

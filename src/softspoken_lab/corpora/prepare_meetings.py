@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.data.layout import chosen, lhotse_reading, require_file, root_of
-from softspoken.data.meetings import Meeting, Said, Span, groups, mixtures_of
-from softspoken.data.mixture_corpus import MixtureOptions, Part, Split
 from softspoken.errors import DataError
+from softspoken_lab.corpora.meetings import Meeting, Said, Span, groups, mixtures_of
+from softspoken_lab.corpora.mixture_corpus import MixtureOptions, Part, Split
 
 CONDITIONS = ("0S", "0L", "OV10", "OV20", "OV30", "OV40")
 LIBRICSS_VARIANTS = ("sdm/segments", "sdm/sessions", "ihm-mix/segments", "ihm-mix/sessions")

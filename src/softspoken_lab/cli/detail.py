@@ -1,8 +1,28 @@
-"""`softspoken evaluate --timing --natural`: times and natural text beside the words."""
+"""`softspoken-lab detail`: times and natural text beside the words."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softspoken.cli.engines import EngineChoice
+from softspoken.cli.evaluate import (
+    Anew,
+    AsJson,
+    BackboneName,
+    Engine,
+    Limit,
+    Manifest,
+    Methods,
+    Precisions,
+    Threads,
+    print_json,
+    print_table,
+    rows_of,
+    run_methods,
+    systems_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,36 +34,58 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 
 
-def add_details(
-    rows: Rows,
-    results: "Sequence[MethodResult]",
-    items: "Sequence[EvaluationItem]",
-    normalize: "TextNormalizer",
-    transcribe: "Transcribe",
-    timing: bool,
-    natural: bool,
-) -> "list[Callable[[Console, Rows], None]]":
-    """Add to each method's row what was asked for; what prints it. `transcribe`: plain Whisper, for references."""
-    shown: list[Callable[[Console, Rows], None]] = []
-    if timing:
+def detail(
+    manifest: Manifest,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="How far times are from when the target speaks. Neither option: both.")
+    ] = False,
+    natural: Annotated[
+        bool,
+        typer.Option("--natural", help="Capitals, punctuation and numbers, against plain Whisper's on 'clean'."),
+    ] = False,
+    method: Methods = None,
+    backbone: BackboneName = None,
+    engine: Engine = EngineChoice.AUTO,
+    precision: Precisions = None,
+    threads: Threads = None,
+    anew: Anew = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score methods as 'softspoken evaluate' does, with its kept answers, and their times and natural text besides."""
+    from rich.console import Console
+
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+    from softspoken.scoring.text import TextNormalizer
+
+    items = read_evaluation_manifest(manifest)[:limit]
+    kinds = systems_of(backbone, engine, precision, threads)
+    results = run_methods(manifest, items, method, kinds, anew)
+    rows, normalize = rows_of(results), TextNormalizer()
+    shown: list[Callable[[Console, Rows], None]] = [print_table]
+    if timing or not natural:
         _add(rows, "timing", timing_rows(results, items, normalize))
         shown.append(print_timing)
-    if natural:
-        _add(rows, "natural", natural_rows(results, items, normalize, transcribe))
+    if natural or not timing:
+        _add(rows, "natural", natural_rows(results, items, normalize, kinds[0].plain_text))
         shown.append(print_natural)
-    return shown
+    if as_json:
+        print_json(rows)
+        return
+    for show in shown:
+        show(Console(), rows)
 
 
 def _add(rows: Rows, name: str, found: Rows) -> None:
-    for row, detail in zip(rows, found, strict=True):
-        row[name] = detail
+    for row, more in zip(rows, found, strict=True):
+        row[name] = more
 
 
 def timing_rows(
     results: "Sequence[MethodResult]", items: "Sequence[EvaluationItem]", normalize: "TextNormalizer"
 ) -> Rows:
     """What `--timing` adds to each method's row."""
-    from softspoken.evaluation.timing import summarize_timing, time_item
+    from softspoken_lab.measures.timing import summarize_timing, time_item
 
     by_id = {item.id: item for item in items}
     rows = []
@@ -61,7 +103,7 @@ def natural_rows(
 ) -> Rows:
     """What `--natural` adds to each method's row. `transcribe`: plain Whisper, for the references."""
     from softspoken.audio import load_audio
-    from softspoken.evaluation.natural import compare_natural, natural_reference, summarize_natural
+    from softspoken_lab.measures.natural import compare_natural, natural_reference, summarize_natural
 
     by_id = {item.id: item for item in items}
     heard: dict[Path, str] = {}

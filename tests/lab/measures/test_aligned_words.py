@@ -1,7 +1,7 @@
 import pytest
 
-from softspoken.evaluation.words import same_units, units_of
 from softspoken.scoring.text import TextNormalizer
+from softspoken_lab.measures.words import same_units, units_of
 
 normalize = TextNormalizer()
 

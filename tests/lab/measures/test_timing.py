@@ -7,8 +7,8 @@ import pytest
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.timing import spread_of, summarize_timing, time_item
 from softspoken.scoring.text import TextNormalizer
+from softspoken_lab.measures.timing import spread_of, summarize_timing, time_item
 
 normalize = TextNormalizer()
 WORDS = (("good", 1.0, 1.4), ("day", 1.5, 1.9), ("twenty", 3.0, 3.2), ("five", 3.2, 3.5), ("men", 3.6, 4.0))

@@ -1,0 +1,68 @@
+"""`softspoken-lab detail`: times and natural text are further fields and tables."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from softspoken.decoding.result import Segment, Transcript
+from softspoken.evaluation.manifest import EvaluationItem
+from softspoken.evaluation.runner import Method
+from softspoken.evaluation.systems import Systems
+from softspoken_lab.cli.main import app
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two spoken items and a silent one, and systems that need no model: 'right' knows, 'deaf' writes nothing."""
+    (tmp_path / "a.wav").touch()
+    shared = {"audio": "a.wav", "enrolment": "a.wav"}
+    texts = ["GOOD DAY", "MANY THANKS", ""]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("\n".join(json.dumps(shared | {"text": text}) for text in texts))
+
+    def method(self: object, name: str) -> Method:
+        answers = {"right": lambda item: item.text, "deaf": lambda item: "", "talks": lambda item: "good day"}
+        answer = answers[name]
+
+        def transcribe(item: EvaluationItem) -> Transcript:
+            text = answer(item)
+            return Transcript((Segment(0.0, 1.0, text),) if text else ())
+
+        return Method(name, transcribe)
+
+    monkeypatch.setattr(Systems, "method", method)
+    return path
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["detail", *[str(argument) for argument in arguments]], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows[:2]:
+        one, other = row["text"].split()
+        row |= {"words": [[one, 0.25, 0.5], [other, 0.5, 0.75]], "text": f"{one.title()} {other.lower()}."}
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr(Systems, "plain_text", lambda self, audio: pytest.fail("the manifest has natural text"))
+    asked = (manifest, "--method", "right", "--method", "talks", "--timing", "--natural")
+    right, talks = json.loads(run(*asked, "--json"))
+    assert right["timing"]["truth"] == {"alignment": 2, "energy": 0}
+    assert (right["timing"]["start"]["median_s"], right["timing"]["segment_end"]["p90_s"]) == (0.25, 0.25)
+    assert right["timing"]["segment_start"]["count"] == 2
+    assert right["natural"]["reference"] == {"manifest": 2, "whisper": 0}
+    assert (right["natural"]["right"], right["natural"]["capitals"]["f1"]) == (4, 1.0)
+    # 'good day' for both: one item right, without its capital and its mark.
+    assert (talks["natural"]["right"], talks["natural"]["punctuation"]["recall"]) == (2, 0.0)
+    shown = run(*asked)
+    assert "natural text" in shown
+    tables = [line for line in shown[shown.index("error of times") :].splitlines() if line.startswith("  ")]
+    assert max(map(len, tables)) <= 80
+    assert sum(line.split()[:1] == ["talks"] for line in tables) == 2
+    assert "…" not in "".join(tables)
+    assert "timing" not in json.loads(run(manifest, "--method", "right", "--natural", "--json"))
+    assert json.loads(run(*asked[:3], "--json")).keys() >= {"timing", "natural"}
