@@ -2,7 +2,7 @@
 
 A room here is its direct sound and a tail of decaying noise (Polack's model of late reverberation): no geometry, a
 thousandth of the cost of one, enough to teach that a voice is not its recording. Test sets have real geometry
-(`evaluation.rooms`).
+(`softspoken_lab.testsets.rooms`).
 """
 
 from dataclasses import dataclass

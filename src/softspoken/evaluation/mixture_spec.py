@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from softspoken.errors import ConfigError
-from softspoken.evaluation.rooms import RT60_S
 from softspoken.evaluation.speech import Split
 
 
@@ -49,10 +48,6 @@ class MixtureSpec:
     targets: Literal["all", "first"] = "all"
     """Who is a target: every talker once, at whatever level and overlap that gives; or the first alone, at the asked
     ones."""
-    noise_snr_db: tuple[float, float] | None = None
-    """Level of the first talker against noise, drawn evenly; None: no noise."""
-    rt60_s: tuple[float, float] | None = None
-    """Reverberation time of a room, drawn evenly; None: no room."""
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.talkers < 1 or self.silent_per_mixture < 0:
@@ -60,25 +55,22 @@ class MixtureSpec:
                 f"{self.count} mixtures of {self.talkers} talkers with {self.silent_per_mixture} silent targets each; "
                 "give at least one mixture of one talker"
             )
-        for name in ("snr_db", "overlap", "clip_s", "enrolment_s", "noise_snr_db", "rt60_s"):
-            if getattr(self, name) is None:
-                continue
-            low, high = (float(bound) for bound in getattr(self, name))
-            # Equal specs are written in the same bytes, whether somebody wrote 5 or 5.0.
-            object.__setattr__(self, name, (low, high))
-            if not -math.inf < low <= high < math.inf:
-                raise ConfigError(f"{name} from {low:g} to {high:g}; the first may not be above the second")
+        for name in ("snr_db", "overlap", "clip_s", "enrolment_s"):
+            self.require_range(name)
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed}; give 0 or more")
         if not 0.0 <= self.overlap[0] <= self.overlap[1] <= 1.0:
             raise ConfigError(f"overlap from {self.overlap[0]:g} to {self.overlap[1]:g}; give shares between 0 and 1")
-        if self.rt60_s is not None and not RT60_S[0] <= self.rt60_s[0] <= self.rt60_s[1] <= RT60_S[1]:
-            raise ConfigError(
-                f"reverberation of {self.rt60_s[0]:g} to {self.rt60_s[1]:g} s; give times from {RT60_S[0]:g} to "
-                f"{RT60_S[1]:g} s"
-            )
+
+    def require_range(self, name: str) -> None:
+        """Raises ConfigError unless the field of this name goes from a number to another that is not below it."""
+        low, high = (float(bound) for bound in getattr(self, name))
+        # Equal specs are written in the same bytes, whether somebody wrote 5 or 5.0.
+        object.__setattr__(self, name, (low, high))
+        if not -math.inf < low <= high < math.inf:
+            raise ConfigError(f"{name} from {low:g} to {high:g}; the first may not be above the second")
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON values. What was not yet an option when the first sets were made is there only where used."""
-        later = {"overlap_of": "frames", "targets": "all", "noise_snr_db": None, "rt60_s": None}
+        later = {"overlap_of": "frames", "targets": "all"}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}

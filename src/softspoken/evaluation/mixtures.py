@@ -1,11 +1,13 @@
 """Test mixtures of real talkers: overlapped speech, enrolment clips, clean targets and a manifest to evaluate on.
 
-Levels and overlaps are defined in `mixture_spec`, places in `placement`, rooms and noise in `surroundings`.
+Levels and overlaps are defined in `mixture_spec`, places in `placement`.
 """
 
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +16,58 @@ from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_audio
 from softspoken.data.levels import speech_power
-from softspoken.data.noise import NoiseBank
-from softspoken.errors import ConfigError, DataError
+from softspoken.errors import DataError
 from softspoken.evaluation.mixture_spec import MixtureSpec
 from softspoken.evaluation.placement import by_frames, by_stretches, covered_share, speech_stretch
 from softspoken.evaluation.speech import Span, Talker, read_talkers
-from softspoken.evaluation.surroundings import PEAK, Surroundings
 from softspoken.files import replacing
 
-__all__ = ["MixtureSpec", "build_mixtures"]
+__all__ = ["MixtureSpec", "Scene", "build_mixtures"]
 
+PEAK = 0.9
+"""Highest sample of a written mixture."""
 _ATTEMPTS = 100
-_TARGETS = 3
-"""Apart from the generators of `surroundings`."""
+TARGETS_SEED = 3
+"""Marks the generator of targets apart from the talkers' own, and from those of whatever `Around` draws."""
 
 
-def build_mixtures(
-    speech_manifest: str | Path, out_dir: str | Path, spec: MixtureSpec, noise: NoiseBank | None = None
-) -> Path:
+@dataclass(frozen=True)
+class Scene:
+    """A mixture as it is recorded."""
+
+    audio: Float[np.ndarray, " N"]
+    clean: Float[np.ndarray, "K N"]
+    """Each talker alone, as they stand in it; of a room only the direct sound and the early reflections."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Of the room and of the noise, for the manifest."""
+    noise_snr_db: tuple[float, ...] = ()
+    """Level of each talker against the noise; empty without noise."""
+
+
+Around = Callable[[int, Float[np.ndarray, "K N"]], Scene]
+"""The number of a mixture and its talkers at their levels, one a row, to how that is recorded."""
+
+
+def dry(index: int, tracks: Float[np.ndarray, "K N"]) -> Scene:
+    """The talkers alone: no room, no noise."""
+    return Scene(tracks.sum(axis=0), tracks)
+
+
+def build_mixtures(speech_manifest: str | Path, out_dir: str | Path, spec: MixtureSpec, around: Around = dry) -> Path:
     """Build a test set from single-talker speech (see `read_talkers`) and return its manifest.
 
     `out_dir` gets `mixtures/`, `enrolments/`, `clean/` (each talker alone, as they stand in the mixture; 16 kHz FLAC)
     and `manifest.jsonl`, with beside `audio`, `enrolment`, `text` and `id`: `tags`, `snr_db`, `overlap`, `talkers`
     (of the mixture), `target`, `interferer`, `sources` (with each one's place) and, where the target speaks, `clean`
     and, where the times of the words are known, `words` ([[word, start_s, end_s]] in the mixture). By stretches,
-    `covered` is the share of the target's stretch in which anybody else is in theirs. With noise: `noise` and the
-    target's `noise_snr_db`. In a room: `room` (with the reverberation time that was had), and `clean` is the direct
-    sound and the reflections of the first 50 ms. The same spec on the same speech gives the same bytes. It appears
-    whole or not at all.
+    `covered` is the share of the target's stretch in which anybody else is in theirs. The same spec on the same speech
+    gives the same bytes. It appears whole or not at all.
 
-    Raises DataError when there are too few talkers, or `out_dir` holds something; ConfigError for a level of noise
-    without noise; MissingExtra for a room without pyroomacoustics.
+    `around`: what stands around the talkers; its `facts` and levels against noise go to the manifest, too.
+
+    Raises DataError when there are too few talkers, or `out_dir` holds something.
     """
     out = Path(out_dir)
-    if (spec.noise_snr_db is None) != (noise is None):
-        raise ConfigError("noise needs both recordings and a level; give both or neither")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' exists and is not an empty folder; remove it or choose another place")
     talkers = read_talkers(speech_manifest, spec.split, spec.clip_s, spec.enrolment_s[0])
@@ -63,7 +82,7 @@ def build_mixtures(
         temporary.mkdir()
         for folder in ("mixtures", "enrolments", "clean"):
             (temporary / folder).mkdir()
-        builder = _Builder(spec, talkers, temporary, noise)
+        builder = _Builder(spec, talkers, temporary, around)
         items = [item for index in range(spec.count) for item in builder.mixture(index)]
         lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
         (temporary / "manifest.jsonl").write_text(lines, encoding="utf-8")
@@ -74,23 +93,21 @@ def build_mixtures(
 class _Builder:
     """Draws and writes one mixture after the other; keeps count, so that all talkers and clips are used alike."""
 
-    def __init__(
-        self, spec: MixtureSpec, talkers: tuple[Talker, ...], folder: Path, noise: NoiseBank | None = None
-    ) -> None:
+    def __init__(self, spec: MixtureSpec, talkers: tuple[Talker, ...], folder: Path, around: Around) -> None:
         self.spec = spec
-        self.surroundings = Surroundings(spec.seed, spec.rt60_s, spec.noise_snr_db, noise)
+        self.around = around
         self.talkers = talkers
         self.folder = folder
         self.rng = np.random.default_rng(spec.seed)
         # Drawn apart, the targets are the same whatever the number of talkers around them is.
-        self.target_rng = np.random.default_rng([spec.seed, _TARGETS]) if spec.targets == "first" else self.rng
+        self.target_rng = np.random.default_rng([spec.seed, TARGETS_SEED]) if spec.targets == "first" else self.rng
         self.used: Counter[Any] = Counter()
 
     def mixture(self, index: int) -> list[dict[str, Any]]:
         """Write mixture number `index` and return its items."""
         name = f"{index:04d}"
         chosen, clips, tracks, offsets_s, overlap, snr_db = self._draw()
-        scene = self.surroundings.around(index, tracks)
+        scene = self.around(index, tracks)
         write_audio(self.folder / f"mixtures/{name}.flac", scene.audio)
         shared = {
             "audio": f"mixtures/{name}.flac",

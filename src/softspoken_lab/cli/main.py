@@ -41,6 +41,7 @@ def _register() -> None:
         detail,
         grid,
         noisy,
+        scenes,
         silence,
         studies,
     )
@@ -54,6 +55,7 @@ def _register() -> None:
     app.command("hallucinations")(silence.hallucinations)
     app.command("prepare")(corpora.prepare)
     app.command("check")(corpora.check)
+    app.command("mixtures")(scenes.mixtures)
     app.command("grid")(grid.grid)
     app.command("noisy")(noisy.noisy)
     analyse.app.command("report")(analyse_report.report)

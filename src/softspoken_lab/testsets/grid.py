@@ -19,8 +19,8 @@ from typing import Any
 
 from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures
 from softspoken.evaluation.speech import Split
+from softspoken_lab.testsets.scenes import SceneSpec, build_scenes
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class GridSpec:
             for snr_db in self.snr_db
         )
 
-    def mixture_spec(self, cell: Cell) -> MixtureSpec:
+    def mixture_spec(self, cell: Cell) -> SceneSpec:
         """The mixtures of a cell. Raises ConfigError when there are no such mixtures."""
         # Of K - 1 equally loud others each is so much quieter than all of them together.
         each_db = cell.snr_db + 10 * math.log10(cell.talkers - 1)
-        return MixtureSpec(
+        return SceneSpec(
             count=self.mixtures,
             talkers=cell.talkers,
             snr_db=(each_db, each_db),
@@ -135,7 +135,7 @@ def make_cell(
     The folder is named after the cell and a digest of its options, of the speech manifest and of the list of noise
     recordings; since it appears whole or not at all, what is there is used as it is.
 
-    Raises as `build_mixtures` does; DataError when there is no such manifest.
+    Raises as `build_scenes` does; DataError when there is no such manifest.
     """
     spec = grid.mixture_spec(cell)
     if not speech_manifest.is_file():
@@ -145,7 +145,7 @@ def make_cell(
     made = folder / f"{cell.name}-{digest[:12]}"
     manifest = made / "manifest.jsonl"
     if not manifest.is_file():
-        build_mixtures(speech_manifest, made, spec, noise)
+        build_scenes(speech_manifest, made, spec, noise)
     return CellSet(cell, manifest)
 
 

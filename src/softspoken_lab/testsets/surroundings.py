@@ -4,7 +4,7 @@ Drawn from generators of their own, so that the talkers of a mixture stay the sa
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,24 +14,10 @@ from jaxtyping import Float
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.levels import speech_power
 from softspoken.data.noise import NoiseBank, draw_start, stretch
-from softspoken.evaluation.rooms import Response, Room, draw_room, reverberation_time_s, simulate
+from softspoken.evaluation.mixtures import PEAK, Scene, dry
+from softspoken_lab.testsets.rooms import Response, Room, draw_room, reverberation_time_s, simulate
 
-PEAK = 0.9
-"""Highest sample of a written mixture."""
 _ROOM, _NOISE = 1, 2
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A mixture as it is recorded."""
-
-    audio: Float[np.ndarray, " N"]
-    clean: Float[np.ndarray, "K N"]
-    """Each talker alone, as they stand in it; of a room only the direct sound and the early reflections."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Of the room and of the noise, for the manifest."""
-    noise_snr_db: tuple[float, ...] = ()
-    """Level of each talker against the noise; empty without noise."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +42,9 @@ class Surroundings:
         room or noise that cannot be had.
         """
         if self.rt60_s is None and (self.noise is None or self.noise_snr_db is None):
-            return Scene(tracks.sum(axis=0), tracks)
-        clean, heard, facts = tracks, tracks, {}
+            return dry(index, tracks)
+        facts: dict[str, Any] = {}
+        clean, heard = tracks, tracks
         if self.rt60_s is not None:
             clean, heard, facts["room"] = self._in_room(index, tracks)
         audio = heard.sum(axis=0)

@@ -1,0 +1,77 @@
+"""`softspoken-lab mixtures`: test mixtures of talkers in a room and in noise."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softspoken.cli.data_mixtures import (
+    Count,
+    Level,
+    Out,
+    Overlap,
+    OverlapOf,
+    Seed,
+    SpeechManifest,
+    Talkers,
+    Targets,
+    Whose,
+    range_of,
+)
+
+if TYPE_CHECKING:
+    from softspoken.data.noise import NoiseBank
+
+Noise = Annotated[
+    Path | None,
+    typer.Option(metavar="MANIFEST", help="Noise to add: a manifest.jsonl, or a folder of recordings."),
+]
+NoiseLevel = Annotated[
+    str | None, typer.Option(help="Level of the first talker against the noise, or a range: '0,15'.")
+]
+Reverberation = Annotated[
+    str | None, typer.Option(help="Put the talkers into rooms of this reverberation time, or a range: '0.2,0.6'.")
+]
+
+
+def mixtures(
+    speech_manifest: SpeechManifest,
+    out: Out,
+    count: Count = None,
+    talkers: Talkers = None,
+    snr_db: Level = None,
+    overlap: Overlap = None,
+    overlap_of: OverlapOf = None,
+    targets: Targets = None,
+    noise: Noise = None,
+    noise_snr_db: NoiseLevel = None,
+    rt60_s: Reverberation = None,
+    seed: Seed = None,
+    split: Whose = None,
+) -> None:
+    """Mix talkers for a test as 'softspoken data mixtures' does, in a room and in noise if asked for."""
+    from softspoken_lab.testsets.scenes import SceneSpec, build_scenes
+
+    given: dict[str, Any] = {"count": count, "talkers": talkers, "seed": seed, "split": split}
+    given |= {"overlap_of": overlap_of, "targets": targets}
+    given |= {"snr_db": range_of("--snr-db", snr_db), "overlap": range_of("--overlap", overlap)}
+    given |= surroundings_of(noise_snr_db, rt60_s)
+    spec = SceneSpec(**{name: value for name, value in given.items() if value is not None})
+    written = build_scenes(speech_manifest, out, spec, noise_of(noise, spec.split))
+    typer.echo(f"{spec.count} mixtures from split '{spec.split}', seed {spec.seed}", err=True)
+    typer.echo(written)
+
+
+def surroundings_of(noise_snr_db: str | None, rt60_s: str | None) -> dict[str, tuple[float, float] | None]:
+    """The options of noise and room, as `SceneSpec` takes them."""
+    return {
+        "noise_snr_db": range_of("--noise-snr-db", noise_snr_db),
+        "rt60_s": range_of("--rt60-s", rt60_s),
+    }
+
+
+def noise_of(source: Path | None, split: str) -> "NoiseBank | None":
+    """Noise recordings for a test of this split: those of split 'test' for test talkers, else those for training."""
+    from softspoken.data.noise import read_noise
+
+    return None if source is None else read_noise(source, "test" if split == "test" else "train")
