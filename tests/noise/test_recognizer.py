@@ -11,7 +11,6 @@ from tiny import tiny_backbone, tone
 from tiny_recognizer import ENCODERS, encoder_named, new_recognizer
 from tiny_ssl import tiny_encoder
 
-import softspoken
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.backbones import Backbone
 from softspoken.decoding.formats import to_srt
@@ -287,10 +286,10 @@ def test_loading_finds_the_backbone_by_its_stored_name(tmp_path: Path, monkeypat
         return backbone
 
     monkeypatch.setattr(recognizer_module, "load_encoder", load)
-    loaded = softspoken.decoding.NoiseRobustRecognizer.load(folder)
+    loaded = NoiseRobustRecognizer.load(folder)
     assert loaded.backbone is backbone
     assert loaded.characters == CHARACTERS
-    assert softspoken.decoding.NoiseRobustRecognizer.load(folder, "elsewhere", "cpu", "float32").backbone is backbone
+    assert NoiseRobustRecognizer.load(folder, "elsewhere", "cpu", "float32").backbone is backbone
     assert asked == [("tiny-0", "cpu", "float32"), ("elsewhere", "cpu", "float32")]
 
 

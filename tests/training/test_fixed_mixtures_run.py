@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from softspoken.cli.main import app
 from softspoken.prompts import load_prompts
+from softspoken_lab.cli.main import app as lab
 
 RECIPE = """
 steps = 2
@@ -36,8 +37,8 @@ frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
 @pytest.mark.usefixtures("small_models")
 def test_librimix_trains_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
-    command = ["data", "prepare", "librimix", str(make_librimix(tmp_path / "storage")), "--only", "train-100"]
-    prepared = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "prepared")])
+    command = ["prepare", "librimix", str(make_librimix(tmp_path / "storage")), "--only", "train-100"]
+    prepared = CliRunner().invoke(lab, [*command, "--out", str(tmp_path / "prepared")])
     assert prepared.exit_code == 0, prepared.output
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     recipe = tmp_path / "recipe.toml"
