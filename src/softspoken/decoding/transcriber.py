@@ -148,7 +148,7 @@ class TargetSpeakerTranscriber:
 
     @property
     def batch_key(self) -> tuple[int, float]:
-        """Prompts with the same of this can be rows of one batch."""
+        """Two prompts with the same key can run as rows of one batch."""
         frames = self.info.prompts.frames
         return self.info.prompts.taken_positions, 0.0 if frames is None else frames.mute_db
 
