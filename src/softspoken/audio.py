@@ -88,6 +88,15 @@ def duration_s(path: str | Path) -> float:
         return sum(len(block) for block in source.blocks) / source.rate_hz
 
 
+def require_readable(path: str | Path) -> None:
+    """Raise AudioError at once for a file that is missing, empty or not audio, before anything dear is loaded for it.
+
+    What only shows further on is left to `load_audio`, and a pipe, which can be read only once, altogether.
+    """
+    if not Path(path).exists() or Path(path).is_file():
+        next(_mono_16k(Path(path), None, None), None)
+
+
 def require_sound(audio: Waveform, path: str | Path, *, peak_db: float = SILENCE_PEAK_DB) -> None:
     """Raise AudioError when the loudest sample of `audio` is below `peak_db` (dB of full scale)."""
     peak = float(np.abs(audio).max(initial=0.0))

@@ -44,6 +44,31 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", lambda *args, **kwargs: Standin())
 
 
+@pytest.fixture(autouse=True)
+def recordings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.mktemp("recordings")
+    for name in ("a", "b", "silent", "broken"):
+        write_wav(folder / f"{name}.wav", np.asarray(tone(0.5)))
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello, this is text"])
+def test_what_is_no_recording_is_refused_before_a_model_is_loaded(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*args: object, **kwargs: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", loaded)
+    wrong = tmp_path / "wrong.wav"
+    if content is not None:
+        wrong.write_bytes(content)
+    result = run("a.wav", str(wrong), "--speaker", "ada")
+    assert isinstance(result.exception, AudioError)
+    assert str(wrong) in str(result.exception)
+    assert result.stdout == ""
+
+
 def run(*arguments: str) -> Result:
     app = typer.Typer()
     app.command()(transcribe)

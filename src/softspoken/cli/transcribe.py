@@ -74,9 +74,14 @@ def transcribe(
     device: Annotated[str, typer.Option(help="Device to run on: cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
     """Write what one voice says in recordings, and nothing else; nothing at all if it is silent there."""
-    from softspoken.decoding import DecodingOptions, WindowOptions
+    from softspoken.audio import require_readable
 
     _check(files, speaker, plain, prompt, vad, file_format)
+    for file in files:
+        require_readable(file)
+
+    from softspoken.decoding import DecodingOptions, WindowOptions
+
     windows = WindowOptions(cut="speech" if vad else "quiet")
     options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam, windows=windows)
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
