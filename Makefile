@@ -39,10 +39,10 @@ gpu-package: $(STAMP)
 # The same on a small scale, there and back: a small package, unpacked and trained on with what is installed here.
 gpu-rehearsal: $(STAMP)
 	rm -rf build/rehearsed
-	$(BIN)/python tools/gpu_package.py --out build/rehearsal --talkers 8 --backbone tiny.en \
+	$(BIN)/python tools/gpu_package.py --out build/rehearsal --talkers 3 --backbone tiny.en \
 	  --python $$($(BIN)/python -c 'import platform; print(platform.python_version().rpartition(".")[0])')
 	$(BIN)/python tools/gpu_session.py receive build/rehearsal/[0-9]* --into build/rehearsed/data
-	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 3 --out build/rehearsed/out --backbone tiny.en
+	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 4 --out build/rehearsed/out --backbone tiny.en
 
 clean:
 	rm -rf $(VENV) softspoken-demo site
