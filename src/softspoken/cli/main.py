@@ -7,28 +7,45 @@ import typer
 
 from softspoken import __version__
 
-app = typer.Typer(
-    name="softspoken",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+
+def new_app(name: str, about: str) -> typer.Typer:
+    """A command with nouns and verbs, and `--version`."""
+
+    def print_version(wanted: bool | None) -> None:
+        if wanted:
+            typer.echo(f"{name} {__version__}")
+            raise typer.Exit
+
+    def callback(
+        version: Annotated[
+            bool | None,
+            typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
+        ] = None,
+    ) -> None:
+        pass
+
+    return typer.Typer(
+        name=name,
+        help=about,
+        callback=callback,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
 
 
-def _print_version(wanted: bool | None) -> None:
-    if wanted:
-        typer.echo(f"softspoken {__version__}")
-        raise typer.Exit
+def run_app(app: typer.Typer) -> None:
+    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
+    from softspoken.errors import SoftspokenError
+
+    try:
+        app()
+    except SoftspokenError as error:
+        print(f"{app.info.name}: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
-@app.callback()
-def _main(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
-    ] = None,
-) -> None:
-    """Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise."""
+app = new_app("softspoken", "Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise.")
 
 
 def _register() -> None:
@@ -62,14 +79,8 @@ _register()
 
 
 def run() -> None:
-    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
-    from softspoken.errors import SoftspokenError
-
-    try:
-        app()
-    except SoftspokenError as error:
-        print(f"softspoken: {error}", file=sys.stderr)
-        sys.exit(1)
+    """The command `softspoken`."""
+    run_app(app)
 
 
 if __name__ == "__main__":

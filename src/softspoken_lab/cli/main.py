@@ -1,34 +1,10 @@
 """The command `softspoken-lab`: studies, analyses, test sets, benchmarks. torch is imported only when a verb runs."""
 
-import sys
-from typing import Annotated
+from softspoken.cli.main import new_app, run_app
 
-import typer
-
-from softspoken import __version__
-
-app = typer.Typer(
-    name="softspoken-lab",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = new_app(
+    "softspoken-lab", "The laboratory of softspoken: the papers' studies, what prompts do, and how fast everything is."
 )
-
-
-def _print_version(wanted: bool | None) -> None:
-    if wanted:
-        typer.echo(f"softspoken-lab {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
-    ] = None,
-) -> None:
-    """The laboratory of softspoken: the papers' studies, what prompts do, and how fast everything is."""
 
 
 def _register() -> None:
@@ -68,14 +44,8 @@ _register()
 
 
 def run() -> None:
-    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
-    from softspoken.errors import SoftspokenError
-
-    try:
-        app()
-    except SoftspokenError as error:
-        print(f"softspoken-lab: {error}", file=sys.stderr)
-        sys.exit(1)
+    """The command `softspoken-lab`."""
+    run_app(app)
 
 
 if __name__ == "__main__":
