@@ -24,7 +24,7 @@ app.command("mixtures")(data_mixtures.mixtures)
 def prepare(
     corpus: Annotated[
         Corpus,
-        typer.Argument(help="Which corpus; 'folder' for your own noise, in folders by category."),
+        typer.Argument(help="The corpus, or 'folder' for noise of your own, in folders by category."),
     ],
     source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
     out: Annotated[Path, typer.Option(help="The manifest to write (JSON lines).")],

@@ -32,7 +32,7 @@ Targets = Annotated[
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")]
 Whose = Annotated[
     Literal["train", "development", "test"] | None,
-    typer.Option(help="Whose speech (default: test); choose nothing by results on 'test'."),
+    typer.Option(help="Talkers to take (default: test). Never choose a setting by results on 'test'."),
 ]
 
 

@@ -24,6 +24,6 @@ class PrecisionChoice(StrEnum):
 
 
 MeasuringEngine = Annotated[
-    EngineChoice, typer.Option("--engine", help="What runs the model. 'torch', in float32, is the reference.")
+    EngineChoice, typer.Option("--engine", help="Software that runs the model; 'torch', in float32, is the reference.")
 ]
 """`--engine` of what measures."""

@@ -40,19 +40,21 @@ BackboneName = Annotated[str | None, typer.Option(help="Frozen Whisper. Default:
 Engine = Annotated[
     EngineChoice,
     typer.Option(
-        help="What runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
+        help="Software that runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
         "float32, is the reference."
     ),
 ]
 Precisions = Annotated[
     list[PrecisionChoice] | None,
-    typer.Option(help="Of the weights; repeat it to compare every method with itself (default: float32)."),
+    typer.Option(
+        help="Number format of the weights; repeat it to compare every method with itself (default: float32)."
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Of the processor. Default: OMP_NUM_THREADS, where it is set, else all.")
+    int | None, typer.Option(min=1, help="Number of threads. Default: OMP_NUM_THREADS where it is set, else all cores.")
 ]
 Anew = Annotated[bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many items.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Number of items to take from the beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

@@ -59,7 +59,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 @app.command("transcribe")
 def transcribe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings, of any length.")],
-    recognizer: Annotated[Path, typer.Option(metavar="FOLDER", help="What training wrote.")],
+    recognizer: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of a trained recogniser.")],
     lm: Lm = None,
     beam: Beam = None,
     prompts: Annotated[
@@ -109,7 +109,7 @@ def evaluate(
         ),
     ],
     by: Annotated[By, typer.Option(help="Rows by whole set, kind of noise, or level.")] = By.SET,
-    split: Annotated[Split, typer.Option(help="Of speech manifests.")] = Split.TEST,
+    split: Annotated[Split, typer.Option(help="Split to take from speech manifests.")] = Split.TEST,
     transcripts: Annotated[
         Path | None, typer.Option(help="LibriSpeech folder with the words of the published noisy set.")
     ] = None,

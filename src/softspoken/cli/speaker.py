@@ -27,7 +27,7 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace a voice of the
 
 @app.command("enrol")
 def enrol(
-    name: Annotated[str, typer.Argument(help="What to call the voice.")],
+    name: Annotated[str, typer.Argument(help="A name for the voice.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of that voice alone.")],
     start_s: Annotated[float | None, typer.Option("--from", help="Use each file from this second on.")] = None,
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
@@ -97,7 +97,7 @@ def remove(name: Name, store: Store = None) -> None:
 @app.command("export")
 def export(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which voices; all by default.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of voices; all of them by default.")
     ] = None,
     store: Store = None,
 ) -> None:

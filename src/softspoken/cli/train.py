@@ -9,7 +9,7 @@ import typer
 def export_prompt(
     run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
     out: Annotated[Path, typer.Option(help="New folder of the prompt or recogniser.", show_default=False)],
-    state: Annotated[Literal["best", "last"], typer.Option(help="Which of the run's states.")] = "best",
+    state: Annotated[Literal["best", "last"], typer.Option(help="State of the run to take.")] = "best",
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
     silence_threshold: Annotated[
         float | None, typer.Option(help="Presence under which the target counts as silent.", show_default=False)

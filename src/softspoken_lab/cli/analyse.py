@@ -34,7 +34,7 @@ from softspoken_lab.cli.analyse_options import (
 )
 from softspoken_lab.cli.analyse_tables import show
 
-app = typer.Typer(name="analyse", no_args_is_help=True, help="What each soft prompt does.")
+app = typer.Typer(name="analyse", no_args_is_help=True, help="Find out what each soft prompt does.")
 
 
 @app.command("random")
@@ -92,7 +92,7 @@ def leave_one_out(
 @app.command("clusters")
 def clusters(
     recognizer: Recognizer,
-    k_max: Annotated[int, typer.Option(min=2, help="Most clusters tried.")] = 6,
+    k_max: Annotated[int, typer.Option(min=2, help="Largest number of clusters to try.")] = 6,
     seed: Seed = 0,
     stack: StackOption = "encoder",
     backbone: Backbone = None,

@@ -37,20 +37,22 @@ Data = Annotated[
         "manifest. 'NAME=PATH#CORPUS' takes one corpus of a manifest. Repeat it.",
     ),
 ]
-DataSplit = Annotated[Split, typer.Option("--split", help="Of speech manifests.")]
+DataSplit = Annotated[Split, typer.Option("--split", help="Split to take from speech manifests.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="So many utterances of each set, evenly taken.")]
 Transcripts = Annotated[Path | None, typer.Option(help="LibriSpeech folder with the words of the published noisy set.")]
 Frozen = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Also show this recogniser, trained without prompts.")
 ]
-StackOption = Annotated[Stack, typer.Option(help="Whose vectors, of a prompt that follows a voice.")]
+StackOption = Annotated[
+    Stack, typer.Option(help="Stack whose vectors are analysed, for a prompt that follows a voice.")
+]
 Clean = Annotated[str, typer.Option(help="Name of the clean set, which the roles are read off.")]
-Roles = Annotated[RolesBy, typer.Option("--roles", help="Which split into content and noise set is used.")]
+Roles = Annotated[RolesBy, typer.Option("--roles", help="The split into content and noise prompts to use.")]
 Content = Annotated[
     str | None,
     typer.Option(metavar="1,2,5-9", help="Numbers of the content set, the others being noise; else both are found."),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything drawn.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")]
 Backbone = Annotated[str | None, typer.Option(help="Frozen encoder (default: the one it was trained on).")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the numbers as a table.")]

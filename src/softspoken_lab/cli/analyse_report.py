@@ -57,19 +57,22 @@ def report(
     ] = "clean",
     roles: Annotated[
         Literal["curve", "clusters"],
-        typer.Option("--roles", help="Which split into content and noise set is used."),
+        typer.Option("--roles", help="The split into content and noise prompts to use."),
     ] = "curve",
     seeds: Annotated[int | None, typer.Option(min=1, help="Draws of random prompts.")] = None,
-    split: Annotated[Literal["test", "development", "train"], typer.Option(help="Of speech manifests.")] = "test",
+    split: Annotated[
+        Literal["test", "development", "train"], typer.Option(help="Split to take from speech manifests.")
+    ] = "test",
     transcripts: Annotated[
         Path | None, typer.Option(help="LibriSpeech folder with the words of the published noisy set.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="So many utterances of each set, evenly taken.")] = None,
     stack: Annotated[
-        Literal["encoder", "decoder"], typer.Option(help="Whose vectors, of a prompt that follows a voice.")
+        Literal["encoder", "decoder"],
+        typer.Option(help="Stack whose vectors are analysed, for a prompt that follows a voice."),
     ] = "encoder",
     cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where stages are kept. (default: beside the page)")
+        Path | None, typer.Option(metavar="DIR", help="Folder that keeps finished stages (default: beside the page).")
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write every table and figure as CSV.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",

@@ -51,10 +51,11 @@ def bench(
     ] = None,
     items: Annotated[int, typer.Option(min=1, help="Clips; a fourth as many windows or mixtures.")] = 8,
     minutes: Annotated[
-        list[float] | None, typer.Option(min=0.1, help="Of --suite long; repeat it. Default: 5.")
+        list[float] | None,
+        typer.Option(min=0.1, help="Minutes of the recordings of --suite long; repeat it. Default: 5."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; each runs every contender once.")] = 5,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of each contender. Default: all cores.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each program. Default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a suite and backbone.")] = False,
 ) -> None:
     """Measure speed, latency, memory and WER of our engines and of other programs where they are installed.

@@ -11,7 +11,7 @@ MixtureCorpus = Literal["librimix", "libri2mix-test", "librispeechmix", "librics
 
 
 def prepare(
-    corpus: Annotated[MixtureCorpus, typer.Argument(help="Which corpus.")],
+    corpus: Annotated[MixtureCorpus, typer.Argument(help="The corpus.")],
     source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
     out: Annotated[
         Path, typer.Option(help="A folder, which gets a folder with a manifest.jsonl for each part of the corpus.")

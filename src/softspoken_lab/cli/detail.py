@@ -37,7 +37,11 @@ Rows = list[dict[str, Any]]
 def detail(
     manifest: Manifest,
     timing: Annotated[
-        bool, typer.Option("--timing", help="How far times are from when the target speaks. Neither option: both.")
+        bool,
+        typer.Option(
+            "--timing",
+            help="Measure how far times are from when the target speaks. Without either option, both are measured.",
+        ),
     ] = False,
     natural: Annotated[
         bool,

@@ -38,7 +38,9 @@ def grid(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own.")] = None,
     engine: MeasuringEngine = EngineChoice.TORCH,
-    precision: Annotated[PrecisionChoice | None, typer.Option(help="Of the weights (default: float32).")] = None,
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Number format of the weights (default: float32).")
+    ] = None,
     talkers: Annotated[str | None, typer.Option(help="Numbers of talkers. Default: 2,3.")] = None,
     overlap: Annotated[str | None, typer.Option(help="Shares of overlap. Default: 0,0.25,0.5,0.75,1.")] = None,
     snr_db: Annotated[

@@ -16,9 +16,12 @@ def noisy(
     noise: Annotated[Path, typer.Argument(help="manifest.jsonl of noise, or a folder of recordings by category.")],
     out: Annotated[Path, typer.Option(help="New folder for the recordings and their manifest.jsonl.")],
     split: Annotated[
-        Literal["train", "development", "test"], typer.Option(help="Whose speech; choose nothing by results on 'test'.")
+        Literal["train", "development", "test"],
+        typer.Option(help="Talkers to take. Never choose a setting by results on 'test'."),
     ] = "test",
-    noise_split: Annotated[str, typer.Option(help="Which noise; a folder without a manifest has no splits.")] = "test",
+    noise_split: Annotated[
+        str, typer.Option(help="Noise recordings to take; a folder without a manifest has no splits.")
+    ] = "test",
     corpus: Annotated[
         list[str] | None,
         typer.Option(help="Only this corpus of the speech, such as librispeech_test-clean; repeat it."),

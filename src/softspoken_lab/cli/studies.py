@@ -9,7 +9,7 @@ import typer
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs.", show_default=False)]
 By = Annotated[
     Literal["utterance", "talker"],
-    typer.Option(help="What intervals resample beside seeds: utterances, or all utterances of a talker together."),
+    typer.Option(help="Unit that intervals resample beside seeds: utterances, or all utterances of a talker together."),
 ]
 OutFolder = Annotated[
     Path | None, typer.Option(help="Also write the table (Markdown, JSON) and plots (SVG) here.", show_default=False)
@@ -45,10 +45,12 @@ def score(
         Path, typer.Option(metavar="MANIFEST.jsonl", help="Items, as for 'softspoken evaluate'.", show_default=False)
     ],
     name: Annotated[
-        str | None, typer.Option(help="Of the evaluation. Default: the manifest's folder.", show_default=False)
+        str | None, typer.Option(help="Name of the evaluation. Default: the manifest's folder.", show_default=False)
     ] = None,
-    state: Annotated[Literal["best", "last"], typer.Option(help="Which of the runs' states.")] = "best",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items.", show_default=False)] = None,
+    state: Annotated[Literal["best", "last"], typer.Option(help="State of each run to take.")] = "best",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Number of items to take from the beginning.", show_default=False)
+    ] = None,
 ) -> None:
     """Score runs on a manifest and keep it in RUN/evaluations; what is there for the same state is not made again."""
     from softspoken.evaluation.systems import Systems
