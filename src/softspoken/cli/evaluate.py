@@ -40,8 +40,8 @@ BackboneName = Annotated[str | None, typer.Option(help="Frozen Whisper. Default:
 Engine = Annotated[
     EngineChoice,
     typer.Option(
-        help="Software that runs the model. auto: openvino on a processor where it is installed, else torch. 'torch', in "
-        "float32, is the reference."
+        help="Software that runs the model. auto: openvino on a processor, if it is installed, else torch. "
+        "'torch', in float32, is the reference."
     ),
 ]
 Precisions = Annotated[
