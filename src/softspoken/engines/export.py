@@ -33,7 +33,7 @@ _TRACING = threading.Lock()
 
 
 def kind_of(frames: FrameRows | None) -> FrameKind:
-    """Which encoder runs these frame prompts."""
+    """The kind of encoder that runs these frame prompts."""
     if frames is None:
         return "none"
     if frames.bank is None:

@@ -24,7 +24,7 @@ from softspoken.evaluation.speech import Split
 
 @dataclass(frozen=True)
 class MixtureSpec:
-    """What test mixtures to build."""
+    """A description of the test mixtures to build."""
 
     count: int = 60
     """Mixtures."""
