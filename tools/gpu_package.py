@@ -79,7 +79,9 @@ def main() -> None:
     for old in asked.out.glob("[0-9]*"):
         shutil.rmtree(old)
     writer = PartWriter(asked.out, round(asked.limit_mb * 1e6))
-    for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+    # Wheels come first: with them the tests can begin before all parts are there.
+    staged = (path for path in stage.rglob("*") if path.is_file())
+    for path in sorted(staged, key=lambda path: (path.suffix != ".whl", path)):
         writer.add(str(path.relative_to(stage)), path.read_bytes())
     add_weights(writer, PACKAGE, (MEMBER,), 4)
     for name in asked.backbone:

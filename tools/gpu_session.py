@@ -1,12 +1,13 @@
-"""A training on a machine without a network, within so many minutes, with nobody watching.
+"""Trainings on a machine without a network, within so many minutes, with nobody watching.
 
     python tools/gpu_session.py receive build/gpu/1 --into /tmp/softspoken      # each part, as it comes
-    python tools/gpu_session.py run --into /tmp/softspoken --minutes 9 --out out
+    python tools/gpu_session.py test --into /tmp/softspoken                     # what needs CUDA, once the wheels are there
+    python tools/gpu_session.py run --into /tmp/softspoken --minutes 9 --out out --lane base --lane paper lora full
 
-`run` installs the wheels, tests what needs CUDA, and trains base by `recipes/target-speaker/gpu-base.toml` for the rest
-of the time. What is to be taken home is put into `out` every two minutes: log.txt, the run's last and best state (a few
-megabytes each), and run.zip with its other files. Unpacked together they are the run's folder. Without CUDA it does the
-same on a small scale.
+`run` makes the embeddings that are missing, and trains rows of `recipes/target-speaker/gpu.toml`: those of a lane one
+after the other, all lanes at the same time, for one run alone leaves a GPU waiting. A row that ends by the clock takes
+the time that is left. What is to be taken home is put into `out` every minute: log.txt, and of each lane a zip file
+with the folders of its runs. Without CUDA it does the same on a small scale.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -22,15 +24,14 @@ from pathlib import Path
 from gpu_parts import missing_parts, receive, restore_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-RECIPES = REPOSITORY / "recipes" / "target-speaker"
+RECIPE = REPOSITORY / "recipes" / "target-speaker" / "gpu.toml"
 TESTS = ("tests/data/test_device_mixing.py", "tests/training/test_on_cuda.py")
-ENDING_S, ENDING_ON_CPU_S = 40.0, 80.0
+TESTS_S = 120
+ENDING_S, ENDING_ON_CPU_S = 30.0, 80.0
 """Behind the last step: the last validation, and the prompt."""
-TRIAL_S, TRIAL_ON_CPU_S = 60.0, 20.0
-"""Of a backbone that is only timed, reading of the speech included."""
-KEEP_EVERY_S = 120.0
-STATES = ("last.safetensors", "best.safetensors")
-TESTS_S = 90
+KEEP_EVERY_S = 60.0
+LARGEST_KEPT = 10_000_000
+"""Bytes of a file that is taken home; states of all weights have more."""
 SMALL = {
     "mixtures_per_batch": 2,
     "pool": 4,
@@ -39,6 +40,7 @@ SMALL = {
     "validate_every": 10**6,
     "save_every": 2,
     "log_every": 1,
+    "steps": 4,
 }
 """The scale without CUDA."""
 
@@ -56,6 +58,7 @@ class Session:
             "SOFTSPOKEN_CACHE": str(self.into / "cache"),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
             "COLUMNS": "100",
         }
 
@@ -70,27 +73,22 @@ class Session:
             log.write(line + "\n")
 
     def call(self, what: str, command: list[str], limit_s: float, cwd: Path) -> bool:
-        """Run a program, its words in the log; whether it ended well and in time."""
-        self.say(what)
-        begun = kept = time.monotonic()
-        with (self.out / "log.txt").open("ab") as log:
+        """Run a program, its words in a log of its own, their end in the session's where it failed."""
+        begun = time.monotonic()
+        path = self.into / "logs" / f"{what}.txt"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as log:
             running = subprocess.Popen(command, cwd=cwd, env=self.environment, stdout=log, stderr=log)
-            while running.poll() is None:
-                time.sleep(0.2)
-                now = time.monotonic()
-                if now - begun > limit_s:
-                    running.kill()
-                if now - kept > KEEP_EVERY_S:
-                    keep(self.run_folder, self.out)
-                    kept = now
-        self.say(
-            f"{what}: {'done' if running.returncode == 0 else f'ended with {running.returncode}'}, {now - begun:.0f} s"
-        )
-        return running.returncode == 0
-
-    @property
-    def run_folder(self) -> Path:
-        return self.into / "run"
+            try:
+                running.wait(max(limit_s, 0.0))
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+        ended = running.returncode
+        self.say(f"{what}: {'done' if ended == 0 else f'ended with {ended}'}, {time.monotonic() - begun:.0f} s")
+        if ended:
+            self.say(path.read_text(encoding="utf-8", errors="replace")[-3000:])
+        return ended == 0
 
     def prepare(self) -> None:
         """Weights joined, wheels installed beside the machine's own packages."""
@@ -98,11 +96,15 @@ class Session:
             raise SystemExit(f"parts {missing} have not been received in '{self.into}'")
         for path in restore_weights(self.into):
             self.say(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB")
+        self.prepare_site()
+
+    def prepare_site(self) -> None:
+        """The wheels installed beside the machine's own packages."""
         wheels = sorted(str(path) for path in (self.into / "wheels").glob("*.whl"))
         if wheels and not (self.into / "site").is_dir():
             install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
             install += ["--disable-pip-version-check", "--target", str(self.into / "site"), *wheels]
-            if not self.call(f"{len(wheels)} wheels", install, 60, self.into):
+            if not self.call("wheels", install, 60, self.into):
                 raise SystemExit("the wheels cannot be installed; see log.txt")
 
     def has_cuda(self) -> bool:
@@ -111,37 +113,66 @@ class Session:
         self.say(f"device: {found.stdout.strip() or 'no CUDA, a small scale'}")
         return bool(found.stdout.strip())
 
-    def train(self, backbone: str, run: Path, seconds: float, cuda: bool, limit_s: float) -> bool:
-        """By the recipe, on the data that was received, for so many seconds, reading of the data included."""
-        changes: dict[str, object] = {"backbone": backbone, "minutes": round(seconds / 60, 3)}
-        if not cuda:
-            changes |= SMALL
-        recipe = self.into / f"{run.name}.toml"
-        recipe.write_text(recipe_text(changes), encoding="utf-8")
-        command = [sys.executable, "-m", "softspoken.cli.main", "prompt", "train", str(recipe), "--out", str(run)]
-        ended = self.call(f"{backbone}, {seconds:.0f} s", command, limit_s, self.into)
-        self.say(f"{backbone}: {pace(run)}")
-        return ended
+    def make_voices(self, cuda: bool) -> None:
+        """Embeddings of all pieces, once for all runs."""
+        if not cuda or not (self.into / "made-voices").exists():
+            command = [sys.executable, str(REPOSITORY / "tools" / "gpu_voices.py"), str(RECIPE)]
+            if not self.call("voices", command, self.left_s, self.into):
+                raise SystemExit("the embeddings cannot be made; see log.txt")
+            (self.into / "made-voices").touch()
+
+    def lane(self, number: int, rows: list[str], cuda: bool) -> None:
+        """Train these rows one after the other, as long as there is time."""
+        ending_s = ENDING_S if cuda else ENDING_ON_CPU_S
+        for row in rows:
+            run = self.into / "runs" / f"lane-{number}" / row
+            seconds = self.left_s - ending_s
+            if seconds < 0:
+                self.say(f"{row}: no time is left")
+                return
+            changes: dict[str, object] = {}
+            if row in BY_THE_CLOCK:
+                changes["minutes"] = round(seconds / 60, 3)
+            if not cuda:
+                changes |= SMALL
+            recipe = self.into / f"{row}.toml"
+            recipe.write_text(recipe_text(row, changes), encoding="utf-8")
+            command = [sys.executable, "-m", "softspoken.cli.main", "prompt", "train", str(recipe), "--out", str(run)]
+            self.call(row, command, self.left_s - 5, self.into)
+            self.say(f"{row}: {pace(run)}")
+
+    def keep(self) -> None:
+        """Copy what is to be taken home to `out`: a zip file for each lane."""
+        for lane in sorted((self.into / "runs").glob("lane-*")):
+            partial = self.out / f"{lane.name}.zip.part"
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in sorted(path for path in lane.rglob("*") if kept(path)):
+                    archive.write(path, path.relative_to(lane))
+            os.replace(partial, self.out / f"{lane.name}.zip")
 
 
-def recipe_text(changes: dict[str, object]) -> str:
-    """A recipe that extends the one for GPUs."""
-    lines = [f"extends = {json.dumps(str(RECIPES / 'gpu-base.toml'))}"]
+def used() -> str:
+    """Memory and share of time in use, of the GPU."""
+    asked = ["nvidia-smi", "--query-gpu=memory.used,utilization.gpu", "--format=csv,noheader"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+
+
+def kept(path: Path) -> bool:
+    """Whether a file of a run is taken home: where there is a prompt, the states that it came from are not."""
+    if not path.is_file() or path.stat().st_size > LARGEST_KEPT or path.suffix in (".tmp", ".part"):
+        return False
+    ended = (path.parent / "prompt").is_dir() and path.parent.name not in BY_THE_CLOCK
+    return not (ended and path.name in STATES)
+
+
+BY_THE_CLOCK = ("base", "tiny.en")
+STATES = ("last.safetensors", "best.safetensors")
+
+
+def recipe_text(row: str, changes: dict[str, object]) -> str:
+    """A recipe that extends a row of the one for GPUs."""
+    lines = [f"extends = {json.dumps(f'{RECIPE}:{row}')}"]
     return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in changes.items())]) + "\n"
-
-
-def keep(run: Path, out: Path) -> None:
-    """Copy a run's states to `out`, and its small files as run.zip."""
-    if not run.is_dir():
-        return
-    for name in STATES:
-        if (run / name).is_file():
-            partial = out / f"{name}.part"
-            shutil.copyfile(run / name, partial)
-            os.replace(partial, out / name)
-    with zipfile.ZipFile(out / "run.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in run.rglob("*") if path.is_file() and path.name not in STATES):
-            archive.write(path, path.relative_to(run))
 
 
 def pace(run: Path) -> str:
@@ -156,7 +187,17 @@ def pace(run: Path) -> str:
     first, last = lines[0], lines[-1]
     return (
         f"{last['step']} steps in {last['seconds']:.0f} s, {steady[len(steady) // 2]:.0f} targets/s in the median, "
-        f"loss {first['loss']:.3f} -> {last['loss']:.3f}"
+        f"loss {first['loss']:.3f} -> {last['loss']:.3f}, states {last.get('states', 0):.3f}, "
+        f"wer {last.get('valid/wer', float('nan')):.3f}"
+    )
+
+
+def test(asked: argparse.Namespace) -> int:
+    session = Session(asked.into, asked.into, 5)
+    session.prepare_site()
+    session.has_cuda()
+    return (
+        0 if session.call("tests", [sys.executable, "-m", "pytest", *TESTS, "-m", "cuda"], TESTS_S, REPOSITORY) else 1
     )
 
 
@@ -164,22 +205,26 @@ def run(asked: argparse.Namespace) -> int:
     session = Session(asked.into, asked.out, asked.minutes)
     session.prepare()
     cuda = session.has_cuda()
-    ending_s, trial_s = (ENDING_S, TRIAL_S) if cuda else (ENDING_ON_CPU_S, TRIAL_ON_CPU_S)
-    session.call("tests", [sys.executable, "-m", "pytest", *TESTS, "-m", "cuda"], TESTS_S, REPOSITORY)
-    first, *others = asked.backbone
-    for name in others:
-        session.train(name, session.into / f"trial-{name}", trial_s, cuda, trial_s + ending_s)
-    main_s = session.left_s - ending_s
-    if main_s < trial_s:
-        session.say("no time is left for the run")
-        return 1
-    ended = session.train(first, session.run_folder, main_s, cuda, session.left_s - 3)
-    keep(session.run_folder, session.out)
-    session.say(
-        "kept: "
-        + ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in sorted(session.out.iterdir()))
-    )
-    return 0 if ended else 1
+    session.make_voices(cuda)
+    shutil.rmtree(session.into / "runs", ignore_errors=True)
+    lanes = [
+        threading.Thread(target=session.lane, args=(number, rows, cuda), daemon=True)
+        for number, rows in enumerate(asked.lane, 1)
+    ]
+    for lane in lanes:
+        lane.start()
+    next_keep = time.monotonic() + KEEP_EVERY_S
+    while any(lane.is_alive() for lane in lanes) and session.left_s > 0:
+        time.sleep(0.5)
+        if time.monotonic() > next_keep:
+            session.keep()
+            next_keep += KEEP_EVERY_S
+            if cuda:
+                session.say(used())
+    session.keep()
+    sizes = (f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in sorted(session.out.iterdir()))
+    session.say("kept: " + ", ".join(sizes))
+    return 0
 
 
 def main() -> int:
@@ -188,11 +233,14 @@ def main() -> int:
     part = commands.add_parser("receive", help="verify and unpack parts")
     part.add_argument("parts", type=Path, nargs="+")
     part.add_argument("--into", type=Path, required=True)
-    whole = commands.add_parser("run", help="test, measure and train, once all parts are there")
+    tests = commands.add_parser("test", help="run the tests marked cuda")
+    tests.add_argument("--into", type=Path, required=True)
+    tests.set_defaults(do=test)
+    whole = commands.add_parser("run", help="train, once all parts are there")
     whole.add_argument("--into", type=Path, required=True)
     whole.add_argument("--minutes", type=float, required=True, help="in all, from now on")
     whole.add_argument("--out", type=Path, required=True, help="what is to be taken home")
-    whole.add_argument("--backbone", nargs="+", default=["base"], help="the one to train; others are only timed")
+    whole.add_argument("--lane", nargs="+", action="append", required=True, help="rows, one after the other")
     whole.set_defaults(do=run)
     asked = parser.parse_args()
     if hasattr(asked, "do"):
