@@ -45,7 +45,7 @@ WHEELS = (
         "lhotse",
         "platformdirs",
     ),
-    *("pycparser", "pydantic", "pydantic-core", "soundfile", "soxr", "typing-inspection"),
+    *("jiwer", "pycparser", "pydantic", "pydantic-core", "rapidfuzz", "soundfile", "soxr", "typing-inspection"),
 )
 """Of what training imports, what an environment that has PyTorch, transformers and accelerate may lack."""
 
@@ -57,7 +57,6 @@ def main() -> None:
     parser.add_argument("--backbone", nargs="+", default=["base"], help="names of embedded backbones")
     parser.add_argument("--limit-mb", type=float, default=57.0, help="of one part, in 10^6 bytes")
     parser.add_argument("--talkers", type=int, help="only so many that train, and a third of them for development")
-    parser.add_argument("--embed", action="store_true", help="make the embeddings that no run has made yet")
     parser.add_argument("--python", default="3.12", help="version on the other machine")
     asked = parser.parse_args()
     config = read_recipe(asked.recipe)
@@ -72,8 +71,7 @@ def main() -> None:
 
     data = packed_data(config.data, stage, asked.talkers)
     done("speech, noise and texts")
-    known, pieces = packed_voices(data, config.data, stage, asked.embed)
-    done(f"embeddings of {known} of {pieces} pieces; what is missing is made when training starts")
+    done(f"embeddings of {packed_voices(data, config.data, stage)} pieces")
     fetch_wheels(stage / "wheels", asked.python)
     done("wheels")
     for old in asked.out.glob("[0-9]*"):
@@ -140,11 +138,13 @@ def first_ids(manifest: Path, count: int) -> set[str]:
     return {row["id"] for row in [row for row in rows if row["split"] == "train"][:count]}
 
 
-def packed_voices(data: DataConfig, original: DataConfig, stage: Path, embed: bool) -> tuple[int, int]:
-    """Embeddings of the pieces, as far as runs have made them; with `embed` all. How many, and of how many."""
+def packed_voices(data: DataConfig, original: DataConfig, stage: Path) -> int:
+    """Embeddings of the pieces, those made that no run has made yet: a processor takes half an hour for 34 hours of
+    speech, but a GPU, to which every other length is new, cannot spare the minutes. Returns how many."""
     pieces = {piece.id for piece in load_corpus(data).pieces}
     corpus = load_corpus(original)
     embedder = load_embedder("campplus")
+    voices = VoiceCache(embedder.name)
     dataset = MixtureDataset(
         corpus,
         {piece.original_id: "" for piece in corpus.pieces},
@@ -153,13 +153,12 @@ def packed_voices(data: DataConfig, original: DataConfig, stage: Path, embed: bo
         MixingConfig(),
         seed=0,
         size=1,
-        voices=VoiceCache(embedder.name),
+        voices=voices,
     )
     wanted = [piece for piece in corpus.pieces if piece.id in pieces]
-    found = {piece.id: dataset.vector(piece) if embed else dataset.known_vector(piece) for piece in wanted}
-    known = {name: vector for name, vector in found.items() if vector is not None}
-    write_vectors(stage / "voices.safetensors", known)
-    return len(known), len(pieces)
+    write_vectors(stage / "voices.safetensors", {piece.id: dataset.vector(piece) for piece in wanted})
+    voices.save()
+    return len(wanted)
 
 
 def fetch_wheels(folder: Path, python: str) -> None:

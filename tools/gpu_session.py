@@ -1,11 +1,11 @@
 """Trainings on a machine without a network, within so many minutes, with nobody watching.
 
     python tools/gpu_session.py receive build/gpu/1 --into /tmp/softspoken      # each part, as it comes
-    python tools/gpu_session.py test --into /tmp/softspoken                     # what needs CUDA, once the wheels are there
+    python tools/gpu_session.py test --into /tmp/softspoken                     # what is marked cuda; needs part 1
     python tools/gpu_session.py run --into /tmp/softspoken --minutes 9 --out out --lane base --lane paper lora full
 
-`run` makes the embeddings that are missing, and trains rows of `recipes/target-speaker/gpu.toml`: those of a lane one
-after the other, all lanes at the same time, for one run alone leaves a GPU waiting. A row that ends by the clock takes
+`run` trains rows of `recipes/target-speaker/gpu.toml`: those of a lane one after the other, all lanes at the same time,
+for one run alone leaves a GPU waiting. A row that ends by the clock takes
 the time that is left. What is to be taken home is put into `out` every minute: log.txt, and of each lane a zip file
 with the folders of its runs. Without CUDA it does the same on a small scale.
 """
@@ -113,14 +113,6 @@ class Session:
         self.say(f"device: {found.stdout.strip() or 'no CUDA, a small scale'}")
         return bool(found.stdout.strip())
 
-    def make_voices(self, cuda: bool) -> None:
-        """Embeddings of all pieces, once for all runs."""
-        if not cuda or not (self.into / "made-voices").exists():
-            command = [sys.executable, str(REPOSITORY / "tools" / "gpu_voices.py"), str(RECIPE)]
-            if not self.call("voices", command, self.left_s, self.into):
-                raise SystemExit("the embeddings cannot be made; see log.txt")
-            (self.into / "made-voices").touch()
-
     def lane(self, number: int, rows: list[str], cuda: bool) -> None:
         """Train these rows one after the other, as long as there is time."""
         ending_s = ENDING_S if cuda else ENDING_ON_CPU_S
@@ -205,7 +197,6 @@ def run(asked: argparse.Namespace) -> int:
     session = Session(asked.into, asked.out, asked.minutes)
     session.prepare()
     cuda = session.has_cuda()
-    session.make_voices(cuda)
     shutil.rmtree(session.into / "runs", ignore_errors=True)
     lanes = [
         threading.Thread(target=session.lane, args=(number, rows, cuda), daemon=True)
@@ -244,7 +235,7 @@ def main() -> int:
     whole.set_defaults(do=run)
     asked = parser.parse_args()
     if hasattr(asked, "do"):
-        return int(run(asked))
+        return int(asked.do(asked))
     for folder in asked.parts:
         number, count = receive(folder, asked.into)
         print(f"part {number} of {count}")
