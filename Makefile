@@ -34,7 +34,7 @@ lint: $(STAMP)
 
 # What a training needs on a machine without a network, in parts of at most 57 MB; see docs/how-to/train-elsewhere.md.
 gpu-package: $(STAMP)
-	$(BIN)/python tools/gpu_package.py --out build/gpu
+	$(BIN)/python tools/gpu_package.py --out build/gpu --backbone base tiny.en
 
 # The same on a small scale, there and back: a small package, unpacked and trained on with what is installed here.
 gpu-rehearsal: $(STAMP)

@@ -26,6 +26,7 @@ from softspoken.training.run import run_training
 RECIPE = """
 steps = 3
 mixtures_per_batch = 2
+development_mixtures = 4
 validate_every = 3
 save_every = 1
 learning_rate = 0.01
@@ -64,7 +65,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{room}.load_embedder", lambda reference: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_backbone", lambda *given: tiny_backbone())
-    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
 
 
 @pytest.fixture(scope="module")

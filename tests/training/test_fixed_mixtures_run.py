@@ -15,6 +15,7 @@ from softspoken_lab.cli.main import app as lab
 RECIPE = """
 steps = 2
 mixtures_per_batch = 2
+development_mixtures = 2
 validate_every = 2
 warmup_steps = 1
 
@@ -35,8 +36,7 @@ frames = {{ keyed = 3, window_s = 0.4, hop_s = 0.2 }}
 
 
 @pytest.mark.usefixtures("small_models")
-def test_librimix_trains_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
+def test_librimix_trains_a_prompt(tmp_path: Path) -> None:
     command = ["prepare", "librimix", str(make_librimix(tmp_path / "storage")), "--only", "train-100"]
     prepared = CliRunner().invoke(lab, [*command, "--out", str(tmp_path / "prepared")])
     assert prepared.exit_code == 0, prepared.output

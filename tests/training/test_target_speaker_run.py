@@ -18,6 +18,7 @@ from softspoken.prompts import LoadedPrompts, load_prompts
 RECIPE = """
 steps = 4
 mixtures_per_batch = 2
+development_mixtures = 4
 validate_every = 2
 save_every = 1
 learning_rate = 0.01
@@ -47,7 +48,6 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) 
     manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(manifest=manifest))
-    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 4)
     return path
 
 

@@ -100,7 +100,8 @@ class FramePrompts(nn.Module):
             self.voice = nn.Parameter(torch.randn(layers, speaker_dimension, self.rank) * speaker_dimension**-0.5)
             self.bias = nn.Parameter(torch.zeros(layers, self.rank))
             self.by_activity = nn.Parameter(torch.zeros(layers, self.rank))
-        self.scales = nn.Parameter(torch.tensor([0.5, 1.0])[:, None].repeat(layers, 1, width)) if config.scaled else None
+        begin = torch.tensor([0.5, 1.0])[:, None]
+        self.scales = nn.Parameter(begin.repeat(layers, 1, width)) if config.scaled else None
         if self.refined:
             self.readout = nn.Parameter(torch.zeros(layers, self.rank))
 

@@ -100,6 +100,8 @@ class TrainConfig(LoopConfig):
     """Mix, and compare with the voices, where the model is and a whole batch at a time, out of speech that is read once
     and stays there. For GPUs; for CAM++ alone."""
     mixtures_per_batch: int = Field(default=4, ge=1)
+    development_mixtures: int = Field(default=32, ge=2)
+    """Mixtures of talkers put aside that show how far it is; the same in every run."""
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
 

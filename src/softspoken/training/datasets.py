@@ -25,8 +25,8 @@ from softspoken.speakers.campplus import CamPlusEmbedder
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import TrainingBatch
 
-DEVELOPMENT_MIXTURES = 32
-DEVELOPMENT_BATCH = 4
+DEVELOPMENT_BATCH = 16
+DEVELOPMENT_POOL = 64
 DEVELOPMENT_SEED = 99
 DEVELOPMENT_WINDOWS = 64
 LOSSES_WITH_CLEAN = ("states", "layers", "activity", "tokens")
@@ -116,11 +116,11 @@ def development_batches(
         DEVELOPMENT_SEED,
         10**6,
         clips=config.prompts.enrolment is not None,
-        pool=config.pool,
-        batch=config.mixtures_per_batch,
+        pool=DEVELOPMENT_POOL,
+        batch=DEVELOPMENT_BATCH,
     )
     pairs = (group for group in (dataset[index] for index in range(10**6)) if len(group) == 2)
-    chosen = [next(pairs) for _ in range(DEVELOPMENT_MIXTURES)]
+    chosen = [next(pairs) for _ in range(config.development_mixtures)]
     return [
         collate(chosen[first : first + DEVELOPMENT_BATCH], backbone.tokens, backbone.max_tokens // 2)
         for first in range(0, len(chosen), DEVELOPMENT_BATCH)

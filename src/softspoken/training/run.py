@@ -98,7 +98,7 @@ def run_training(
             figures = {} if embedder is None else voice_contrast(objective, module, development)
             wer = development_wer(backbone, module, development)
         module.train()
-        return {**figures, "wer": wer, "score": wer}
+        return {**figures, **wer, "score": wer["wer"]}
 
     # The loop, which goes on from the last state in `out`.
     sizes = note_sizes(out, trained, backbone.parameter_count, config.start) if main else {}
@@ -193,8 +193,8 @@ def rates_of(method: MethodConfig) -> dict[str, float]:
 
 
 @torch.no_grad()
-def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> float:
-    """Word error rate of greedy search on the development mixtures."""
+def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> dict[str, float]:
+    """Word error rate of greedy search on the development mixtures, and its 95 % interval."""
     prompts, weights = prompts_of(trained), weights_of(trained)
     normalize = TextNormalizer()
     options = DecodingOptions(timestamps=False, temperatures=(0.0,), start="any")
@@ -208,5 +208,7 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
         scores += [
             score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)
         ]
-    wer = summarize(scores, resamples=1).wer
-    return wer if wer is not None else float("nan")
+    found = summarize(scores)
+    if found.wer is None or found.wer_interval is None:
+        return {"wer": float("nan")}
+    return {"wer": found.wer, "wer_low": found.wer_interval.low, "wer_high": found.wer_interval.high}

@@ -26,6 +26,7 @@ from softspoken_lab.studies.scoring import Scored, ScoringStopped, TestManifest,
 
 RECIPE = """
 mixtures_per_batch = 1
+development_mixtures = 2
 validate_every = 1
 save_every = 1
 learning_rate = 0.01
@@ -87,9 +88,8 @@ def study(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     for room in ("run", "checkpoint"):
         monkeypatch.setattr(f"softspoken.training.{room}.load_backbone", lambda reference: tiny_backbone())
         monkeypatch.setattr(f"softspoken.training.{room}.load_embedder", lambda reference: PitchEmbedder())
-    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_MIXTURES", 2)
     # Searching on the development mixtures takes most of so short a run.
-    monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: 0.5)
+    monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: {"wer": 0.5})
     monkeypatch.setattr(scoring, "PART_ITEMS", 4)
     path = tmp_path / "study.toml"
     path.write_text(STUDY.replace("{tests}", str(manifest)))
