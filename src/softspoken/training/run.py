@@ -208,7 +208,7 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
         scores += [
             score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)
         ]
-    found = summarize(scores)
-    if found.wer is None or found.wer_interval is None:
+    score = summarize(scores)
+    if score.wer is None or score.wer_interval is None:
         return {"wer": float("nan")}
-    return {"wer": found.wer, "wer_low": found.wer_interval.low, "wer_high": found.wer_interval.high}
+    return {"wer": score.wer, "wer_low": score.wer_interval.low, "wer_high": score.wer_interval.high}

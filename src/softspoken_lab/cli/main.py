@@ -14,6 +14,7 @@ def _register() -> None:
         analyse_study,
         bench,
         corpora,
+        curves,
         detail,
         grid,
         noisy,
@@ -27,6 +28,7 @@ def _register() -> None:
     app.command("score")(studies.score)
     app.command("compare")(studies.compare)
     app.command("detail")(detail.detail)
+    app.command("curves")(curves.curves)
     app.command("silence")(silence.silence)
     app.command("hallucinations")(silence.hallucinations)
     app.command("prepare")(corpora.prepare)
