@@ -32,7 +32,10 @@ def curves(
     from softspoken_lab.report.drawing import svg
 
     found = [read_curve(run) for run in runs]
-    figure = voice_curves(found) if by is By.mixtures else scaling_curve(found, "hours" if by is By.hours else "talkers")
+    if by is By.mixtures:
+        figure = voice_curves(found)
+    else:
+        figure = scaling_curve(found, "hours" if by is By.hours else "talkers")
     replace_text(out, svg(figure))
     for run in found:
         typer.echo(f"{run.name}: {100 * run.wer[-1]:.1f} % [{100 * run.interval[0]:.1f}, {100 * run.interval[1]:.1f}]")
