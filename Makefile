@@ -42,7 +42,7 @@ gpu-rehearsal: $(STAMP)
 	$(BIN)/python tools/gpu_package.py --out build/rehearsal --talkers 3 --backbone tiny.en \
 	  --python $$($(BIN)/python -c 'import platform; print(platform.python_version().rpartition(".")[0])')
 	$(BIN)/python tools/gpu_session.py receive build/rehearsal/[0-9]* --into build/rehearsed/data
-	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 4 --out build/rehearsed/out --lane tiny.en --lane paper scaled
+	$(BIN)/python tools/gpu_session.py run --into build/rehearsed/data --minutes 4 --out build/rehearsed/out --lane tiny.en --lane paper frames
 
 clean:
 	rm -rf $(VENV) softspoken-demo site

@@ -175,7 +175,9 @@ def pace(run: Path) -> str:
         return "no step was made"
     if not lines:
         return "no step was made"
-    steady = sorted(line["examples_per_s"] for line in lines[len(lines) // 4 :])
+    steady = sorted(line["examples_per_s"] for line in lines[len(lines) // 4 :] if "examples_per_s" in line)
+    if not steady:
+        return "only validated"
     first, last = lines[0], lines[-1]
     return (
         f"{last['step']} steps in {last['seconds']:.0f} s, {steady[len(steady) // 2]:.0f} targets/s in the median, "

@@ -52,9 +52,6 @@ class FramePrompt(Frozen):
     refined: bool = False
     """Whether each layer's bank corrects the activity that the next layers use (a read-out from Whisper's own layers):
     windows of speaker embeddings are a second long, frames 20 ms. Trained by `ObjectiveConfig.activity`, too."""
-    scaled: bool = False
-    """Whether each layer also multiplies the frames with and without the target, each by a trained vector. Those of the
-    frames without begin at a half: an untrained prompt attenuates the rest already (the idea of DiCoW's FDDT)."""
     mute_db: float = Field(default=0.0, ge=0)
     """How much quieter the encoder hears a frame in which the target surely does not speak: the cascade's strength
     joined to the prompt's. 0: not at all."""

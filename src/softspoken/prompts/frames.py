@@ -51,14 +51,11 @@ class FrameRows:
     bank: Bank | None = None
     mute_db: float = 0.0
     """How much quieter the encoder hears frames without the target."""
-    scales: Float[Tensor, "L P 2 D"] | None = None
-    """What frames without and with the target are multiplied by before anything is added."""
 
     def to(self, dtype: torch.dtype) -> "FrameRows":
         """The same vectors for a backbone of another precision."""
         bank = None if self.bank is None else self.bank.to(dtype)
-        scales = None if self.scales is None else self.scales.to(dtype)
-        return replace(self, rest=self.rest.to(dtype), active=self.active.to(dtype), bank=bank, scales=scales)
+        return replace(self, rest=self.rest.to(dtype), active=self.active.to(dtype), bank=bank)
 
     def at(
         self, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]
@@ -75,9 +72,6 @@ class FrameRows:
         added = self.rest[layer][:, None] + weight * (self.active[layer] - self.rest[layer])[:, None]
         if self.bank is not None and chosen is not None:
             added = added + chosen @ self.bank.values[layer]
-        if self.scales is not None:
-            without, with_target = self.scales[layer][:, 0, None], self.scales[layer][:, 1, None]
-            added = added + frames * (without - 1 + weight * (with_target - without))
         return added, activity
 
 
@@ -100,8 +94,6 @@ class FramePrompts(nn.Module):
             self.voice = nn.Parameter(torch.randn(layers, speaker_dimension, self.rank) * speaker_dimension**-0.5)
             self.bias = nn.Parameter(torch.zeros(layers, self.rank))
             self.by_activity = nn.Parameter(torch.zeros(layers, self.rank))
-        begin = torch.tensor([0.5, 1.0])[:, None]
-        self.scales = nn.Parameter(begin.repeat(layers, 1, width)) if config.scaled else None
         if self.refined:
             self.readout = nn.Parameter(torch.zeros(layers, self.rank))
 
@@ -117,5 +109,4 @@ class FramePrompts(nn.Module):
                 by_activity=self.by_activity[:, None],
                 readout=self.readout[:, None] if self.refined else None,
             )
-        scales = None if self.scales is None else self.scales[:, None]
-        return FrameRows(self.rest[:, None], self.active[:, None], bank, self.mute_db, scales)
+        return FrameRows(self.rest[:, None], self.active[:, None], bank, self.mute_db)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,6 +19,10 @@ from softspoken.training.loop import Report, TrainingStopped
 def new_accelerator(precision: Literal["no", "bf16", "fp16"]) -> Accelerator:
     """For training in `precision`; says so where that is the slower one."""
     accelerator = Accelerator(mixed_precision=precision)
+    if accelerator.device.type == "cuda":
+        # Every batch has a shape of its own: cuDNN plans its attention anew for each, which takes most of the time, and
+        # has failed on an H100. The other kernels need no plan.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     slower = precision == "bf16" and accelerator.device.type == "cpu" and not multiplies_bfloat16()
     if slower and accelerator.is_main_process:
         hint = 'bfloat16 is slower than float32 on this processor; a new run with precision = "no" trains faster'
