@@ -12,6 +12,8 @@ from softspoken.backbones import Encoded, Features, WhisperBackbone
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
 from softspoken.prompts.config import EnrolmentPrompt, noise_prompts
 from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.folder import PROMPT_FOLDER
+from softspoken.prompts.integrity import INTEGRITY_FILE, sealed
 
 S = 8
 VOICE = SpeakerPrompt(dimension=S)
@@ -163,6 +165,16 @@ def prompts_of(config: PromptConfig = STORED_CONFIG, seed: int = 1) -> SoftPromp
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def reseal(folder: Path) -> None:
+    """Write `integrity.json` for whatever is in a stored folder now, as a careless or hostile tool would."""
+    if (folder / PROMPT_FOLDER).is_dir():
+        reseal(folder / PROMPT_FOLDER)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files.pop(INTEGRITY_FILE, None)
+    content = sealed({name: path.read_bytes() for name, path in files.items()})[INTEGRITY_FILE]
+    (folder / INTEGRITY_FILE).write_bytes(content)
 
 
 def assert_equal(one: SoftPrompts, other: SoftPrompts) -> None:

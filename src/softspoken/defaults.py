@@ -4,3 +4,8 @@ DEFAULT_BACKBONE = "tiny.en"
 """Comes with the package, as does a prompt for it."""
 DEFAULT_EMBEDDER = "campplus"
 """The one that the shipped prompts follow, and for which the values of `FramePrompt` are made."""
+EMBEDDER_FINGERPRINTS = {
+    "campplus": "6b178354050fb508182e976937e5be700727add7f492f52e40601becda34b2df",
+    "ge2e": "8a18c89b46ea3d83f3f3cd3617fbd65781b7226c90a4e3d2222b78552b2d1f54",
+}
+"""SHA-256 of the tensors of each embedder whose weights are pinned: a prompt follows the voices of exactly these."""

@@ -8,6 +8,7 @@
     * PromptError           a prompt cannot be read, verified or applied
         * PromptMismatch    the prompt belongs to another backbone or has other shapes
         * PromptDamaged     the prompt's files fail their integrity check
+        * PromptNotTrusted  the prompt is not signed by a trusted key, and that was required
     * DataError             a manifest, cut set or recipe is unusable
     * ConfigError           an option or a combination of options is not possible
     * MissingExtra          an optional dependency is not installed
@@ -47,6 +48,10 @@ class PromptMismatch(PromptError):
 
 class PromptDamaged(PromptError):
     """The prompt's files fail their integrity check. Refused: a damaged prompt ruins recognition."""
+
+
+class PromptNotTrusted(PromptError):
+    """The prompt is not signed by a key that is trusted, and that was required."""
 
 
 class DataError(SoftspokenError):

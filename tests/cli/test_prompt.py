@@ -133,7 +133,7 @@ def test_a_damaged_prompt_is_refused(
     path = stored / "prompts.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     line = failed(monkeypatch, capsys, command, stored, *(["owner/name"] if command == "push" else []))
-    assert "digest" in line
+    assert "was changed: prompts.safetensors: tensor" in line
     assert "refused" in line
 
 

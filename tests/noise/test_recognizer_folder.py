@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from prompt_samples import assert_equal
+from prompt_samples import assert_equal, reseal
 from safetensors.torch import load_file, save
 from tiny import tiny_backbone, tone
 from tiny_recognizer import HEAD, new_prompts, new_recognizer
@@ -57,6 +57,7 @@ def refused(folder: Path, error: type[PromptError], said: str, backbone: Whisper
 
 def edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    reseal(path.parent.parent if path.parent.name == PROMPT_FOLDER else path.parent)
 
 
 # What goes in comes out
@@ -164,6 +165,8 @@ def test_a_missing_file(folder: Path, name: str) -> None:
 
 def test_missing_prompts(folder: Path) -> None:
     shutil.rmtree(folder / PROMPT_FOLDER)
+    refused(folder, PromptDamaged, "has no prompt/")
+    reseal(folder)
     refused(folder, PromptDamaged, "no folder 'prompt'")
 
 
@@ -184,6 +187,8 @@ def test_any_changed_byte(folder: Path, name: str, position: int) -> None:
     content = bytearray((folder / name).read_bytes())
     content[position] ^= 1
     (folder / name).write_bytes(bytes(content))
+    refused(folder, PromptDamaged, f"was changed: {name}.*refused")
+    reseal(folder)
     refused(folder, PromptDamaged, "digest.*refused")
 
 
@@ -193,12 +198,16 @@ def test_prompts_of_another_recogniser(tmp_path: Path, folder: Path, backbone: W
     shutil.rmtree(folder / PROMPT_FOLDER)
     shutil.copytree(tmp_path / "other" / PROMPT_FOLDER, folder / PROMPT_FOLDER)
     load_prompts(folder)
+    refused(folder, PromptDamaged, "was changed: prompt/")
+    reseal(folder)
     refused(folder, PromptMismatch, "its prompts have digest .*its head belongs to .*refused")
 
 
 def test_the_head_of_another_recogniser(tmp_path: Path, folder: Path, backbone: WhisperBackbone) -> None:
     store(new_recognizer(backbone, noise_prompts(4), seed=9), tmp_path / "other", backbone)
     shutil.copy(tmp_path / "other" / HEAD_FILE, folder / HEAD_FILE)
+    refused(folder, PromptDamaged, "head.safetensors: tensor")
+    reseal(folder)
     refused(folder, PromptDamaged, "digest")
 
 
@@ -222,6 +231,7 @@ def test_prompts_made_for_another_backbone(tmp_path: Path, folder: Path) -> None
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_a_description_that_is_none(folder: Path, content: bytes) -> None:
     (folder / RECOGNIZER_FILE).write_bytes(content)
+    reseal(folder)
     refused(folder, PromptDamaged, RECOGNIZER_FILE)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from prompt_samples import STORED_CONFIG
+from prompt_samples import STORED_CONFIG, reseal
 from safetensors.torch import load_file, save
 from tiny import tiny_backbone
 from torch import Tensor
@@ -30,10 +30,11 @@ def refused(folder: Path, error: type[PromptError], said: str, backbone: Whisper
 def edit_config(folder: Path, **changes: object) -> None:
     path = folder / CONFIG_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    reseal(folder)
 
 
 def replace_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    """Change tensors and put the right digest beside them, as a careless or hostile tool would."""
+    """Change tensors and put the right digests beside them, as a careless or hostile tool would."""
     tensors = load_file(folder / TENSOR_FILE)
     change(tensors)
     content = save(tensors)
@@ -56,6 +57,7 @@ def test_a_run_given_for_its_prompt(stored: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_a_config_that_is_no_config(stored: Path, content: bytes) -> None:
     (stored / CONFIG_FILE).write_bytes(content)
+    reseal(stored)
     refused(stored, PromptDamaged, CONFIG_FILE)
 
 
@@ -106,13 +108,15 @@ def test_any_changed_byte_of_the_tensors(stored: Path, position: int) -> None:
     content = bytearray((stored / TENSOR_FILE).read_bytes())
     content[position] ^= 1
     (stored / TENSOR_FILE).write_bytes(bytes(content))
+    refused(stored, PromptDamaged, f"was changed: {TENSOR_FILE}.*refused")
+    reseal(stored)
     refused(stored, PromptDamaged, "digest")
 
 
 def test_truncated_tensors(stored: Path) -> None:
     content = (stored / TENSOR_FILE).read_bytes()
     (stored / TENSOR_FILE).write_bytes(content[: len(content) // 2])
-    refused(stored, PromptDamaged, "digest")
+    refused(stored, PromptDamaged, "no longer of its kind")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04N.", struct.pack("<Q", 1 << 60) + b"{}"])

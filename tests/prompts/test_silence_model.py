@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from prompt_samples import FACTS, assert_equal, contents, prompts_of
+from prompt_samples import FACTS, assert_equal, contents, prompts_of, reseal
 from pydantic import ValidationError
 from tiny import tiny_backbone
 
@@ -81,6 +81,7 @@ def test_an_impossible_model_is_refused(stored: Path, change: dict[str, object],
         SilenceModel.model_validate(content)
     path = stored / "prompt_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"silence": content}))
+    reseal(stored)
     with pytest.raises(PromptDamaged, match="silence"):
         load_prompts(stored)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli import silence
+from softspoken.cli import silence, trust
+from softspoken.cli.trust import Folder
 
 if TYPE_CHECKING:
-    from softspoken.prompts.checkpoint import LoadedPrompts
     from softspoken.prompts.info import PromptInfo
 
 app = typer.Typer(
@@ -17,11 +17,15 @@ app = typer.Typer(
 )
 
 app.command("calibrate")(silence.calibrate)
+app.command("verify")(trust.verify)
+app.command("seal")(trust.seal)
+app.command("keygen")(trust.keygen)
+app.command("trust")(trust.trust)
+app.command("sign")(trust.sign)
 
 Reference = Annotated[
     str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A prompt folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -37,25 +41,6 @@ def info(reference: Reference = "shipped", as_json: AsJson = False) -> None:
         return
     for key, value in _lines(described).items():
         typer.echo(f"{key:20} {value}")
-
-
-@app.command("verify")
-def verify(
-    folder: Folder,
-    backbone: Annotated[
-        str | None, typer.Option(help="Also check that it belongs to this backbone (loads it).", show_default=False)
-    ] = None,
-) -> None:
-    """Check a stored prompt: files, format, digest, shapes, numbers. Exit code 1 if anything is wrong."""
-    loaded = _load_folder(folder)
-    if backbone is not None:
-        from softspoken.backbones import load_backbone
-
-        loaded.check(load_backbone(backbone))
-    belongs = "" if backbone is None else f", belongs to '{backbone}'"
-    typer.echo(
-        f"{folder}: whole, digest {loaded.info.digest[:12]}, for backbone '{loaded.info.backbone.name}'{belongs}"
-    )
 
 
 @app.command("import")
@@ -113,26 +98,20 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
 ) -> None:
     """Verify a stored prompt and put it into a hub repository, as it is."""
+    from softspoken.prompts.checkpoint import load_prompts
     from softspoken.prompts.hub import upload_prompts
 
-    _load_folder(folder)
+    load_prompts(trust.of_prompt(folder))
     typer.echo(upload_prompts(folder, repository, private=private))
 
 
-def _load_folder(folder: Path) -> "LoadedPrompts":
-    """Verified prompts of a folder; names of shipped prompts and hub ids are not meant here."""
-    from softspoken.errors import PromptError
-    from softspoken.prompts.checkpoint import load_prompts
-
-    if not folder.is_dir():
-        raise PromptError(f"no folder '{folder}'; give a prompt folder")
-    return load_prompts(folder.resolve())
-
-
 def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
+    from softspoken.prompts.integrity import read_integrity
+
     return {
         "folder": str(folder),
         "digest_ok": True,
+        "identity": read_integrity(folder).identity,
         "trained_parameters": about.trained_parameters,
         "deployed_parameters": about.deployed_parameters,
         "share_percent": about.share_percent,
@@ -148,6 +127,7 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
     trained, share = described["trained_parameters"], described["share_percent"]
     lines = {
         "folder": described["folder"],
+        "identity": described["identity"][:12],
         "digest": f"{described['digest'][:12]} (verified)",
         "task": described["task"],
         "backbone": f"{backbone['name']}, fingerprint {backbone['fingerprint'][:12]}",

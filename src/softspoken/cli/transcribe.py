@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.trust import RequireSignature, require_signature_of
 from softspoken.defaults import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def transcribe(
             help="'shipped', the folder of a prompt, or a hub repository (default: shipped; none with --plain)."
         ),
     ] = None,
+    require_signature: RequireSignature = False,
     backbone: Annotated[
         str | None,
         typer.Option(help="The Whisper model to run (default: the one the prompt was made for; tiny.en with --plain)."),
@@ -85,6 +87,8 @@ def transcribe(
     windows = WindowOptions(cut="speech" if vad else "quiet")
     options = DecodingOptions(language=language, timestamps=timestamps, beam_size=beam, windows=windows)
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
+    if require_signature and not (plain and prompt is None):
+        require_signature_of("shipped" if prompt is None else prompt)
     wanted = _load(speaker, prompt, backbone, runs, options)
     if file_format is FileFormat.TXT and out is None:
         _print_lines(files, wanted)

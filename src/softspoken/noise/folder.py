@@ -24,7 +24,6 @@ from softspoken.noise.head import CTCHead, HeadConfig
 from softspoken.noise.model import PromptedCTC
 from softspoken.prompts.checkpoint import StoredType, load_prompts, prompt_files
 from softspoken.prompts.folder import (
-    AGAIN,
     CARD_FILE,
     HEAD_FILE,
     PROMPT_FOLDER,
@@ -34,6 +33,7 @@ from softspoken.prompts.folder import (
     write_folder,
 )
 from softspoken.prompts.info import FORMAT_VERSION, BackboneRef, Digest, PromptInfo
+from softspoken.prompts.integrity import AGAIN, sealed, verified
 from softspoken.prompts.modules import SoftPrompts
 
 
@@ -132,7 +132,7 @@ def save_recognizer(
         }
         about, inner = prompt_files(model.prompts, backbone=reference, dtype=dtype, **facts)
         digest = about.digest
-        files |= {f"{PROMPT_FOLDER}/{name}": content for name, content in inner.items()}
+        files |= {f"{PROMPT_FOLDER}/{name}": content for name, content in sealed(inner).items()}
     try:
         info = RecognizerInfo(
             backbone=reference,
@@ -157,12 +157,17 @@ def load_recognizer(folder: str | Path, backbone: Backbone | None = None) -> Loa
     when prompts, head or backbone do not belong together.
     """
     folder = Path(folder).expanduser()
-    info = _read_info(folder)
+    if not (folder / RECOGNIZER_FILE).is_file():
+        raise PromptError(
+            f"no recogniser in '{folder}' ({RECOGNIZER_FILE} is missing); give a folder that training wrote"
+        )
+    contents = verified(folder, needed=(RECOGNIZER_FILE, HEAD_FILE)).contents
+    info = read_metadata(folder / RECOGNIZER_FILE, contents[RECOGNIZER_FILE], RecognizerInfo, "recogniser")
     try:
         characters = Characters(info.characters)
     except ConfigError as error:
         raise PromptDamaged(f"'{folder / RECOGNIZER_FILE}': {error}; {AGAIN}") from error
-    head = _read_head(folder, info)
+    head = _read_head(folder, contents[HEAD_FILE], info)
     prompts, about = None, None
     if info.prompts_digest is not None:
         if not (folder / PROMPT_FOLDER).is_dir():
@@ -182,21 +187,8 @@ def load_recognizer(folder: str | Path, backbone: Backbone | None = None) -> Loa
     return recognizer
 
 
-def _read_info(folder: Path) -> RecognizerInfo:
-    path = folder / RECOGNIZER_FILE
-    if not path.is_file():
-        raise PromptError(
-            f"no recogniser in '{folder}' ({RECOGNIZER_FILE} is missing); give a folder that training wrote"
-        )
-    return read_metadata(path, RecognizerInfo, "recogniser")
-
-
-def _read_head(folder: Path, info: RecognizerInfo) -> CTCHead:
+def _read_head(folder: Path, content: bytes, info: RecognizerInfo) -> CTCHead:
     path = folder / HEAD_FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {AGAIN}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != info.head_digest:
         raise PromptDamaged(

@@ -6,6 +6,7 @@ all costs next to nothing ("Soft prompts as zero-shot learners", tables 1 and 3)
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +21,10 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from softspoken.backbones.base import Backbone
-from softspoken.defaults import DEFAULT_BACKBONE
+from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER, EMBEDDER_FINGERPRINTS
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts.card import render_card
 from softspoken.prompts.folder import (
-    AGAIN,
     CARD_FILE,
     CONFIG_FILE,
     PROMPT_FOLDER,
@@ -36,6 +36,7 @@ from softspoken.prompts.folder import (
 )
 from softspoken.prompts.hub import download_prompts, upload_prompts
 from softspoken.prompts.info import BackboneRef, PromptInfo
+from softspoken.prompts.integrity import AGAIN, verified
 from softspoken.prompts.modules import SoftPrompts
 from softspoken.prompts.silence import SilenceModel
 
@@ -102,7 +103,7 @@ class LoadedPrompts:
             return upload_prompts(folder, repository, private=private, api=api)
 
 
-_NOT_FACTS = ("format_version", "prompts", "backbone", "digest")
+_NOT_FACTS = ("format_version", "prompts", "backbone", "digest", "embedder_fingerprint")
 
 
 def save_prompts(
@@ -161,6 +162,7 @@ def prompt_files(
     fixed = {"prompts": stored.config, "backbone": reference, "digest": hashlib.sha256(content).hexdigest()}
     if facts.keys() & set(_NOT_FACTS):
         raise ConfigError(f"{sorted(facts.keys() & set(_NOT_FACTS))} follow from the prompts; leave them out")
+    fixed["embedder_fingerprint"] = EMBEDDER_FINGERPRINTS.get(str(facts.get("embedder", DEFAULT_EMBEDDER)))
     try:
         info = PromptInfo.model_validate(facts | fixed)
         config = info.model_dump_json(indent=2).encode() + b"\n"
@@ -208,8 +210,12 @@ def load_prompts(reference: str | Path, backbone: Backbone | None = None) -> Loa
         PromptMismatch: the tensors are not those that the configuration says, or the backbone is another one.
     """
     folder = find_prompts(reference)
-    info = _read_info(folder)
-    loaded = LoadedPrompts(_prompts_of(_read_tensors(folder, info), info, folder), info)
+    # The very bytes that were checked are parsed: a file may change in between.
+    contents = _contents(folder)
+    info = read_metadata(folder / CONFIG_FILE, contents[CONFIG_FILE], PromptInfo, "prompt")
+    _check_embedder(folder, info)
+    tensors = _read_tensors(folder / TENSOR_FILE, contents[TENSOR_FILE], info)
+    loaded = LoadedPrompts(_prompts_of(tensors, info, folder), info)
     if backbone is not None:
         loaded.check(backbone)
     return loaded
@@ -227,25 +233,25 @@ def _stored_tensors(prompts: SoftPrompts, dtype: StoredType) -> dict[str, Tensor
     return tensors
 
 
-def _read_info(folder: Path) -> PromptInfo:
-    path = folder / CONFIG_FILE
-    if not path.is_file():
+def _contents(folder: Path) -> Mapping[str, bytes]:
+    if not (folder / CONFIG_FILE).is_file():
         of_run = folder / PROMPT_FOLDER
         if (of_run / CONFIG_FILE).is_file():
             raise PromptError(f"'{folder}' is a run; give '{of_run}', its prompt")
         raise PromptDamaged(f"'{folder}' has no {CONFIG_FILE}: not a prompt folder, or damaged; {AGAIN}")
-    return read_metadata(path, PromptInfo, "prompt")
+    return verified(folder, needed=(CONFIG_FILE, TENSOR_FILE)).contents
 
 
-def _read_tensors(folder: Path, info: PromptInfo) -> dict[str, Tensor]:
-    path = folder / TENSOR_FILE
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise PromptDamaged(f"'{folder}' has no {TENSOR_FILE}; {AGAIN}") from error
-    except OSError as error:
-        raise PromptDamaged(f"'{path}' cannot be read ({error.strerror}); {AGAIN}") from error
-    # The very bytes that were hashed are parsed: the file may change in between.
+def _check_embedder(folder: Path, info: PromptInfo) -> None:
+    known = EMBEDDER_FINGERPRINTS.get(info.embedder or "")
+    if info.embedder_fingerprint not in (None, known):
+        raise PromptMismatch(
+            f"'{folder}' follows voices of '{info.embedder}' with fingerprint {str(info.embedder_fingerprint)[:12]}, "
+            f"this version has {str(known)[:12]}; update softspoken, or get a prompt for it"
+        )
+
+
+def _read_tensors(path: Path, content: bytes, info: PromptInfo) -> dict[str, Tensor]:
     digest = hashlib.sha256(content).hexdigest()
     if digest != info.digest:
         raise PromptDamaged(f"'{path}' has digest {digest[:12]}, its config says {info.digest[:12]}; refused; {AGAIN}")

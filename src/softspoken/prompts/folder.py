@@ -9,38 +9,39 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from softspoken.defaults import EMBEDDER_FINGERPRINTS
 from softspoken.errors import PromptDamaged, PromptError
 from softspoken.files import replacing
-from softspoken.prompts.info import FORMAT_VERSION
+from softspoken.prompts.info import FORMAT_VERSION, PromptInfo
+from softspoken.prompts.integrity import AGAIN, INTEGRITY_FILE, sealed
+from softspoken.prompts.signatures import SIGNATURE_FILE
 
 Metadata = TypeVar("Metadata", bound=BaseModel)
 
 CONFIG_FILE = "prompt_config.json"
 TENSOR_FILE = "prompts.safetensors"
 CARD_FILE = "README.md"
-PROMPT_FILES = (CONFIG_FILE, TENSOR_FILE, CARD_FILE)
+PROMPT_FILES = (CONFIG_FILE, TENSOR_FILE, CARD_FILE, INTEGRITY_FILE, SIGNATURE_FILE)
 
 RECOGNIZER_FILE = "recognizer.json"
 HEAD_FILE = "head.safetensors"
 PROMPT_FOLDER = "prompt"
-RECOGNIZER_FILES = (RECOGNIZER_FILE, HEAD_FILE, CARD_FILE, PROMPT_FOLDER)
+RECOGNIZER_FILES = (RECOGNIZER_FILE, HEAD_FILE, CARD_FILE, PROMPT_FOLDER, INTEGRITY_FILE, SIGNATURE_FILE)
 """A recogniser: a head and its own prompt folder, where it has prompts."""
-
-AGAIN = "get or save it again"
-"""What to do about a stored folder that is damaged."""
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` (name, possibly in a subfolder, to content) as `folder`: beside it first, then moved to its place.
 
-    Raises PromptError when it cannot be written, or when `folder` exists and holds something else than the same kind.
+    Their `integrity.json` is written with them. Raises PromptError when it cannot be written, or when `folder` exists
+    and holds something else than the same kind.
     """
     _refuse_other_content(folder, RECOGNIZER_FILES if RECOGNIZER_FILE in files else PROMPT_FILES)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder, over_folder=True) as staging:
             staging.mkdir()
-            for name, content in files.items():
+            for name, content in sealed(files).items():
                 (staging / name).parent.mkdir(exist_ok=True)
                 with open(staging / name, "wb") as file:
                     file.write(content)
@@ -51,6 +52,28 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             f"cannot write prompts to '{folder}': {error.strerror or error}; nothing was changed; "
             "give a folder that can be written"
         ) from error
+
+
+def unsealed(folder: Path) -> dict[str, bytes]:
+    """The files of a prompt or recogniser that was stored without `integrity.json`, for `write_folder`.
+
+    Raises PromptError where it has one: what was sealed and then changed is not sealed again.
+    """
+    if not folder.is_dir():
+        raise PromptError(f"no folder '{folder}'; give a prompt folder")
+    if (folder / INTEGRITY_FILE).exists():
+        raise PromptError(f"'{folder}' has its {INTEGRITY_FILE} already; save it again, or get it again")
+    names = [CONFIG_FILE, TENSOR_FILE, CARD_FILE, RECOGNIZER_FILE, HEAD_FILE]
+    files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    if CONFIG_FILE in files:
+        path = folder / CONFIG_FILE
+        info = read_metadata(path, files[CONFIG_FILE], PromptInfo, "prompt")
+        info = info.model_copy(update={"embedder_fingerprint": EMBEDDER_FINGERPRINTS.get(info.embedder or "")})
+        files[CONFIG_FILE] = info.model_dump_json(indent=2).encode() + b"\n"
+    if (folder / PROMPT_FOLDER).is_dir():
+        inner = sealed(unsealed(folder / PROMPT_FOLDER))
+        files |= {f"{PROMPT_FOLDER}/{name}": content for name, content in inner.items()}
+    return files
 
 
 def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:
@@ -67,14 +90,14 @@ def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:
         raise PromptError(f"folder '{folder}' is not a {kind} folder (no {known[0]}); give a new folder")
 
 
-def read_metadata(path: Path, kind: type[Metadata], what: str) -> Metadata:
-    """The metadata in a stored folder's JSON file, of this format's version; `what` names it in messages.
+def read_metadata(path: Path, written: bytes, kind: type[Metadata], what: str) -> Metadata:
+    """The metadata `written` in a stored folder's JSON file, of this format's version; `what` names it in messages.
 
     Raises PromptError for a newer format, PromptDamaged for anything else that is not such a file.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
+        content = json.loads(written)
+    except (ValueError, RecursionError) as error:
         raise PromptDamaged(f"'{path}' cannot be read as JSON; {AGAIN}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:

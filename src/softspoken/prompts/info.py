@@ -55,6 +55,8 @@ class PromptInfo(Frozen):
     backbone: BackboneRef
     embedder: str | None = DEFAULT_EMBEDDER
     """Which speaker embedder the voices come from; None where no voice is involved."""
+    embedder_fingerprint: Digest | None = None
+    """Digest of its weights, where these are pinned (`EMBEDDER_FINGERPRINTS`)."""
     window: Literal["audio", "30s"] = "audio"
     """Trained on windows as long as the audio, or padded with silence to 30 s."""
     timestamps: bool = True
