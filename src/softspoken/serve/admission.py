@@ -19,6 +19,11 @@ class Admission:
         self._limits, self._scheduler, self._metrics = limits, scheduler, metrics
         self._requests, self._held_s = 0, 0.0
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is taken on."""
+        return self._requests == 0 and self._held_s == 0.0
+
     @contextmanager
     def request(self) -> Iterator[None]:
         """One more request. Raises Problem (429, with Retry-After) where there are too many."""
@@ -35,6 +40,7 @@ class Admission:
     @contextmanager
     def audio(self, seconds: float) -> Iterator[None]:
         """So much audio more. A recording alone is never too much: `Limits.longest_s` is for that."""
+        seconds = round(seconds, 3)
         if self._held_s and self._held_s + seconds > self._limits.held_s:
             self._refuse(f"{self._held_s:.0f} s of audio wait already")
         self._held_s += seconds
@@ -42,7 +48,7 @@ class Admission:
         try:
             yield
         finally:
-            self._held_s -= seconds
+            self._held_s = round(self._held_s - seconds, 3)
             self._metrics.held.set(self._held_s)
 
     def _refuse(self, why: str) -> None:
