@@ -1,8 +1,8 @@
 """One queue for all requests: their pieces become rows of common batches, fair between long and short.
 
-One thread runs the model. Each round it fills a batch, one piece a request, beginning with the request that has waited
-longest and going on with those that have had the fewest pieces: an hour-long recording goes on in every round, and
-never stands before the first words of a short one.
+One thread runs the model. Each batch begins with a piece of the request that has waited longest, so that everybody's
+turn comes within as many batches as there are requests, and is filled by those that have had the fewest pieces: the
+first words of a short recording never wait for an hour-long one.
 """
 
 import asyncio
