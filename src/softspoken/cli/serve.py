@@ -34,6 +34,7 @@ def serve(
     max_upload_mb: Annotated[int, typer.Option(min=1, help="Refuse larger requests.")] = 200,
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Refuse longer recordings.")] = 120.0,
     max_requests: Annotated[int, typer.Option(min=1, help="Tell more requests at once to come back later.")] = 64,
+    rows: Annotated[int, typer.Option(min=1, help="Windows and voices to run as one batch, at most.")] = 8,
     engine: Annotated[
         EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
     ] = EngineChoice.AUTO,
@@ -57,7 +58,7 @@ def serve(
     from softspoken.serve.config import Limits, ServerConfig
     from softspoken.serve.run import run
 
-    limits = Limits(upload_mb=max_upload_mb, longest_s=60 * max_minutes, requests=max_requests)
+    limits = Limits(upload_mb=max_upload_mb, longest_s=60 * max_minutes, requests=max_requests, rows=rows)
     origins = tuple(origin or ())
     config = ServerConfig(host=host, port=port, keys=keys, data=data, origins=origins, limits=limits)
     if keys is None and host not in ("127.0.0.1", "::1", "localhost"):
