@@ -1,7 +1,7 @@
 """A transcription as server-sent events: deltas, segments, the whole text, `[DONE]`."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -32,8 +32,9 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def events(ticket: Ticket, language: str, *, diarised: bool, first: Sequence[str] = ()) -> AsyncIterator[str]:
-    """What is heard, as it is heard. Comments (`: 12.3 of 60.0`) say how far the recording is done."""
+async def events(ticket: Ticket, language: str, *, diarised: bool) -> AsyncIterator[str]:
+    """What is heard, as it is heard. Comments, which clients skip, say how far the recording is done (`: 12.3 of 60.0`)
+    and when the next delta is said (`: from 1.20 to 3.40`)."""
     spoken: list[Spoken] = []
     yield _comment(0.0, ticket)
     try:
@@ -62,7 +63,8 @@ def _of(one: Spoken, number: int, language: str, diarised: bool) -> list[str]:
     segment = diarized_segment(number, one)
     separator = "" if number == 0 or language in UNSPACED else " "
     delta = TextDelta(delta=separator + one.text, segment_id=segment.id if diarised else None)
-    return [_event(plain(delta)), *([_event(plain(segment))] if diarised else [])]
+    times = f": from {one.start_s:.2f} to {one.end_s:.2f}\n\n"
+    return [times, _event(plain(delta)), *([_event(plain(segment))] if diarised else [])]
 
 
 def _event(content: dict[str, Any]) -> str:
