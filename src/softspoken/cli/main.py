@@ -56,6 +56,7 @@ def _register() -> None:
         evaluate,
         noise,
         prompt,
+        serve,
         speaker,
         teach,
         train,
@@ -65,6 +66,7 @@ def _register() -> None:
     app.command("demo")(demo.demo)
     app.command("transcribe")(transcribe.transcribe)
     app.add_typer(speaker.app)
+    app.command("serve")(serve.serve)
     app.command("evaluate")(evaluate.evaluate)
     prompt.app.command("train")(train.train_prompt)
     prompt.app.command("export")(train.export_prompt)

@@ -1,0 +1,72 @@
+"""`softspoken serve`: OpenAI's transcription API that knows voices, and a page to use it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from softspoken.cli.engines import EngineChoice, PrecisionChoice
+
+if TYPE_CHECKING:
+    from softspoken.engines import Precision
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prompt to follow voices with, as for `transcribe`; several may be given [default: shipped]."
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="The Whisper model to run (default: the one the prompt was made for).")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="File with a line NAME KEY for each user; each has voices of their own.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for enrolled voices (default: your data folder).")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Web page, such as https://app.example.org, whose scripts may use the server."),
+    ] = None,
+    max_upload_mb: Annotated[int, typer.Option(min=1, help="Refuse larger requests.")] = 200,
+    max_minutes: Annotated[float, typer.Option(min=0.1, help="Refuse longer recordings.")] = 120.0,
+    max_requests: Annotated[int, typer.Option(min=1, help="Tell more requests at once to come back later.")] = 64,
+    rows: Annotated[int, typer.Option(min=1, help="Windows and voices to run as one batch, at most.")] = 8,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
+    ] = EngineChoice.AUTO,
+    precision: Annotated[
+        PrecisionChoice | None,
+        typer.Option(help="Number format of the weights; int8 is the fastest (default: float32)."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device to run on: cpu, cuda, cuda:1 ...")] = "cpu",
+) -> None:
+    """Serve transcriptions to OpenAI's clients, with known voices, and a page at http://HOST:PORT/."""
+    from softspoken.errors import MissingExtra
+
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "fastapi", "serve", "the server") from None
+
+    from softspoken.serve.app import create_app
+    from softspoken.serve.backend import EngineBackend
+    from softspoken.serve.config import Limits, ServerConfig
+    from softspoken.serve.run import run
+
+    limits = Limits(upload_mb=max_upload_mb, longest_s=60 * max_minutes, requests=max_requests, rows=rows)
+    origins = tuple(origin or ())
+    config = ServerConfig(host=host, port=port, keys=keys, data=data, origins=origins, limits=limits)
+    if keys is None and host not in ("127.0.0.1", "::1", "localhost"):
+        typer.echo(
+            f"softspoken: warning: whoever reaches {host}:{port} may use it and its voices; give --keys", err=True
+        )
+    chosen: Precision | None = None if precision is None else precision.value
+    backend = EngineBackend.load(prompt or ["shipped"], backbone, device, engine.value, chosen)
+    app = create_app(backend, config)
+    typer.echo(f"softspoken: {backend.model} at http://{host}:{port}/", err=True)
+    run(app, config)

@@ -1,0 +1,313 @@
+// The page: a recording in, a transcript by talker out.
+import * as api from "./api.js";
+import { clipOf, decode, record, wav } from "./sound.js";
+import { clock, save, written } from "./files.js";
+import { Transcript } from "./transcript.js";
+import { VoiceDialog } from "./voices.js";
+import { Wave } from "./wave.js";
+
+const $ = (id) => document.getElementById(id);
+const audio = $("audio");
+let limits = { upload_mb: Infinity };
+let recording = null;
+let samples = null;
+let running = null;
+let session = null;
+
+const wave = new Wave($("wave"), (seconds) => seek(seconds, false));
+const transcript = new Transcript($("segments"), {
+  seek: (seconds) => seek(seconds, true),
+  name: (speaker) => dialog.nameTalker(speaker, samples && wav(clipOf(samples, transcript.segments, speaker))),
+  changed: show,
+});
+const dialog = new VoiceDialog({
+  recorded: (button, level) => toggleRecording(button, level),
+  named: (speaker, name) => transcript.rename(speaker, name),
+  enrolled: async (voice) => {
+    await listVoices();
+    say(`${voice.name} is known from now on.${voice.warnings.length ? ` ${voice.warnings[0]}` : ""}`);
+  },
+});
+
+function say(text, bad = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("bad", bad);
+}
+
+function trouble(error) {
+  if (error.status === 401) {
+    $("key-form").hidden = false;
+    $("key").focus();
+  }
+  say(error.message, true);
+}
+
+// The recording
+
+async function choose(file) {
+  if (file.size > limits.upload_mb * 1e6) {
+    say(`${file.name} has ${Math.round(file.size / 1e6)} MB; this server takes ${limits.upload_mb} MB. Save it as flac, ogg or mp3.`, true);
+    return;
+  }
+  recording = file;
+  samples = null;
+  transcript.clear();
+  say("");
+  $("chosen").textContent = file.name;
+  $("go").disabled = false;
+  if (audio.src) URL.revokeObjectURL(audio.src);
+  audio.src = URL.createObjectURL(file);
+  $("player").hidden = false;
+  wave.show(null, 0);
+  const decoded = await decode(file);
+  if (recording !== file) return;
+  samples = decoded;
+  if (samples) wave.show(samples, samples.length / 16000);
+  $("chosen").textContent = samples ? `${file.name}, ${clock(samples.length / 16000)}` : file.name;
+  moved();
+}
+
+for (const kind of ["dragenter", "dragover"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
+}
+for (const kind of ["dragleave", "drop"]) addEventListener(kind, () => $("drop").classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file) choose(file);
+});
+$("recording").addEventListener("change", (event) => event.target.files[0] && choose(event.target.files[0]));
+$("record").addEventListener("click", async () => {
+  const blob = await toggleRecording($("record"), $("level"));
+  if (blob) choose(new File([blob], blob.type === "audio/wav" ? "recording.wav" : "recording.webm", { type: blob.type }));
+});
+
+// Begins to record (gives nothing), or ends it and gives what was recorded.
+async function toggleRecording(button, level) {
+  const label = button.lastElementChild;
+  if (session) {
+    const ended = session;
+    session = null;
+    button.classList.remove("recording");
+    label.textContent = "Record";
+    if (level) level.hidden = true;
+    return ended.stop();
+  }
+  try {
+    session = await record((value) => level && drawLevel(level, value));
+  } catch {
+    say("The microphone cannot be used. Allow it in the browser, or choose a file.", true);
+    return null;
+  }
+  button.classList.add("recording");
+  label.textContent = "Stop recording";
+  if (level) level.hidden = false;
+  return null;
+}
+
+function drawLevel(canvas, value) {
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
+  for (let bar = 0; bar < 20; bar++) {
+    pen.globalAlpha = bar / 20 < value ? 1 : 0.18;
+    pen.fillRect(bar * 6, 6, 4, 16);
+  }
+}
+
+// Voices
+
+async function listVoices() {
+  const found = await api.voices();
+  $("no-voices").hidden = found.length > 0;
+  const ticked = new Set(chosenVoices());
+  $("voices").replaceChildren(...found.map((voice) => {
+    const item = document.createElement("li");
+    const label = Object.assign(document.createElement("label"), { className: "choice" });
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: voice.name, checked: ticked.has(voice.name) });
+    label.append(box, voice.name);
+    label.title = voice.consent ? `Agreed: ${voice.consent}` : `Enrolled ${voice.created.slice(0, 10)}`;
+    item.append(label, iconButton("⤓", `Export the voice ${voice.name}`, () => exportVoice(voice.name)),
+      iconButton("✕", `Forget the voice ${voice.name}`, () => forgetVoice(voice.name)));
+    return item;
+  }));
+}
+
+function iconButton(sign, name, onClick) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "icon", textContent: sign, title: name, onclick: onClick });
+  button.setAttribute("aria-label", name);
+  return button;
+}
+
+const chosenVoices = () => [...document.querySelectorAll("#voices input:checked")].map((box) => box.value);
+const allVoices = () => [...document.querySelectorAll("#voices input")].map((box) => box.value);
+
+async function exportVoice(name) {
+  try {
+    save(await api.exported(name), `${name}.voice.json`);
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+async function forgetVoice(name) {
+  if (!confirm(`Forget the voice of ${name}? Its clip and what was agreed to are deleted, too.`)) return;
+  try {
+    await api.forget(name);
+    await listVoices();
+    say(`${name} is forgotten.`);
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+$("add-voice").addEventListener("click", () => dialog.addVoice());
+
+// The transcript
+
+function fieldsOf(whose) {
+  const fields = [["model", "softspoken"], ["stream", "true"], ["response_format", whose === "plain" ? "json" : "diarized_json"]];
+  if (!$("language-row").hidden) fields.push(["language", $("language").value]);
+  if (whose === "some") for (const name of chosenVoices()) fields.push(["speakers[]", name]);
+  if (whose === "all") for (const name of allVoices().slice(0, limits.known_speakers)) fields.push(["known_speaker_names[]", name]);
+  return fields;
+}
+
+async function transcribe() {
+  const whose = document.querySelector("[name=whose]:checked").value;
+  if (whose === "some" && !chosenVoices().length) {
+    say("Tick a voice first, or choose Everybody.", true);
+    return;
+  }
+  transcript.clear();
+  running = new AbortController();
+  busy(true);
+  say(whose === "all" ? "Listening for who speaks ..." : "Transcribing ...");
+  let reached = 0;
+  try {
+    for await (const event of api.transcribe(fieldsOf(whose), recording, recording.name, running.signal)) {
+      if (event.type === "progress") {
+        $("progress").max = event.total;
+        $("progress").value = event.done;
+        reached = event.done;
+        if (event.done) say(`Transcribing, ${clock(event.done)} of ${clock(event.total)} done`);
+      } else if (event.type === "transcript.text.segment") {
+        transcript.add({ start: event.start, end: event.end, speaker: event.speaker, text: event.text });
+      } else if (event.type === "transcript.text.delta" && whose === "plain") {
+        transcript.add({ start: event.start, end: event.end, speaker: "", text: event.delta.trim() });
+      }
+    }
+    const count = transcript.segments.length;
+    const talkers = transcript.talkers.size;
+    const who = whose === "plain" ? "" : `, ${talkers} ${talkers === 1 ? "talker" : "talkers"}`;
+    say(count ? `Done: ${count} ${count === 1 ? "segment" : "segments"}${who}.` : "Nothing was said.");
+  } catch (error) {
+    if (error.name === "AbortError") say(`Stopped at ${clock(reached)}.`);
+    else trouble(error);
+  }
+  busy(false);
+}
+
+function busy(yes) {
+  $("busy").hidden = !yes;
+  $("go").disabled = yes;
+  if (!yes) running = null;
+  else $("progress").removeAttribute("value");
+}
+
+function show() {
+  const some = transcript.segments.length > 0;
+  $("empty").hidden = some;
+  $("downloads").hidden = !some;
+  wave.mark(transcript.segments, transcript.talkers);
+  $("legend").replaceChildren(...[...transcript.talkers].map(([name, number]) => {
+    const item = document.createElement("li");
+    item.style.setProperty("--talker", `var(--t${number % 8})`);
+    item.append(Object.assign(document.createElement("span"), { className: "swatch" }), name);
+    return item;
+  }));
+}
+
+$("go").addEventListener("click", transcribe);
+$("stop").addEventListener("click", () => running?.abort());
+for (const button of document.querySelectorAll("[data-format]")) {
+  button.addEventListener("click", () => {
+    const { format } = button.dataset;
+    save(written(format, transcript.segments, recording.name), `${recording.name.replace(/\.[^.]*$/, "")}.${format}`);
+  });
+}
+
+// Playing
+
+function seek(seconds, play) {
+  audio.currentTime = seconds;
+  moved();
+  if (play) audio.play();
+}
+
+function moved() {
+  const total = Number.isFinite(audio.duration) ? audio.duration : wave.duration;
+  const text = `${clock(audio.currentTime)} of ${clock(total)}`;
+  $("time").textContent = `${clock(audio.currentTime)} / ${clock(total)}`;
+  wave.at(audio.currentTime, text);
+  transcript.at(audio.currentTime, !audio.paused);
+}
+
+function toggle() {
+  if (audio.paused) audio.play();
+  else audio.pause();
+}
+
+function follow() {
+  moved();
+  if (!audio.paused) requestAnimationFrame(follow);
+}
+
+$("play").addEventListener("click", toggle);
+audio.addEventListener("play", follow);
+for (const kind of ["play", "pause", "ended"]) {
+  audio.addEventListener(kind, () => {
+    $("play").firstElementChild.textContent = audio.paused ? "▶" : "❚❚";
+    $("play").setAttribute("aria-label", audio.paused ? "Play" : "Pause");
+    moved();
+  });
+}
+audio.addEventListener("loadedmetadata", () => {
+  if (!wave.duration && Number.isFinite(audio.duration)) wave.show(samples, audio.duration);
+  moved();
+});
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, button, [contenteditable], dialog, label");
+  if (event.key !== " " || typing || $("player").hidden) return;
+  event.preventDefault();
+  toggle();
+});
+
+// The beginning
+
+async function begin() {
+  try {
+    const server = await api.about();
+    limits = server.limits;
+    $("server").textContent = `${server.model} on ${location.host}`;
+    $("language").replaceChildren(...server.languages.map((code) => new Option(code, code)));
+    $("language").value = "en";
+    $("language-row").hidden = server.languages.length < 2;
+    await listVoices();
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", $("key").value.trim());
+  $("key-form").hidden = true;
+  say("");
+  begin();
+});
+
+begin();

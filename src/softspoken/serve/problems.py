@@ -1,0 +1,85 @@
+"""Errors as OpenAI's clients expect them: `{"error": {message, type, param, code}}`, without a path or a trace."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from softspoken.errors import SoftspokenError
+
+KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class Problem(Exception):
+    """What a client is told instead of an answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.headers = {} if headers is None else headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        kind = KINDS.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    @property
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def too_busy(wait_s: int, message: str = "too many requests at once") -> Problem:
+    """Come back in `wait_s` seconds."""
+    told = f"{message}; try again in {wait_s} s"
+    return Problem(429, told, code="server_busy", headers={"Retry-After": str(wait_s)})
+
+
+def took_too_long(limit_s: float) -> Problem:
+    """Clients should not try the same again."""
+    told = f"not done after {limit_s:g} s, the limit of this server; send a shorter recording"
+    return Problem(504, told, code="time_limit", headers={"x-should-retry": "false"})
+
+
+def broken() -> Problem:
+    """The server's own fault; what happened stands in its log."""
+    return Problem(500, "something went wrong in the server; its log says what", code="internal_error")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error in one shape."""
+
+    async def problem(request: Request, error: Problem) -> JSONResponse:
+        return error.response
+
+    async def expected(request: Request, error: SoftspokenError) -> JSONResponse:
+        return Problem(400, str(error)).response
+
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        shown = Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        return shown.response
+
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return of_validation(error.errors(), status=422).response
+
+    for kind, handler in ((Problem, problem), (SoftspokenError, expected), (HTTPException, http)):
+        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]
+
+
+def of_validation(errors: Any, status: int = 400) -> Problem:
+    """The first of pydantic's complaints as one line."""
+    first = errors[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    param = place[0] if place else None
+    message = first["msg"].removeprefix("Value error, ")
+    return Problem(status, f"{param}: {message}" if param else message, param=param)

@@ -1,0 +1,69 @@
+"""The server as a process: uvicorn, with clients that stay silent shown the door, and an orderly end."""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from softspoken.serve import logs
+from softspoken.serve.config import ServerConfig
+
+
+class Server(uvicorn.Server):
+    """Says from the first signal on that it is not ready, and lets requests in flight end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._app.state.service.stopping = True
+        super().handle_exit(sig, frame)
+
+
+def protocol(silent_s: float) -> type[H11Protocol]:
+    """HTTP/1.1, where a connection that has sent no whole request head for `silent_s` seconds is closed."""
+
+    class Protocol(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._deadline = self.loop.call_later(silent_s, self._give_up)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            super().connection_lost(exc)
+
+        def _give_up(self) -> None:
+            # uvicorn's own timeout takes over after the first request.
+            if getattr(self, "cycle", None) is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Protocol
+
+
+def server_of(app: FastAPI, config: ServerConfig) -> Server:
+    """Ready to run."""
+    return Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.port,
+            http=protocol(config.limits.silent_client_s),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(config.stop_s),
+        ),
+        app,
+    )
+
+
+def run(app: FastAPI, config: ServerConfig) -> None:
+    """Serve until a signal comes."""
+    logs.write_json_lines()
+    server_of(app, config).run()

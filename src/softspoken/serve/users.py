@@ -1,0 +1,88 @@
+"""Who may use the server, and whose voices are whose: a store for each key, or one for everybody."""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from starlette.requests import HTTPConnection
+
+from softspoken.errors import ConfigError
+from softspoken.serve.problems import Problem
+from softspoken.speakers import EnrolmentStore
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SHORTEST_KEY = 16
+
+
+@dataclass(frozen=True)
+class User:
+    """A user and their voices."""
+
+    name: str
+    store: EnrolmentStore
+
+
+class Users:
+    """From a bearer key to a user."""
+
+    def __init__(self, keys: dict[str, str] | None, data: Path | None = None) -> None:
+        """`keys`: name to key; None: everybody is one user, with the default store or `data`/voices.db."""
+        self._digests: dict[bytes, User] | None = None
+        store = EnrolmentStore(None if data is None else data / "voices.db")
+        self._everybody = User("everybody", store)
+        if keys is not None:
+            folder = Path(platformdirs.user_data_dir("softspoken")) / "serve" if data is None else data
+            self._digests = {
+                _digest(key): User(name, EnrolmentStore(folder / name / "voices.db")) for name, key in keys.items()
+            }
+
+    @property
+    def open(self) -> bool:
+        """Whether no key is needed."""
+        return self._digests is None
+
+    def of(self, connection: HTTPConnection) -> User:
+        """Who asks. Raises Problem (401) without a valid key."""
+        if self._digests is None:
+            return self._everybody
+        kind, _, key = connection.headers.get("authorization", "").partition(" ")
+        digest = _digest(key.strip()) if kind.lower() == "bearer" else b""
+        for known, user in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                return user
+        told = "no valid key: send the header 'Authorization: Bearer KEY' with a key of this server"
+        raise Problem(401, told, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Name to key from a file with lines `NAME KEY`; empty ones and those that begin with # say nothing.
+
+    Raises ConfigError for a file that cannot be read, has no key, or a line that is not like that.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the keys in {path} ({type(error).__name__}); name a text file") from None
+    keys: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        parts = line.split()
+        if not parts or parts[0].startswith("#"):
+            continue
+        if len(parts) != 2 or not _NAME.fullmatch(parts[0]) or parts[0] in keys or parts[1] in keys.values():
+            expected = "a new name (letters, digits, . _ -) and a new key, with a space between"
+            raise ConfigError(f"line {number} of {path}: expected {expected}")
+        if len(parts[1]) < _SHORTEST_KEY:
+            raise ConfigError(
+                f"line {number} of {path}: a key of {len(parts[1])} characters; give {_SHORTEST_KEY} or more"
+            )
+        keys[parts[0]] = parts[1]
+    if not keys:
+        raise ConfigError(f"no key in {path}; write a line such as: ada {'x' * 8}...")
+    return keys
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,88 @@
+"""The engine as a backend: rows of different requests in one batch give what each gives alone; the real model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conftest import wav
+from starlette.testclient import TestClient
+
+from softspoken.audio import load_audio
+from softspoken.decoding import TargetSpeakerTranscriber
+from softspoken.demo.recordings import load_recordings
+from softspoken.serve.app import create_app
+from softspoken.serve.backend import EngineBackend
+from softspoken.serve.config import ServerConfig
+from softspoken.serve.work import Job, Piece, Spoken, Wanted
+from softspoken.speakers import EnrolmentStore
+
+
+@pytest.fixture(scope="module")
+def transcriber(tmp_path_factory: pytest.TempPathFactory) -> TargetSpeakerTranscriber:
+    store = EnrolmentStore(tmp_path_factory.mktemp("voices") / "voices.db")
+    made = TargetSpeakerTranscriber.from_pretrained(engine="auto", store=store)
+    for voice in load_recordings().voices:
+        store.enrol(voice.name, [voice.enrolment], made.embedder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def backend(transcriber: TargetSpeakerTranscriber) -> EngineBackend:
+    return EngineBackend({"shipped": transcriber})
+
+
+def alone(backend: EngineBackend, job: Job) -> Iterator[Spoken]:
+    while (piece := job.next_piece()) is not None:
+        yield from job.take(piece, backend.run([piece])[0])
+
+
+@pytest.mark.embedded
+def test_rows_of_other_requests_change_nothing(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
+    first, second, *_ = load_recordings().mixtures
+    asked = [(load_audio(first.file), "Ada"), (load_audio(second.file), "Felix"), (load_audio(first.file), "Boris")]
+    jobs = [backend.start(Wanted(audio, (transcriber.store.get(name),))) for audio, name in asked]
+    pieces: list[Piece] = [piece for job in jobs if (piece := job.next_piece()) is not None]
+    assert len({piece.key for piece in pieces}) == 1
+    together = [job.take(piece, answer) for job, piece, answer in zip(jobs, pieces, backend.run(pieces), strict=True)]
+    for (audio, name), found in zip(asked, together, strict=True):
+        expected = transcriber.transcribe(audio, name)
+        assert " ".join(one.text for one in found) == expected.text
+        assert {one.speaker for one in found} == {name}
+
+
+@pytest.mark.embedded
+def test_everybody_is_transcribed_in_batches_too(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
+    clips = [load_audio(voice.enrolment) for voice in load_recordings().voices[:2]]
+    long = np.concatenate([*clips] * 4)[: 16_000 * 40]
+    jobs = [backend.start(Wanted(audio)) for audio in (clips[0], clips[1], long)]
+    pieces: list[Piece] = [piece for job in jobs if (piece := job.next_piece()) is not None]
+    answers = backend.run(pieces)
+    texts = []
+    for job, piece, answer in zip(jobs, pieces, answers, strict=True):
+        assert job.next_piece() is None  # before its answer is back
+        texts.append(" ".join(one.text for one in [*job.take(piece, answer), *alone(backend, job)]))
+        assert job.finished
+    assert texts == [transcriber.transcribe_plain(audio).text for audio in (*clips, long)]
+
+
+@pytest.mark.embedded
+def test_talkers_of_a_real_mixture_by_name(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
+    """Ada and Boris talk at once, Edith is known and silent: over HTTP, with the voices enrolled."""
+    config = ServerConfig(data=transcriber.store.path.parent)
+    mixture = load_recordings().mixtures[0]
+    with TestClient(create_app(backend, config)) as client:
+        answer = client.post(
+            "/v1/audio/transcriptions",
+            data={
+                "model": "gpt-4o-transcribe-diarize",
+                "response_format": "diarized_json",
+                "known_speaker_names[]": ["Ada", "Boris", "Edith"],
+            },
+            files={"file": ("meeting.wav", wav(load_audio(mixture.file)))},
+        ).json()
+    said = {
+        who: " ".join(one["text"] for one in answer["segments"] if one["speaker"] == who) for who in ("Ada", "Boris")
+    }
+    assert {one["speaker"] for one in answer["segments"]} == {"Ada", "Boris"}
+    assert "invoice" in said["Ada"]
+    assert "design review" in said["Boris"]
