@@ -8,23 +8,24 @@ blocks are those that a player shows.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
 
-from softspoken.audio.headers import Part, is_media_container
-from softspoken.audio.pieces import Pieces
+from softspoken.audio.headers import is_media_container
+from softspoken.audio.parts import SLACK_S, Part
+from softspoken.audio.pieces import Binary, Pieces, Span
 from softspoken.audio.recording import Recording, logger
 from softspoken.errors import AudioError, ConfigError, MissingExtra
 
-TOLERANCE_S = 0.25
-"""Encoders pad and trim a little, so a container's duration and its samples never agree to the last millisecond."""
+WORTH_SAYING_S = 0.1
 JITTER_S = 0.04
 """Containers round their times; less than this is no gap."""
 LONGEST_SILENCE_S = 3600.0
 """More missing than this, all gaps together, is a clock that is wrong."""
 _BLOCK_SAMPLES = 65_536
+_CAREFUL_SAMPLES = 576
 _REPAIR = "get it again, take what is there with --partial, or repair it: ffmpeg -i '{name}' repaired.wav"
 _FIXED_CLOCKS = ("mp4", "matroska", "avi", "asf")
 """Formats whose times begin at 0; in others they go on from a broadcast, and players begin with the first."""
@@ -55,7 +56,7 @@ def damaged(recording: Recording, what: str) -> AudioError:
     return AudioError(f"'{recording}' is damaged: {what}; {_REPAIR.format(name=recording)}")
 
 
-def open_part(recording: Recording, file: BinaryIO, part: Part | None, stack: ExitStack) -> Source:
+def open_part(recording: Recording, file: Binary, part: Part | None, stack: ExitStack) -> Source:
     """Decode one part of a file. None: a format of which only PyAV may know.
 
     Raises AudioError for what is no audio, MissingExtra where PyAV is needed and not there.
@@ -75,14 +76,12 @@ def _has_pyav() -> bool:
     return True
 
 
-def _view(recording: Recording, file: BinaryIO, part: Part | None) -> Any:
-    if part is not None and part.pieces:
-        return Pieces(file, part.pieces)
-    file.seek(0)
-    return file
+def _view(recording: Recording, file: Binary, part: Part | None) -> Any:
+    whole = (Span(0, file.seek(0, 2)),)
+    return Pieces(file, part.pieces if part is not None and part.pieces else whole)
 
 
-def _soundfile_source(recording: Recording, file: BinaryIO, part: Part, stack: ExitStack) -> Source | None:
+def _soundfile_source(recording: Recording, file: Binary, part: Part, stack: ExitStack) -> Source | None:
     """None when soundfile cannot open it, which leaves it to PyAV."""
     given = recording.path if recording.path is not None and not part.pieces else _view(recording, file, part)
     try:
@@ -96,21 +95,30 @@ def _soundfile_source(recording: Recording, file: BinaryIO, part: Part, stack: E
 
 def _soundfile_blocks(sound: Any) -> Iterator[np.ndarray]:
     size = max(1024, _BLOCK_SAMPLES * 2 // sound.channels) if sound.channels > 2 else _BLOCK_SAMPLES
+    read = 0
     while True:
         try:
+            if size == _CAREFUL_SAMPLES:
+                sound.seek(read)
             block = sound.read(size, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, MemoryError):
-            raise Damage from None
+            if size == _CAREFUL_SAMPLES:
+                raise Damage from None
+            size = _CAREFUL_SAMPLES  # up to the damage
+            continue
         if not len(block):
             return
+        read += len(block)
         yield block
 
 
 # --- PyAV ---
 
 
-def _media_source(recording: Recording, file: BinaryIO, part: Part | None, stack: ExitStack) -> Source:
-    not_audio = f"'{recording}' is not audio that can be read: expected wav, flac, ogg, opus, mp3, m4a, webm or the like"
+def _media_source(recording: Recording, file: Binary, part: Part | None, stack: ExitStack) -> Source:
+    not_audio = (
+        f"'{recording}' is not audio that can be read: expected wav, flac, ogg, opus, mp3, m4a, webm or the like"
+    )
     known = is_media_container(file)
     try:
         import av
@@ -139,7 +147,7 @@ def _media_source(recording: Recording, file: BinaryIO, part: Part | None, stack
     return Source(rate_hz, _promised_s(container, track, part), iter(blocks))
 
 
-def _why_unreadable(recording: Recording, file: BinaryIO, not_audio: str, known: bool) -> str:
+def _why_unreadable(recording: Recording, file: Binary, not_audio: str, known: bool) -> str:
     file.seek(0)
     head = file.read(12)
     if head[4:8] in (b"ftyp", b"mdat", b"free", b"wide"):
@@ -147,7 +155,9 @@ def _why_unreadable(recording: Recording, file: BinaryIO, not_audio: str, known:
             f"'{recording}' has no index: it was not copied to its end, or its recorder was stopped before it could "
             "write one; get it again"
         )
-    return f"'{recording}' cannot be decoded: it is broken from its first frame on; get it again" if known else not_audio
+    return (
+        f"'{recording}' cannot be decoded: it is broken from its first frame on; get it again" if known else not_audio
+    )
 
 
 def _track(recording: Recording, container: Any) -> Any:
@@ -220,7 +230,7 @@ class _Clocked:
         """Players go on behind a packet that cannot be decoded; more than a few are damage."""
         duration = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.03
         self._lost_s += duration
-        if self._lost_s > TOLERANCE_S:
+        if self._lost_s > SLACK_S:
             raise Damage from error
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -241,7 +251,7 @@ class _Clocked:
                 raise
         if waiting:
             yield np.concatenate(waiting)
-        if self._lost_s > 0:
+        if self._lost_s > WORTH_SAYING_S:
             logger.warning("'%s': %.2f s of it could not be decoded and are left out", self._recording, self._lost_s)
 
     def _blocks_of(self, frame: Any) -> Iterator[np.ndarray]:

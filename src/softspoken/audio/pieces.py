@@ -1,9 +1,19 @@
-"""A file made of pieces of another one: how a part of a recording is handed to a decoder, under a header that is true."""
+"""A file made of pieces of another one: how part of a recording gets to a decoder, under a header that is true."""
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Binary(Protocol):
+    """A file open to be read as bytes."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def fileno(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Span:
 class Pieces(io.RawIOBase):
     """Bytes and spans of a file one after the other, as one file to read."""
 
-    def __init__(self, file: BinaryIO, pieces: Sequence[bytes | Span]) -> None:
+    def __init__(self, file: Binary, pieces: Sequence[bytes | Span]) -> None:
         self._file, self._pieces = file, [piece for piece in pieces if _size(piece)]
         self._starts = [0]
         for piece in self._pieces:
@@ -39,10 +49,12 @@ class Pieces(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
-        self._place = max(0, base + offset)
+        if base + offset < 0:
+            return -1  # what FFmpeg takes for impossible; an exception would be printed
+        self._place = base + offset
         return self._place
 
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)

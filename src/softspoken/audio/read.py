@@ -1,16 +1,18 @@
 """From a recording of any kind to mono at 16 kHz, as a whole or as a stream."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, BinaryIO
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from typing import Any
 
 import numpy as np
 import soxr
 from jaxtyping import Float32
 
 from softspoken.audio.channels import Mixer
-from softspoken.audio.decoders import TOLERANCE_S, Damage, Source, cut_off, damaged, open_part
-from softspoken.audio.headers import Part, parts_of
+from softspoken.audio.decoders import Damage, Source, cut_off, damaged, open_part
+from softspoken.audio.headers import parts_of
+from softspoken.audio.parts import SLACK_S, Part
+from softspoken.audio.pieces import Binary
 from softspoken.audio.recording import Recording, logger
 from softspoken.errors import AudioError, ConfigError
 
@@ -88,25 +90,22 @@ def require_readable(recording: Any) -> None:
 
     What only shows further on is left to `load_audio`.
     """
-    blocks = _mono_16k(Recording.of(recording), None, None)
-    next(blocks, None)
-    blocks.close()
+    with closing(_mono_16k(Recording.of(recording), None, None)) as blocks:
+        next(blocks, None)
 
 
 def require_sound(audio: Waveform, name: Any, *, peak_db: float = SILENCE_PEAK_DB) -> None:
-    """Raise AudioError when the loudest sample of `audio`, its mean taken off, is below `peak_db` (dB of full scale)."""
-    if audio.size == 0 or not np.abs(audio).max() > 0:
+    """Raise AudioError when `audio` swings by less than `peak_db` (dB of full scale). Its extremes will do."""
+    low, high = (0.0, 0.0) if audio.size == 0 else (float(audio.min()), float(audio.max()))
+    if low == high == 0:
         raise AudioError(f"'{name}' is silent (digital silence, every sample is zero): its sound was lost on the way")
-    middle = float(audio.mean(dtype=np.float64))
-    peak = float(np.abs(audio - np.float32(middle)).max())
-    if peak >= 10 ** (peak_db / 20):
+    least, middle = 10 ** (peak_db / 20), (high + low) / 2
+    if (high - low) / 2 >= least:
         return
-    if abs(middle) >= 10 ** (peak_db / 20):
+    if abs(middle) >= least:
         raise AudioError(f"'{name}' holds a constant ({middle:.3g} of full scale) and no sound: check the sound card")
-    level = 20 * np.log10(max(peak, 1e-9))
-    raise AudioError(
-        f"'{name}' is silent (its peak is {level:.0f} dBFS, expected above {peak_db:.0f} dBFS): check the microphone"
-    )
+    level = f"its peak is {20 * np.log10(max(high, -low)):.0f} dBFS, expected above {peak_db:.0f} dBFS"
+    raise AudioError(f"'{name}' is silent ({level}): check the microphone")
 
 
 def _require_length(recording: Recording, samples: int, *, ranged: bool) -> None:
@@ -116,7 +115,7 @@ def _require_length(recording: Recording, samples: int, *, ranged: bool) -> None
         raise AudioError(f"'{recording}' is too short: {what} {length}, expected at least {SHORTEST_S} s of audio")
 
 
-def _mono_16k(recording: Recording, start_s: float | None, end_s: float | None) -> Iterator[np.ndarray]:
+def _mono_16k(recording: Recording, start_s: float | None, end_s: float | None) -> Generator[np.ndarray]:
     """Blocks of one channel at 16 kHz; every check but those on the whole length."""
     first_s, last_s = 0.0 if start_s is None else start_s, float("inf") if end_s is None else end_s
     if not 0 <= first_s < last_s:
@@ -158,9 +157,9 @@ def _whole(recording: Recording, source: Source, part: Part | None) -> Iterator[
             yield block
     except Damage:
         # A few samples at the end are not worth a refusal.
-        if promised_s is None or promised_s - read / rate > TOLERANCE_S:
+        if promised_s is None or promised_s - read / rate > SLACK_S:
             broken = damaged(recording, f"it cannot be decoded from {read / rate:.1f} s on")
-    if broken is None and promised_s is not None and promised_s - read / rate > TOLERANCE_S:
+    if broken is None and promised_s is not None and promised_s - read / rate > SLACK_S:
         there = f"its header promises {promised_s:.1f} s, {read / rate:.1f} s of them are there"
         broken = cut_off(recording, there)
     if part is not None and part.missing is not None:
@@ -187,7 +186,7 @@ def _sources(recording: Recording, stack: ExitStack) -> Iterator[tuple[Source, P
     if recording.sample_rate is not None:
         yield Source(recording.sample_rate, None, _raw_blocks(file)), None
         return
-    parts = parts_of(file) or [None]
+    parts: Sequence[Part | None] = parts_of(file) or [None]
     for part in parts:
         if part is not None and part.missing is not None and not recording.partial:
             raise cut_off(recording, part.missing)
@@ -199,7 +198,9 @@ def _sources(recording: Recording, stack: ExitStack) -> Iterator[tuple[Source, P
                 raise damaged(recording, "it cannot be decoded at all") from None
             if not _RATES_HZ[0] <= source.rate_hz <= _RATES_HZ[1]:
                 low, high = _RATES_HZ
-                raise AudioError(f"'{recording}' has a rate of {source.rate_hz} Hz, expected {low} to {high}: convert it")
+                raise AudioError(
+                    f"'{recording}' has a rate of {source.rate_hz} Hz, expected {low} to {high}: convert it"
+                )
             yield source, part
 
 
@@ -208,7 +209,7 @@ def _sample_blocks(samples: Float32[np.ndarray, "N C"]) -> Iterator[np.ndarray]:
         yield samples[start : start + _RAW_BLOCK]
 
 
-def _raw_blocks(file: BinaryIO) -> Iterator[np.ndarray]:
+def _raw_blocks(file: Binary) -> Iterator[np.ndarray]:
     """Raw little-endian 16-bit PCM."""
     file.seek(0)
     while content := file.read(2 * _RAW_BLOCK):

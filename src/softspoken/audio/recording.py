@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
+from softspoken.audio.pieces import Binary
 from softspoken.errors import AudioError, ConfigError
 
 Channel = Literal["mix", "left", "right"]
@@ -65,7 +66,7 @@ class Recording:
         if channel not in ("mix", "left", "right"):
             raise ConfigError(f"channel '{channel}'; expected mix, left or right")
         content, name = _content(audio)
-        return cls(content, sample_rate, track, channel, partial, name)
+        return cls(content, sample_rate, track, channel, partial, _named(name, channel))
 
     def __str__(self) -> str:
         return self.name
@@ -81,7 +82,7 @@ class Recording:
 
     def only(self, channel: Channel) -> "Recording":
         """One channel of it."""
-        return replace(self, channel=channel)
+        return replace(self, channel=channel, name=_named(self.name, channel))
 
     def samples(self) -> np.ndarray:
         """Float32 samples [samples, channels]. Raises AudioError for what are none."""
@@ -98,7 +99,7 @@ class Recording:
         return _floating(audio)
 
     @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
+    def opened(self) -> Iterator[Binary]:
         """The file, at its beginning, to be read and sought in. Raises AudioError where that is not possible."""
         if not isinstance(self.audio, Path):
             file = _seekable_bytes(self.audio)
@@ -117,6 +118,10 @@ class Recording:
             raise AudioError(f"'{self}' cannot be opened: {error}; check the name") from None
         with file:
             yield file
+
+
+def _named(name: str, channel: Channel) -> str:
+    return name if channel == "mix" else f"{name} ({channel} channel)"
 
 
 def _content(audio: Any) -> tuple[Any, str]:
@@ -146,9 +151,8 @@ def _content(audio: Any) -> tuple[Any, str]:
     if hasattr(audio, "read"):
         name = getattr(audio, "name", None)
         return _open_file(audio), name if isinstance(name, str) else "this file"
-    raise AudioError(
-        f"a recording of type {type(audio).__name__}; expected a path, bytes, an open binary file, or samples as an array"
-    )
+    expected = "a path, bytes, an open binary file, or samples as an array"
+    raise AudioError(f"a recording of type {type(audio).__name__}; expected {expected}")
 
 
 def _open_file(file: Any) -> Any:
@@ -160,17 +164,17 @@ def _open_file(file: Any) -> Any:
         raise AudioError(f"an open file that cannot be read ({error}); open it with mode 'rb'") from None
 
 
-def _held(pipe: Any) -> BinaryIO:
+def _held(pipe: Any) -> Binary:
     """All that comes out of a pipe, in a file that goes away with the program."""
     held = tempfile.TemporaryFile()  # noqa: SIM115
     try:
         shutil.copyfileobj(pipe, held, 1 << 20)
     except OSError as error:
         raise AudioError(f"the pipe cannot be kept ({error.strerror}); free space in {tempfile.gettempdir()}") from None
-    return cast(BinaryIO, held)
+    return held
 
 
-def _seekable_bytes(content: Any) -> BinaryIO:
+def _seekable_bytes(content: Any) -> Binary:
     return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
