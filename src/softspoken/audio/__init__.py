@@ -11,22 +11,25 @@ from softspoken.audio.read import (
     Waveform,
     duration_s,
     load_audio,
+    promised_duration_s,
     require_readable,
     require_sound,
     stream_audio,
 )
-from softspoken.audio.recording import Channel, Recording
+from softspoken.audio.recording import AudioLike, Channel, Recording
 from softspoken.audio.write import write_audio, write_wav
 
 __all__ = [
     "SAMPLE_RATE_HZ",
     "SHORTEST_S",
     "SILENCE_PEAK_DB",
+    "AudioLike",
     "Channel",
     "Recording",
     "Waveform",
     "duration_s",
     "load_audio",
+    "promised_duration_s",
     "require_readable",
     "require_sound",
     "stream_audio",

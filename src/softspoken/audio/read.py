@@ -13,7 +13,7 @@ from softspoken.audio.decoders import Damage, Source, cut_off, damaged, open_par
 from softspoken.audio.headers import parts_of
 from softspoken.audio.parts import SLACK_S, Part
 from softspoken.audio.pieces import Binary
-from softspoken.audio.recording import Recording, logger
+from softspoken.audio.recording import AudioLike, Recording, logger
 from softspoken.errors import AudioError, ConfigError
 
 SAMPLE_RATE_HZ = 16_000
@@ -25,7 +25,7 @@ _RAW_BLOCK = 65_536
 Waveform = Float32[np.ndarray, " samples"]
 
 
-def load_audio(recording: Any, *, start_s: float | None = None, end_s: float | None = None) -> Waveform:
+def load_audio(recording: AudioLike, *, start_s: float | None = None, end_s: float | None = None) -> Waveform:
     """The recording, or its part from `start_s` to `end_s` (cut at its end), as float32 mono at 16 kHz, full scale 1.
 
     `recording`: a path ('-': the standard input), bytes, an open file, samples, or a `Recording` that says more.
@@ -41,7 +41,7 @@ def load_audio(recording: Any, *, start_s: float | None = None, end_s: float | N
     return audio
 
 
-def stream_audio(recording: Any, chunk_s: float) -> Iterator[Waveform]:
+def stream_audio(recording: AudioLike, chunk_s: float) -> Iterator[Waveform]:
     """The recording in chunks of `chunk_s` seconds (the last one shorter), float32 mono 16 kHz, with flat memory.
 
     Joined, the chunks are `load_audio(recording)`. What only shows on the way (cut off, damaged, NaN) raises AudioError
@@ -57,12 +57,13 @@ def stream_audio(recording: Any, chunk_s: float) -> Iterator[Waveform]:
         while len(waiting) >= samples:
             yield waiting[:samples]
             waiting = waiting[samples:]
-    _require_length(recording, total, ranged=False)
+    if not recording.is_samples:  # a program that listens hands over what it hears
+        _require_length(recording, total, ranged=False)
     if len(waiting):
         yield waiting
 
 
-def duration_s(recording: Any) -> float:
+def duration_s(recording: AudioLike) -> float:
     """Length of the recording in seconds, from its header where that is reliable, else by reading it through."""
     recording, total_s = Recording.of(recording), 0.0
     with ExitStack() as stack:
@@ -74,7 +75,7 @@ def duration_s(recording: Any) -> float:
     return total_s
 
 
-def promised_duration_s(recording: Any) -> float | None:
+def promised_duration_s(recording: AudioLike) -> float | None:
     """Length of the recording in seconds by its header, without reading it; None where that does not say."""
     recording, total_s = Recording.of(recording), 0.0
     with ExitStack() as stack:
@@ -85,7 +86,7 @@ def promised_duration_s(recording: Any) -> float | None:
     return total_s
 
 
-def require_readable(recording: Any) -> None:
+def require_readable(recording: AudioLike) -> None:
     """Raise AudioError at once for what is missing, empty or not audio, before anything dear is loaded for it.
 
     What only shows further on is left to `load_audio`.

@@ -18,6 +18,8 @@ from softspoken.audio.pieces import Binary
 from softspoken.errors import AudioError, ConfigError
 
 Channel = Literal["mix", "left", "right"]
+AudioLike = Any
+"""What `Recording.of` takes: a path ('-': the standard input), bytes, an open binary file, samples, a `Recording`."""
 STDIN = "-"
 
 logger = logging.getLogger("softspoken.audio")
@@ -46,7 +48,7 @@ class Recording:
     @classmethod
     def of(
         cls,
-        audio: Any,
+        audio: AudioLike,
         *,
         sample_rate: int | None = None,
         track: int | None = None,
@@ -58,7 +60,7 @@ class Recording:
         Raises AudioError for a type that holds no recording, ConfigError for a rate, track or channel that cannot be.
         """
         if isinstance(audio, cls):
-            return audio
+            return audio if sample_rate is None else replace(audio, sample_rate=sample_rate)
         if sample_rate is not None and not 1_000 <= sample_rate <= 768_000:
             raise ConfigError(f"a sample rate of {sample_rate} Hz; give it in hertz, such as 16000")
         if track is not None and track < 1:
