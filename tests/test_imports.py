@@ -20,7 +20,7 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"defaults", "errors", "files", "frozen", "audio", "audio_headers", "waveforms", "packages", "cpu"}
+LEAVES = {"defaults", "errors", "files", "frozen", "audio", "waveforms", "packages", "cpu"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "defaults": set(),
@@ -29,8 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "frozen": set(),
     "packages": {"errors", "files"},
     "cpu": set(),
-    "audio": {"errors", "files", "audio_headers"},
-    "audio_headers": {"errors"},
+    "audio": {"errors", "files"},
     "waveforms": {"errors"},
     "assets": set(),
     "backbones": LEAVES,

@@ -105,7 +105,7 @@ def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -
     with pytest.raises(AudioError):
         transcriber.transcribe(tmp_path / "missing.wav")
     with pytest.raises(AudioError):
-        transcriber.transcribe(np.zeros((2, 16_000), np.float32))
+        transcriber.transcribe(np.zeros((2, 16_000, 1), np.float32))
     with pytest.raises(PromptMismatch):
         PromptedTranscriber(tiny_backbone(6), load_prompts(tmp_path / "prompt"))
     with pytest.raises(PromptMismatch):

@@ -224,8 +224,8 @@ def test_what_cannot_be_is_refused(
         transcriber.stream(audio, "eve")
     with pytest.raises(AudioError):
         transcriber.transcribe(audio, np.zeros(4 * SAMPLE_RATE_HZ, np.float32))
-    with pytest.raises(EnrolmentError, match="mono"):
-        transcriber.transcribe(audio, np.zeros((2, 64_000), np.float32))
+    with pytest.raises(AudioError, match="shape"):
+        transcriber.transcribe(audio, np.zeros((2, 64_000, 1), np.float32))
     with pytest.raises(AudioError):
         transcriber.transcribe(tmp_path / "missing.wav", "ada")
     with pytest.raises(PromptMismatch):

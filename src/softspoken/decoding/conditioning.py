@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from softspoken.audio import load_audio
 from softspoken.engines import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.config import FramePrompt
@@ -26,8 +28,9 @@ from softspoken.speakers.enrolment import enrol
 FRAME_RATE_HZ = 50
 PRESENCE_S = 1.0
 
-Speaker = Enrolment | str | Path | np.ndarray
-"""Who to follow: an enrolled voice, its name in the store or the path of a clip, or the samples of a clip (16 kHz)."""
+Speaker = Enrolment | str | Path | np.ndarray | Any
+"""Who to follow: an enrolled voice, its name in the store or the path of a clip, or a clip as `AudioLike` (samples at
+16 kHz; `Recording.of` takes other rates)."""
 
 _SAMPLES_NAME = "speaker"
 LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
@@ -47,14 +50,10 @@ def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedde
                 f"'{embedder.name}'; enrol the voice again with it"
             )
         return speaker
-    if isinstance(speaker, np.ndarray):
-        if speaker.ndim != 1:
-            raise EnrolmentError(
-                f"samples of shape {speaker.shape} as speaker; expected a mono clip at 16 kHz, (samples,)"
-            )
-        return enrol(_SAMPLES_NAME, [Clip(speaker.astype(np.float32))], embedder, limits=LENIENT)
     if isinstance(speaker, Path):
         return enrol(_SAMPLES_NAME, [Clip(speaker)], embedder)
+    if not isinstance(speaker, str):
+        return enrol(_SAMPLES_NAME, [Clip(load_audio(speaker))], embedder, limits=LENIENT)
     return resolve_voice(speaker, store, embedder)
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from softspoken.audio import SAMPLE_RATE_HZ, require_sound, stream_audio
+from softspoken.audio import SAMPLE_RATE_HZ, AudioLike, Recording, require_sound, stream_audio
 from softspoken.decoding.options import WindowOptions
-from softspoken.errors import AudioError
 
 CHUNK_S = 5.0
 SHORTEST_REST_S = 1.0
@@ -30,28 +28,20 @@ class Window:
         return len(self.audio) / SAMPLE_RATE_HZ
 
 
-def audio_blocks(audio: str | Path | np.ndarray) -> Iterator[Float[np.ndarray, " N"]]:
-    """The recording in blocks of some seconds, from a file or from samples.
+def audio_blocks(audio: AudioLike, sample_rate: int | None = None) -> Iterator[Float[np.ndarray, " N"]]:
+    """The recording in blocks of some seconds; `sample_rate`: of samples, or of raw PCM.
 
-    Raises AudioError for what is neither, and for a file without any sound, which is a mistake that its owner wants to
+    Raises AudioError for what is none, and for a file without any sound, which is a mistake that its owner wants to
     know of. Samples may be silent: a program that listens hands over what it hears.
     """
-    if not isinstance(audio, np.ndarray):
-        loudest = np.zeros(1, np.float32)
-        for block in stream_audio(audio, CHUNK_S):
-            loudest = np.maximum(loudest, np.abs(block).max())
-            yield block
-        require_sound(loudest, audio)
-        return
-    if audio.ndim != 1 or audio.size == 0 or audio.dtype.kind != "f":
-        raise AudioError(
-            f"samples of shape {audio.shape} and type {audio.dtype}; expected mono floating point at 16 kHz, (samples,)"
-        )
-    if not np.isfinite(audio).all():
-        raise AudioError("the samples hold NaN or infinity; export the recording again")
-    size = round(CHUNK_S * SAMPLE_RATE_HZ)
-    for start in range(0, audio.size, size):
-        yield audio[start : start + size].astype(np.float32, copy=False)
+    recording = Recording.of(audio, sample_rate=sample_rate)
+    extremes = np.zeros(2, np.float32)
+    for number, block in enumerate(stream_audio(recording, CHUNK_S)):
+        low, high = block.min(), block.max()
+        extremes = np.array([low, high]) if number == 0 else np.array([min(extremes[0], low), max(extremes[1], high)])
+        yield block
+    if not recording.is_samples:
+        require_sound(extremes.astype(np.float32), recording)
 
 
 class Reader:

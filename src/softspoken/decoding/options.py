@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from softspoken.decoding.languages import language_code
 from softspoken.frozen import Frozen
 
 Start = Literal["auto", "speech", "any"]
@@ -55,7 +56,7 @@ class DecodingOptions(Frozen):
     """Defaults are Whisper's own (Radford et al. 2022, section 4.5), with greedy search and a guard against loops."""
 
     language: str | None = None
-    """A code such as 'de', for multilingual backbones; None: English."""
+    """Such as 'de', 'German' or 'de-AT', for multilingual backbones; None: English."""
     timestamps: bool = True
     """Let the model write start and end times, and cut segments by them; else one segment a window."""
     beam_size: int = Field(default=1, ge=1, le=64)
@@ -85,9 +86,16 @@ class DecodingOptions(Frozen):
     empty or begin late, as a target's does. `auto`: `any` with a target-speaker prompt, else `speech`."""
     max_initial_timestamp_s: float = Field(default=1.0, ge=0.0)
     """What 'begins within' means for `start='speech'`."""
+    insist: bool = False
+    """Write what there is of a voice, however little it sounds like the one that is wanted."""
     seed: int = 0
     """Of the sampling at temperatures above 0."""
     windows: WindowOptions = WindowOptions()
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, language: str | None) -> str | None:
+        return None if language is None else language_code(language)
 
     @field_validator("temperatures")
     @classmethod

@@ -4,16 +4,13 @@ Radford et al. (2022), section 3.8, without conditioning on the text before.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
-
-from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
 from softspoken.defaults import DEFAULT_BACKBONE
@@ -42,22 +39,35 @@ class PlainTranscriber:
         return cls(load_engine(backbone, engine, precision, device))
 
     def transcribe(
-        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Transcript:
-        """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `speaker`: there is none here.
+        """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
         options = DecodingOptions() if options is None else options
-        reader = Reader(audio_blocks(audio))
-        segments = tuple(_segments(self.engine, reader, options))
+        reader = Reader(audio_blocks(audio, sample_rate))
+        segments = tuple(told(_segments(self.engine, reader, options), on_segment))
         return Transcript(segments, language_of(self.engine.backbone, options), duration_s=round(reader.position_s, 3))
 
     def stream(
-        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return _segments(self.engine, Reader(audio_blocks(audio)), DecodingOptions() if options is None else options)
+        return _segments(
+            self.engine, Reader(audio_blocks(audio, sample_rate)), DecodingOptions() if options is None else options
+        )
 
 
 def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:

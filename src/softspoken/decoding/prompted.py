@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.backbones.whisper import MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
 from softspoken.decoding.prompt_options import options_under
-from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
@@ -86,22 +86,35 @@ class PromptedTranscriber:
         return cls(backbone, prompts, load_engine(backbone, engine, precision))
 
     def transcribe(
-        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Transcript:
-        """Everything that is heard in a recording: a file, or mono samples at 16 kHz. `speaker`: there is none here.
+        """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
         options = options_under(self.info, self.backbone, options)
-        reader = Reader(audio_blocks(audio))
-        segments = tuple(self._segments(reader, options, options.windows.batch))
+        reader = Reader(audio_blocks(audio, sample_rate))
+        segments = tuple(told(self._segments(reader, options, options.windows.batch), on_segment))
         return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
 
     def stream(
-        self, audio: str | Path | np.ndarray, speaker: None = None, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return self._segments(Reader(audio_blocks(audio)), options_under(self.info, self.backbone, options), batch=1)
+        return self._segments(
+            Reader(audio_blocks(audio, sample_rate)), options_under(self.info, self.backbone, options), batch=1
+        )
 
     def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""

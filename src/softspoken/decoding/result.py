@@ -1,6 +1,6 @@
 """What a transcription gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
@@ -22,6 +22,18 @@ class Segment:
     """The model's probability that the window holds no speech."""
     temperature: float = 0.0
     """At which the window was decoded; above 0: the first attempts failed."""
+
+
+OnSegment = Callable[[Segment], object]
+"""Called with each segment as soon as it is there."""
+
+
+def told(segments: Iterable[Segment], on_segment: OnSegment | None) -> Iterator[Segment]:
+    """The segments; whoever wants to know of them is told on the way."""
+    for segment in segments:
+        if on_segment is not None:
+            on_segment(segment)
+        yield segment
 
 
 @dataclass(frozen=True)

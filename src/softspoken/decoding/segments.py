@@ -11,6 +11,13 @@ SHORTEST_ADVANCE_S = 1.0
 """A window is not left earlier than this: little would be heard anew, at the cost of a whole window."""
 
 
+SHORT_WINDOW_S = 2.0
+"""Models hear words in a shorter window that nobody had the time to say."""
+FASTEST_WORDS_PER_S = 6.0
+FASTEST_SIGNS_PER_S = 25.0
+"""Letters, for languages that write no spaces, and for one long word."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Text between two timestamps of a window; times in seconds within it, None where the model wrote none."""
@@ -42,9 +49,18 @@ def split(ids: Sequence[int], tokens: WhisperTokens) -> list[Piece]:
     return pieces
 
 
+def can_be_said(text: str, seconds: float) -> bool:
+    """Whether somebody has the time to say this; of windows of some seconds it is not asked."""
+    if seconds >= SHORT_WINDOW_S:
+        return True
+    words, signs = len(text.split()), sum(sign.isalnum() for sign in text)
+    # A word may begin before the window and another end behind it.
+    return words <= 1 + FASTEST_WORDS_PER_S * seconds and signs <= 8 + FASTEST_SIGNS_PER_S * seconds
+
+
 def window_segments(window: DecodedWindow, tokens: WhisperTokens, *, offset_s: float, window_s: float) -> list[Segment]:
     """All segments of a window that begins at `offset_s` of the recording and is `window_s` long."""
-    if window.silent:
+    if window.silent or not can_be_said(window.text, window_s):
         return []
     return _segments(split(window.tokens, tokens), window, tokens, offset_s, window_s)
 
@@ -57,7 +73,7 @@ def seek(
     A sentence that the window's end cuts off is left to the next window, which begins with it (Radford et al. 2022,
     section 3.8 and the released transcription code).
     """
-    if window.silent:
+    if window.silent or not can_be_said(window.text, window_s):
         return [], window_s
     pieces = split(window.tokens, tokens)
     last = pieces[-1] if pieces else None

@@ -73,11 +73,15 @@ class TargetSession:
         info: PromptInfo,
         embedder: SpeakerEmbedder,
         voices: Sequence[Enrolment],
+        insist: bool = False,
     ) -> None:
-        """Raises EnrolmentError for a voice without a clip, where the prompt hears that."""
+        """`insist`: see `DecodingOptions`.
+
+        Raises EnrolmentError for a voice without a clip, where the prompt hears that.
+        """
         self.engine = engine
         self.voices = list(voices)
-        self._info, self._embedder = info, embedder
+        self._info, self._embedder, self._insist = info, embedder, insist
         self._vectors = np.stack([voice.vector for voice in voices])
         speaker = torch.from_numpy(self._vectors).to(engine.backbone.device)
         # No window changes what the voices make of the prompts.
@@ -88,7 +92,7 @@ class TargetSession:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
         info, backbone = self._info, self.engine.backbone
         targets = [score_voices(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
-        threshold = info.silence_threshold if info.silence is None else None
+        threshold = info.silence_threshold if info.silence is None and not self._insist else None
         pairs = [
             (index, voice)
             for index, target in enumerate(targets)
@@ -149,6 +153,8 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
     models = [one.silence for one in prepared for _ in one.pairs]
 
     def speaks(empty: Sequence[float]) -> list[bool | None]:
+        if options.insist:
+            return [True] * len(models)
         return [verdict(model, row, logprob) for model, row, logprob in zip(models, scores, empty, strict=True)]
 
     features, rows = _features(prepared)

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
+from softspoken.audio import AudioLike
 from softspoken.decoding.conditioning import Speaker
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
@@ -24,7 +22,7 @@ class Request:
 
     transcriber: TargetSpeakerTranscriber
     """Those of one call share an engine; each may have prompts of its own."""
-    audio: str | Path | np.ndarray
+    audio: AudioLike
     speaker: Speaker
 
 
@@ -45,7 +43,8 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
     if any(request.transcriber.engine is not engine for request in requests):
         raise ConfigError("requests on different engines; load the transcribers with one engine to run them together")
     resolved = [request.transcriber.resolved(options) for request in requests]
-    follows = [request.transcriber.session([request.transcriber.voice(request.speaker)]) for request in requests]
+    insist = options is not None and options.insist
+    follows = [one.transcriber.session([one.transcriber.voice(one.speaker)], insist) for one in requests]
     readers = [Reader(audio_blocks(request.audio)) for request in requests]
     heard: list[list[VoiceWindow]] = [[] for _ in requests]
     windows = [cut_windows(reader, each.windows) for reader, each in zip(readers, resolved, strict=True)]

@@ -6,13 +6,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softspoken.audio import AudioLike
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.prompt_options import options_under
-from softspoken.decoding.result import Segment, Transcript
+from softspoken.decoding.result import OnSegment, Segment, Transcript
 from softspoken.decoding.target_session import TargetSession, VoiceWindow, decode_session
 from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
 from softspoken.errors import ConfigError
@@ -24,14 +25,23 @@ class Transcriber(Protocol):
     """What every front door does: `PlainTranscriber`, `PromptedTranscriber` and `TargetSpeakerTranscriber`."""
 
     def transcribe(
-        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: Any,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Transcript:
-        """The words of a recording (a file, or mono samples at 16 kHz) that `speaker` says; None: everybody's, where
-        no voice is followed."""
+        """The words of a recording that `speaker` says; None: everybody's, where no voice is followed.
+
+        `audio`: a path, bytes, an open file or samples (see `AudioLike`), these at `sample_rate` (None: 16 kHz);
+        `on_segment`: called with each segment as soon as it is there.
+        """
         ...
 
     def stream(
-        self, audio: str | Path | np.ndarray, speaker: Any, options: DecodingOptions | None = None
+        self, audio: AudioLike, speaker: Any, options: DecodingOptions | None = None, *, sample_rate: int | None = None
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         ...
@@ -98,26 +108,54 @@ class TargetSpeakerTranscriber:
         return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision, threads=threads))
 
     def transcribe(
-        self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: Speaker,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
     ) -> Transcript:
-        """What `speaker` says in a recording (a file, or mono samples at 16 kHz). Nothing, if they are silent.
+        """What `speaker` says in a recording. Nothing, if they are silent. Arguments: see `Transcriber.transcribe`.
 
         Raises:
             AudioError: the recording cannot be used.
             SpeakerNotFound, EnrolmentError: the voice cannot be found or used.
         """
-        return self.transcribe_many(audio, [speaker], options)[0]
+        return self._transcripts(audio, [speaker], options, sample_rate, on_segment)[0]
 
     def transcribe_many(
-        self, audio: str | Path | np.ndarray, speakers: Sequence[Speaker], options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speakers: Sequence[Speaker] | Speaker,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> list[Transcript]:
         """One transcript a voice. The recording is read and measured once, and all voices run as one batch."""
+        one = isinstance(speakers, str | Path | Enrolment | np.ndarray)
+        return self._transcripts(audio, [speakers] if one else list(speakers), options, sample_rate)  # type: ignore
+
+    def _transcripts(
+        self,
+        audio: AudioLike,
+        speakers: Sequence[Speaker],
+        options: DecodingOptions | None,
+        sample_rate: int | None,
+        on_segment: OnSegment | None = None,
+    ) -> list[Transcript]:
         options = self.resolved(options)
         voices = [self.voice(speaker) for speaker in speakers]
         if not voices:
             return []
-        reader = Reader(audio_blocks(audio))
-        heard = list(decode_session(self.session(voices), reader, options, options.windows.batch))
+        reader = Reader(audio_blocks(audio, sample_rate))
+        heard: list[list[VoiceWindow]] = []
+        for window in decode_session(self.session(voices, options.insist), reader, options, options.windows.batch):
+            heard.append(window)
+            if on_segment is not None:
+                for one in window:
+                    for segment in one.segments:
+                        on_segment(segment)
         language = language_of(self.backbone, options)
         return [
             transcript_of([window[index] for window in heard], voice.name, language, reader.position_s)
@@ -125,14 +163,20 @@ class TargetSpeakerTranscriber:
         ]
 
     def stream(
-        self, audio: str | Path | np.ndarray, speaker: Speaker, options: DecodingOptions | None = None
+        self,
+        audio: AudioLike,
+        speaker: Speaker,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
-        following = self.session([self.voice(speaker)])
-        heard = decode_session(following, Reader(audio_blocks(audio)), self.resolved(options), batch=1)
+        options = self.resolved(options)
+        following = self.session([self.voice(speaker)], options.insist)
+        heard = decode_session(following, Reader(audio_blocks(audio, sample_rate)), options, batch=1)
         return (segment for (one,) in heard for segment in one.segments)
 
-    def transcribe_plain(self, audio: str | Path | np.ndarray, options: DecodingOptions | None = None) -> Transcript:
+    def transcribe_plain(self, audio: AudioLike, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
         return PlainTranscriber(self.engine).transcribe(audio, options=options)
 
@@ -140,10 +184,22 @@ class TargetSpeakerTranscriber:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""
         return find_voice(speaker, self.store, self.embedder)
 
-    def session(self, voices: Sequence[Enrolment]) -> TargetSession:
-        """These voices, ready to be followed through a recording."""
-        return TargetSession(
-            self.engine, self._compiled, self.info, window_embedder(self.embedder, self.engine), voices
+    def session(self, voices: Sequence[Enrolment], insist: bool = False) -> TargetSession:
+        """These voices, ready to be followed through a recording; `insist`: see `DecodingOptions`."""
+        embedder = window_embedder(self.embedder, self.engine)
+        return TargetSession(self.engine, self._compiled, self.info, embedder, voices, insist)
+
+    def why_empty(self, transcript: Transcript) -> str:
+        """One line for a transcript without words: how near the voice was, and what to try."""
+        score, needed, what = transcript.presence, self.info.silence_threshold, "likeness"
+        if self.info.silence is not None:
+            score, needed, what = transcript.speaking, self.info.silence.threshold, "probability"
+        nearest = max(transcript.windows, key=lambda window: window.presence, default=None)
+        where = "" if nearest is None else f" at best between {nearest.start_s:.0f} and {nearest.end_s:.0f} s"
+        measured = "" if score is None or needed is None else f" ({what} {score:.2f}, {needed:.2f} is needed{where})"
+        wanted = "this voice" if transcript.speaker is None else f"'{transcript.speaker}'"
+        return (
+            f"nothing that {wanted} says{measured}; try another clip of the voice, or --insist to write what there is"
         )
 
     @property

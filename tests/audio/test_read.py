@@ -11,6 +11,8 @@ import soundfile
 
 from softspoken.audio import (
     SAMPLE_RATE_HZ,
+    Channel,
+    Recording,
     duration_s,
     load_audio,
     require_sound,
@@ -93,9 +95,21 @@ def test_rates_and_channels(tmp_path: Path, rate_hz: int, channels: int) -> None
     np.testing.assert_allclose(audio[middle], tone(1.0)[middle], atol=2e-3)
 
 
-def test_opposite_channels_average_to_silence(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.stack([tone(), -tone()], axis=1), SAMPLE_RATE_HZ, subtype="FLOAT")
-    assert np.abs(load_audio(tmp_path / "a.wav")).max() == 0
+def test_channels_that_cancel_leave_the_louder_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(), -1.5 * tone()], axis=1), SAMPLE_RATE_HZ, subtype="FLOAT")
+    np.testing.assert_allclose(load_audio(tmp_path / "a.wav"), -1.5 * tone(), atol=1e-6)
+    assert "cancel each other" in caplog.text
+    assert "right one" in caplog.text
+
+
+@pytest.mark.parametrize("channel", ["left", "right"])
+def test_one_channel(tmp_path: Path, channel: Channel) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(), 0.5 * tone()], axis=1), SAMPLE_RATE_HZ, subtype="FLOAT")
+    audio = load_audio(Recording.of(tmp_path / "a.wav", channel=channel))
+    np.testing.assert_allclose(audio, tone() * (1 if channel == "left" else 0.5), atol=1e-6)
+    write_wav(tmp_path / "one.wav", tone())
+    with pytest.raises(AudioError, match="has one channel"):
+        load_audio(Recording.of(tmp_path / "one.wav", channel=channel))
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
@@ -139,10 +153,12 @@ def test_no_sound_at_all_is_a_matter_of_choice(tmp_path: Path) -> None:
     silent = load_audio(tmp_path / "silent.wav")
     with pytest.raises(AudioError) as error:
         require_sound(silent, "silent.wav")
-    one_line(error, "silent.wav", "digital silence", "microphone")
+    one_line(error, "silent.wav", "digital silence")
     with pytest.raises(AudioError, match="-86 dBFS"):
         require_sound(np.full(1600, 5e-5, np.float32), "hiss.wav")
-    require_sound(np.full(1600, 1e-3, np.float32), "quiet.wav")
+    with pytest.raises(AudioError, match="holds a constant"):
+        require_sound(np.full(1600, 1e-2, np.float32), "wire.wav")
+    require_sound(0.01 + 1e-3 * tone(), "quiet.wav")
 
 
 def test_missing_folder_and_empty(tmp_path: Path) -> None:
@@ -210,7 +226,7 @@ def test_cut_off(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str])
     capfd.readouterr()
     with pytest.raises(AudioError) as error:
         load_audio(cut(path))
-    one_line(error, f"cut-whole.{suffix}", "cut off", "can be read", "ffmpeg")
+    one_line(error, f"cut-whole.{suffix}", "cut off", "--partial", "ffmpeg")
     assert capfd.readouterr().err == ""
 
 
