@@ -89,7 +89,7 @@ def test_names_are_taken_once(client: TestClient) -> None:
         ("", [wav(voice(5.0))], "choose another"),
         ("Ada", [wav(voice(1.0))], "give a longer clip"),
         ("Ada", [wav(np.clip(voice(5.0) * 100, -1, 1))], "lower level"),
-        ("Ada", [wav(voice(5.0) * 0)], "check the microphone"),
+        ("Ada", [wav(voice(5.0) * 0)], "is silent"),
         ("Ada", [b"no audio at all"], "not audio"),
         ("Ada", [b""], "empty"),
     ],
