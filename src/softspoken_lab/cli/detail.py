@@ -47,6 +47,9 @@ def detail(
         bool,
         typer.Option("--natural", help="Capitals, punctuation and numbers, against plain Whisper's on 'clean'."),
     ] = False,
+    by_tag: Annotated[
+        bool, typer.Option("--by-tag", help="Word error rates of the items with each tag, in place of all that.")
+    ] = False,
     method: Methods = None,
     backbone: BackboneName = None,
     engine: Engine = EngineChoice.AUTO,
@@ -67,10 +70,13 @@ def detail(
     results = run_methods(manifest, items, method, kinds, anew)
     rows, normalize = rows_of(results), TextNormalizer()
     shown: list[Callable[[Console, Rows], None]] = [print_table]
-    if timing or not natural:
+    if by_tag:
+        _add(rows, "tags", tag_rows(results, items))
+        shown.append(print_tags)
+    if timing or not (natural or by_tag):
         _add(rows, "timing", timing_rows(results, items, normalize))
         shown.append(print_timing)
-    if natural or not timing:
+    if natural or not (timing or by_tag):
         _add(rows, "natural", natural_rows(results, items, normalize, kinds[0].plain_text))
         shown.append(print_natural)
     if as_json:
@@ -83,6 +89,41 @@ def detail(
 def _add(rows: Rows, name: str, found: Rows) -> None:
     for row, more in zip(rows, found, strict=True):
         row[name] = more
+
+
+def tag_rows(results: "Sequence[MethodResult]", items: "Sequence[EvaluationItem]") -> Rows:
+    """What `--by-tag` adds to each method's row: scores of the items with each tag."""
+    from softspoken.scoring.word_errors import summarize
+
+    by_id = {item.id: item for item in items}
+    tags = sorted({tag for item in items for tag in item.tags})
+    rows = []
+    for result in results:
+        found = {}
+        for tag in tags:
+            score = summarize([each.score for each in result.items if tag in by_id[each.id].tags])
+            interval = score.wer_interval
+            found[tag] = {
+                "wer": score.wer,
+                "wer_low": None if interval is None else interval.low,
+                "wer_high": None if interval is None else interval.high,
+                "utterances": score.utterances,
+            }
+        rows.append(found)
+    return rows
+
+
+def print_tags(console: "Console", rows: Rows) -> None:
+    """One line a method and tag."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("method", "tag", "WER", "targets", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for row in rows:
+        for tag, found in row["tags"].items():
+            if found["wer"] is not None:
+                table.add_row(row["method"], tag, _share(found, "wer", interval=True), str(found["utterances"]))
+    console.print(table)
 
 
 def timing_rows(

@@ -34,6 +34,7 @@ def _register() -> None:
     app.command("prepare")(corpora.prepare)
     app.command("check")(corpora.check)
     app.command("mixtures")(scenes.mixtures)
+    app.command("vary")(scenes.vary)
     app.command("grid")(grid.grid)
     app.command("noisy")(noisy.noisy)
     analyse.app.command("report")(analyse_report.report)

@@ -1,4 +1,4 @@
-"""`softspoken-lab mixtures`: test mixtures of talkers in a room and in noise."""
+"""`softspoken-lab mixtures`, `vary`: test mixtures in a room and in noise, and a test set with one thing changed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,6 +60,27 @@ def mixtures(
     written = build_scenes(speech_manifest, out, spec, noise_of(noise, spec.split))
     typer.echo(f"{spec.count} mixtures from split '{spec.split}', seed {spec.seed}", err=True)
     typer.echo(written)
+
+
+def vary(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST.jsonl", help="A test set of 'softspoken evaluate'.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
+    enrolment_s: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Seconds of every enrolment, cut or joined with others of the same voice."),
+    ] = None,
+    telephone: Annotated[
+        bool, typer.Option("--telephone", help="Send the mixtures over a telephone line (300 to 3,400 Hz).")
+    ] = False,
+    telephone_enrolment: Annotated[
+        bool, typer.Option("--telephone-enrolment", help="Send the enrolments over a telephone line.")
+    ] = False,
+) -> None:
+    """Write a test set once more with other enrolments or over a telephone line, to see what that costs."""
+    from softspoken_lab.testsets.variants import vary as written
+
+    typer.echo(f"{written(manifest, out, enrolment_s, telephone, telephone_enrolment)} items", err=True)
+    typer.echo(out / "manifest.jsonl")
 
 
 def surroundings_of(noise_snr_db: str | None, rt60_s: str | None) -> dict[str, tuple[float, float] | None]:

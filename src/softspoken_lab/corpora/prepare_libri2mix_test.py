@@ -41,7 +41,8 @@ def libri2mix_test(source: Path, only: Sequence[str], options: MixtureOptions) -
 
     A mixture is the sum of both utterances times their gains, the shorter one padded at its end. A silent target is
     somebody of another mixture, with an enrolment of theirs from the list. Texts are in lower case, as in the
-    target-speaker paper. Targets that the list enrols with the utterance in the mixture are tagged `SELF_ENROLLED`.
+    target-speaker paper. Targets that the list enrols with the utterance in the mixture are tagged `SELF_ENROLLED`, and
+    those of a mixture 'same-sex' or 'both-sexes', where the list says who is what ("gender").
     Raises DataError for a list, an utterance or a recording that is missing.
     """
     options.choose(VARIANTS, PART)
@@ -63,6 +64,8 @@ class _Utterance:
     """'corpus:speaker'."""
     text: str
     stretch: Stretch
+    sex: str | None
+    """'F' or 'M', where the list says so."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ def _mixture(
         theirs = clips[talker]
         return (own[talker] if talker in own else theirs[crc32(f"{seed}:{item}".encode()) % len(theirs)],)
 
+    sexes = [source.sex for source in sources]
+    pair = () if None in sexes else (("same-sex" if len(set(sexes)) == 1 else "both-sexes"),)
     gains = tuple(row[f"gain_{slot}"] for slot in _SLOTS)
     if not all(isinstance(gain, int | float) and math.isfinite(gain) for gain in gains):
         raise DataError(f"{where}: gains {gains}; give a number a talker")
@@ -144,6 +149,7 @@ def _mixture(
             for index, source in enumerate(sources)
         ),
         talkers=talkers,
+        tags=pair,
         absent=sorted(clips),
         enrol=enrol,
     )
@@ -156,7 +162,9 @@ def _spoken(root: Path) -> dict[str, _Utterance]:
         path = root / row["path"]
         require_file(path, PART)
         stretch = Stretch(str(row["id"]), path, round(duration_s(path) * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)
-        spoken[stretch.recording] = _Utterance(f"{row['corpus']}:{row['speaker']}", row["text"].lower(), stretch)
+        spoken[stretch.recording] = _Utterance(
+            f"{row['corpus']}:{row['speaker']}", row["text"].lower(), stretch, row.get("gender")
+        )
     return spoken
 
 
