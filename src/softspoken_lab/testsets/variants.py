@@ -1,4 +1,4 @@
-"""A test set once more, with other enrolments or over a telephone line: the same targets, to compare each with itself."""
+"""A test set once more, with other enrolments or over a telephone line: the same targets, each beside itself."""
 
 import json
 from collections import defaultdict
