@@ -1,11 +1,15 @@
 """The command `softspoken`: nouns and verbs. Each noun has its own file; torch is imported only when a verb runs."""
 
+import errno
 import sys
 from typing import Annotated
 
 import typer
 
 from softspoken import __version__
+
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A disk that is full, or may not be written to."""
 
 
 def new_app(name: str, about: str) -> typer.Typer:
@@ -42,6 +46,13 @@ def run_app(app: typer.Typer) -> None:
         app()
     except SoftspokenError as error:
         print(f"{app.info.name}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        where = "" if error.filename is None else f" to '{error.filename}'"
+        todo = "make room, or choose a place that can be written; what was whole before still is"
+        print(f"{app.info.name}: cannot write{where} ({error.strerror}); {todo}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -30,6 +30,7 @@ from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
 from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import Progress, load_state
+from softspoken.training.survival import surviving_workers
 
 RECOGNIZER_FOLDER = "recognizer"
 DEVELOPMENT_UTTERANCES = 96
@@ -105,7 +106,8 @@ def run_noise_training(
 
     with progress_bar(config, stop_after_s) as report:
         try:
-            train(
+            once = functools.partial(
+                train,
                 config,
                 model,
                 NoiseObjective(backbone),
@@ -117,6 +119,7 @@ def run_noise_training(
                 accelerator,
                 {"prompts": config.prompt_rate, "head": config.head_rate},
             )
+            surviving_workers(lambda _: once(), out / STATE, accelerator.num_processes)
         except TrainingStopped:
             return None
     if accelerator.is_main_process:

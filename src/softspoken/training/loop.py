@@ -19,12 +19,14 @@ from accelerate import Accelerator, skip_first_batches
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from softspoken.files import replace_text
+from softspoken.files import LEFTOVERS, remove, replace_text
 from softspoken.training.config import LoopConfig
 from softspoken.training.state import Progress, load_state, save_state
+from softspoken.training.survival import FiniteLoss, ReadableItems
 
 STATE = "last.safetensors"
 BEST = "best.safetensors"
+
 LOG = "log.jsonl"
 CONFIG = "config.json"
 
@@ -87,26 +89,32 @@ def train(
 
     `dataset` must give the same item for the same index and hold at least `config.items` items a process. `rates`:
     factors on the learning rate of the children of `trained` with these names. `clock`: seconds, from any beginning;
-    `begun`: when the run began by it, where that was before this. Returns the progress at the end.
+    `begun`: when the run began by it, where that was before this. Items whose audio cannot be read are replaced; see
+    `ReadableItems`. Returns the progress at the end.
+
+    Raises ConfigError when the loss stays other than a number, OSError when the folder cannot be written.
     """
     if accelerator is None:
         accelerator = Accelerator(mixed_precision=config.precision)
     main = accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(LEFTOVERS) if main else ():
+        remove(stale)
     optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
     progress = Progress()
     trained.to(accelerator.device)
     if (folder / STATE).is_file():
         progress = load_state(folder / STATE, trained, optimiser)
+    items = ReadableItems(dataset, folder)
     loader: Iterable[Any] = DataLoader(
-        dataset, config.items_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
+        items, config.items_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
     )
     # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
     module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
     log = RunLog(folder, config, accelerator, progress.step)
     begun = (clock() if begun is None else begun) - progress.seconds
-    pace = Pace(clock)
+    pace, finite = Pace(clock), FiniteLoss()
     while progress.step < config.steps and not config.time_is_up(progress.seconds):
         rate = learning_rate(progress.step, config, progress.seconds)
         for group in optimiser.param_groups:
@@ -128,6 +136,7 @@ def train(
             progress = _keep_best(folder, trained, optimiser, progress, checked.get("score"))
         if figures:
             log.write(progress, figures)
+            finite.check(figures, progress.step)
         try:
             if report is not None:
                 report(progress.step, config.steps, figures)
@@ -225,6 +234,14 @@ def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:
     return nullcontext() if shared else accelerator.no_sync(module)
 
 
+def _step_of(line: str) -> float:
+    """The step that a line of the log is of; infinite for a line that a full disk has torn."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 class RunLog:
     """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
 
@@ -236,7 +253,7 @@ class RunLog:
         if self._main:
             if self._path.is_file():
                 lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if json.loads(line)["step"] <= done]
+                kept = [line for line in lines if _step_of(line) <= done]
                 replace_text(self._path, "".join(kept))
             replace_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
             if config.tensorboard:

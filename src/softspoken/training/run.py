@@ -37,14 +37,15 @@ from softspoken.training.datasets import (
     window_data,
 )
 from softspoken.training.initialization import new_trained
-from softspoken.training.loop import TrainingStopped, train
+from softspoken.training.loop import STATE, TrainingStopped, train
 from softspoken.training.method_config import MethodConfig, PromptMethod
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
 from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.provenance import note_memory, note_sizes, training_metadata
 from softspoken.training.run_folder import begin_run, finish_run
-from softspoken.training.state import load_state
+from softspoken.training.state import Progress, load_state
+from softspoken.training.survival import surviving_workers
 
 PROMPT_FOLDER = "prompt"
 CARD_KEYS = (
@@ -104,8 +105,11 @@ def run_training(
     sizes = note_sizes(out, trained, backbone.parameter_count, config.start) if main else {}
     rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
-        try:
-            train(
+
+        def once(again: bool) -> Progress:
+            # What an earlier try took is in the state that it left.
+            since = None if again else begun
+            return train(
                 config,
                 trained,
                 step,
@@ -116,8 +120,11 @@ def run_training(
                 report,
                 accelerator,
                 rates,
-                begun=begun,
+                begun=since,
             )
+
+        try:
+            surviving_workers(once, out / STATE, accelerator.num_processes)
         except TrainingStopped:
             return None
         finally:

@@ -5,12 +5,14 @@ recipe.toml        the recipe as it was given
 environment.json   where it ran: one entry each time that something of it was new
 facts.json         sizes and memory, and what it began with (`softspoken.training.provenance`)
 log.jsonl          figures of every step (the loop)
+unreadable.jsonl   items whose audio could not be read (`softspoken.training.survival`)
 result.json        what came out, and after how many steps
 evaluations/       scores on test manifests (the laboratory writes them)
 """
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from softspoken.training.config import LoopConfig
 from softspoken.training.environment import describe_environment
 from softspoken.training.loop import BEST, CONFIG, STATE
 from softspoken.training.state import read_progress
+from softspoken.training.survival import UNREADABLE, unreadable
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
@@ -71,11 +74,16 @@ def check_same_run(config: LoopConfig, folder: Path) -> None:
 
 
 def finish_run(folder: Path, result: Path, steps: int) -> None:
-    """Note that a run is done, and what came of it."""
+    """Note that a run is done, what came of it, and what it could not read; says so where there was any of that."""
     if not _is_main():
         return
     inside = result.name if result.parent == folder else None
-    replace_text(folder / RESULT, json.dumps({"result": inside, "steps": steps}, indent=2) + "\n")
+    noted: dict[str, Any] = {"result": inside, "steps": steps}
+    if missed := unreadable(folder):
+        noted["unreadable"] = missed
+        said = f"{missed['items']} items were replaced, for {len(missed['problems'])} recordings cannot be read"
+        print(f"softspoken: {said}; see {folder / UNREADABLE}", file=sys.stderr)
+    replace_text(folder / RESULT, json.dumps(noted, indent=2) + "\n")
 
 
 def finished(config: LoopConfig, folder: Path) -> bool:

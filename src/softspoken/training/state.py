@@ -1,6 +1,9 @@
 """The state of a run as one file: everything that a killed run needs to go on exactly. Nothing is pickled."""
 
+import errno
 import json
+import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from softspoken.errors import PromptDamaged
 from softspoken.files import replacing
 
 FORMAT = "softspoken-training-state-1"
+_ERRNO = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Progress:
 
 
 def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write prompts, optimiser and progress into one safetensors file, atomically."""
+    """Write prompts, optimiser and progress into one safetensors file: whole or not at all, also when the power fails.
+
+    Raises OSError when it cannot be written; an older state stays.
+    """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     tensors: dict[str, Tensor] = {f"prompt/{key}": value for key, value in module.state_dict().items()}
     for parameter, state in optimiser.state.items():
@@ -36,7 +43,14 @@ def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, 
             tensors[f"optimiser/{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(asdict(progress))})
+        try:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "progress": json.dumps(asdict(progress))})
+        except SafetensorError as error:
+            found = _ERRNO.search(str(error))
+            number = int(found[1]) if found is not None else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
 
 
 def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer | None) -> Progress:
