@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from softspoken.decoding.languages import language_code
+from softspoken.languages import language_code
 from softspoken.frozen import Frozen
 
 Start = Literal["auto", "speech", "any"]
