@@ -20,13 +20,14 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"defaults", "errors", "files", "frozen", "audio", "waveforms", "packages", "cpu"}
+LEAVES = {"defaults", "errors", "files", "frozen", "audio", "languages", "waveforms", "packages", "cpu"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "defaults": set(),
     "errors": set(),
     "files": set(),
     "frozen": set(),
+    "languages": {"errors"},
     "packages": {"errors", "files"},
     "cpu": set(),
     "audio": {"errors", "files"},

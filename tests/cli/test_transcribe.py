@@ -1,21 +1,26 @@
 """`softspoken transcribe`: what goes where, and what is refused, with a stand-in for the models."""
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import typer
 from click.testing import Result
 from tiny import tiny_backbone, tone
 from typer.testing import CliRunner
 
 import softspoken.engines.load
-from softspoken.audio import write_wav
-from softspoken.cli.transcribe import transcribe
+from softspoken.audio import Recording, write_wav
+from softspoken.cli.transcribe import enrolled_names, transcribe
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, Segment, TargetSpeakerTranscriber, Transcript
-from softspoken.errors import AudioError, ConfigError
+from softspoken.errors import AudioError, ConfigError, SpeakerNotFound
+from softspoken.speakers import Enrolment, EnrolmentStore
 
 SEGMENTS = (Segment(0.0, 1.5, "good morning"), Segment(2.0, 3.25, "and good bye"))
 
@@ -30,13 +35,25 @@ class Standin:
     def voice(self, speaker: str) -> Voice:
         return Voice()
 
-    def transcribe(self, file: Path, voice: Voice, options: object) -> Transcript:
-        return Transcript(tuple(self.stream(file, voice, options)), "en", 4.0, 0.8, "ada")
+    def why_empty(self, transcript: Transcript) -> str:
+        return "nothing that 'ada' says (0.31, 0.50 is needed); try --insist"
 
-    def stream(self, file: Path, voice: Voice, options: object) -> Iterator[Segment]:
-        if file.stem == "broken":
+    def transcribe(
+        self, file: Recording, voice: Voice, options: object, *, on_segment: Callable[[Segment], object]
+    ) -> Transcript:
+        segments = []
+        for segment in self.heard(file, options):
+            segments.append(segment)
+            on_segment(segment)
+        return Transcript(tuple(segments), "en", 4.0, 0.8, "ada")
+
+    def heard(self, file: Recording, options: object) -> Iterator[Segment]:
+        stem = Path(file.name).stem
+        if stem == "broken":
             raise AudioError(f"'{file}' is broken; get it again")
-        yield from () if file.stem == "silent" else SEGMENTS
+        yield from () if stem == "silent" else SEGMENTS
+        if stem == "endless":
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)
@@ -45,34 +62,76 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def recordings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def recordings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("recordings")
-    for name in ("a", "b", "silent", "broken"):
+    for name in ("a", "b", "silent", "broken", "endless"):
         write_wav(folder / f"{name}.wav", np.asarray(tone(0.5)))
+    soundfile.write(folder / "call.wav", np.stack([tone(0.5), 0.1 * tone(0.5)], axis=1), 16_000)
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("SOFTSPOKEN_HOME", str(folder))
+    vector = np.eye(4, dtype=np.float32)[0]
+    EnrolmentStore().add([Enrolment("ada", "campplus", vector, 5.0, "2026-01-01T00:00:00+00:00", ("a",))])
+    return folder
 
 
-@pytest.mark.parametrize("content", [None, b"", b"hello, this is text"])
-def test_what_is_no_recording_is_refused_before_a_model_is_loaded(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model may be loaded."""
+
     def loaded(*args: object, **kwargs: object) -> None:
         raise AssertionError("loaded")
 
     monkeypatch.setattr(TargetSpeakerTranscriber, "from_pretrained", loaded)
+
+
+def run(*arguments: str, given: bytes | None = None) -> Result:
+    app = typer.Typer()
+    app.command()(transcribe)
+    return CliRunner().invoke(app, list(arguments), input=given)
+
+
+@pytest.mark.usefixtures("unloaded")
+@pytest.mark.parametrize("content", [None, b"", b"hello, this is text"])
+def test_what_is_no_recording_is_refused_before_a_model_is_loaded(content: bytes | None, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.wav"
     if content is not None:
         wrong.write_bytes(content)
-    result = run("a.wav", str(wrong), "--speaker", "ada")
+    result = run(str(wrong), "--speaker", "ada")
     assert isinstance(result.exception, AudioError)
     assert str(wrong) in str(result.exception)
-    assert result.stdout == ""
+    both = run(str(wrong), "nowhere.wav", "--speaker", "ada")
+    assert both.exit_code == 1
+    assert "2 of 2 recordings" in both.stderr
 
 
-def run(*arguments: str) -> Result:
-    app = typer.Typer()
-    app.command()(transcribe)
-    return CliRunner().invoke(app, list(arguments))
+@pytest.mark.usefixtures("unloaded")
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (["a.wav"], ConfigError, "whose words"),
+        (["a.wav", "--plain", "--speaker", "ada"], ConfigError, "leave out"),
+        (["a.wav", "--plain", "--vad"], ConfigError, "--prompt short"),
+        (["a.wav", "--speaker", "ada", "--speaker", "boris"], ConfigError, "given 2 times"),
+        (["a.wav", "--speaker", "adda"], SpeakerNotFound, "close to it: ada"),
+        (["a.wav", "--speaker", "clip.wav"], AudioError, "clip.wav"),
+        (["a.wav", "--speaker", "ada", "--language", "klingon"], ConfigError, "no language 'klingon'"),
+        (["a.wav", "--speaker", "ada", "--language", "German"], ConfigError, "--backbone base"),
+        (["a.wav", "--speaker", "ada", "--out", "no/x.srt"], ConfigError, "no folder"),
+        (["a.wav", "--speaker", "ada", "--out", "."], ConfigError, "is a folder"),
+        (["a.wav", "--speaker", "ada", "--out", "x.srt", "--out-dir", "d"], ConfigError, "give one of them"),
+        (["a.wav", "--speaker", "ada", "--out-dir", "b.wav"], ConfigError, "cannot be made"),
+        (["a.wav", "b.wav", "--speaker", "ada", "--format", "srt"], ConfigError, "--out-dir"),
+        (["a.wav", "--speaker", "ada", "--channel", "left"], AudioError, "has one channel"),
+        (["-", "-", "--speaker", "ada"], ConfigError, "given twice"),
+    ],
+)
+def test_arguments_are_checked_before_a_model_is_loaded(
+    arguments: list[str], error: type[Exception], words: str
+) -> None:
+    result = run(*arguments)
+    assert isinstance(result.exception, error), result.exception
+    assert words in str(result.exception)
+    assert "\n" not in str(result.exception)
 
 
 def test_lines_go_to_stdout_and_talk_to_stderr() -> None:
@@ -82,17 +141,16 @@ def test_lines_go_to_stdout_and_talk_to_stderr() -> None:
     assert "two voices?" in result.stderr
 
 
-def test_a_silent_target_prints_nothing() -> None:
+def test_a_silent_target_prints_nothing_and_says_how_near_it_was() -> None:
     result = run("silent.wav", "--speaker", "ada")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "nothing said" in result.stderr
+    assert "0.31, 0.50 is needed" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["srt", "vtt"])
 def test_subtitles(name: str) -> None:
     result = run("a.wav", "--speaker", "ada", "--format", name)
     assert result.stdout.count("-->") == 2
-    assert isinstance(run("a.wav", "b.wav", "--speaker", "ada", "--format", name).exception, ConfigError)
 
 
 def test_json_is_one_line_a_recording() -> None:
@@ -102,20 +160,85 @@ def test_json_is_one_line_a_recording() -> None:
     assert (second["text"], second["segments"]) == ("", [])
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "mark"), [("x.srt", "-->"), ("x.VTT", "WEBVTT"), ("x.json", '"segments"')])
+def test_the_name_of_the_file_says_its_format(name: str, mark: str, tmp_path: Path) -> None:
+    run("a.wav", "--speaker", "ada", "--out", str(tmp_path / name))
+    assert mark in (tmp_path / name).read_text()
+
+
+def test_a_folder_takes_a_file_for_each_recording(tmp_path: Path) -> None:
+    result = run("a.wav", "silent.wav", "--speaker", "ada", "--format", "srt", "--out-dir", str(tmp_path / "new"))
+    assert result.exit_code == 0
+    assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["a.srt", "silent.srt"]
+
+
+@pytest.mark.parametrize("bad", ["broken.wav", "nowhere.wav"])
+def test_one_bad_recording_of_a_batch_loses_nothing(bad: str, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
-    result = run("a.wav", "b.wav", "--speaker", "ada", "--out", str(out))
-    assert result.stdout == ""
+    result = run("a.wav", bad, "b.wav", "--speaker", "ada", "--out", str(out))
+    assert result.exit_code == 1
     assert out.read_text() == 2 * "good morning\nand good bye\n"
-    failed = run("a.wav", "broken.wav", "--speaker", "ada", "--out", str(tmp_path / "other.txt"))
-    assert isinstance(failed.exception, AudioError)
-    assert isinstance(run("a.wav", "--speaker", "ada", "--out", str(tmp_path / "no" / "x")).exception, ConfigError)
-    assert list(tmp_path.iterdir()) == [out]
+    assert "1 of 3 recordings" in result.stderr
+    assert bad in result.stderr.splitlines()[-1]
+    assert [file.name for file in tmp_path.iterdir()] == ["out.txt"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--plain", "--speaker", "ada"], ["--plain", "--vad"]])
-def test_whose_words_must_be_clear(arguments: list[str]) -> None:
-    assert isinstance(run("a.wav", *arguments).exception, ConfigError)
+def test_ctrl_c_keeps_what_is_there_and_says_where(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    result = run("a.wav", "endless.wav", "b.wav", "--speaker", "ada", "--out", str(out))
+    assert result.exit_code == 130
+    first, second = (json.loads(line) for line in out.read_text().splitlines())
+    assert "partial" not in first
+    assert second["partial"] is True
+    assert second["text"] == "good morning and good bye"
+    assert "endless.wav" in result.stderr
+    assert f"in {out}" in result.stderr
+
+
+def test_out_follows_links_and_replaces_no_device(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    run("a.wav", "--speaker", "ada", "--out", str(tmp_path / "link.txt"))
+    assert (tmp_path / "link.txt").is_symlink()
+    assert "good morning" in (tmp_path / "real.txt").read_text()
+    run("a.wav", "--speaker", "ada", "--out", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_each_channel_is_a_recording(tmp_path: Path) -> None:
+    result = run("call.wav", "--speaker", "ada", "--channel", "each", "--out-dir", str(tmp_path))
+    assert result.exit_code == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["call.left.txt", "call.right.txt"]
+
+
+def test_the_standard_input(recordings: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_transcribe import piped; piped()"
+    )
+    for raw, content in (([], (recordings / "a.wav").read_bytes()), (["--raw", "16000"], b"\1\2" * 16_000)):
+        command = [sys.executable, "-c", program, "-", "--speaker", "ada", *raw]
+        tests = Path(__file__).parent.parent
+        result = subprocess.run(command, input=content, capture_output=True, env=_with_tests(tests), check=False)
+        assert result.stdout == b"good morning\nand good bye\n", result.stderr.decode()
+
+
+def _with_tests(tests: Path) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
+
+
+def piped() -> None:
+    """The command with a stand-in, in a process of its own."""
+    TargetSpeakerTranscriber.from_pretrained = lambda *args, **kwargs: Standin()  # type: ignore
+    app = typer.Typer()
+    app.command()(transcribe)
+    app()
+
+
+def test_the_shell_completes_names() -> None:
+    assert enrolled_names("a") == ["ada"]
+    assert enrolled_names("b") == []
 
 
 def test_plain_needs_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +256,7 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
     asked: list[object] = []
 
     class Everybody(Standin):
-        def transcribe(self, file: Path, speaker: object, options: DecodingOptions) -> Transcript:
-            return Transcript(tuple(self.stream(file, speaker, options)), "en", 4.0)
-
-        def stream(self, file: Path, speaker: object, options: DecodingOptions) -> Iterator[Segment]:
+        def heard(self, file: Recording, options: Any) -> Iterator[Segment]:
             asked.append(options.windows.cut)
             yield from SEGMENTS
 
@@ -151,3 +271,8 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
     assert result.stdout == "good morning\nand good bye\n"
     engine = ["cpu", "openvino", "int8"]
     assert asked == (["shipped", "base", *engine] if followed else ["short", "base", *engine, "speech"])
+
+
+def test_a_language_is_written_as_people_write_it() -> None:
+    for written in ("German", "de-AT", "DE", "deutsch"):
+        assert DecodingOptions(language=written).language == "de"

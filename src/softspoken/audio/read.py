@@ -57,6 +57,8 @@ def stream_audio(recording: AudioLike, chunk_s: float) -> Iterator[Waveform]:
         while len(waiting) >= samples:
             yield waiting[:samples]
             waiting = waiting[samples:]
+            if recording.on_read is not None:
+                recording.on_read((total - len(waiting)) / SAMPLE_RATE_HZ)
     if not recording.is_samples:  # a program that listens hands over what it hears
         _require_length(recording, total, ranged=False)
     if len(waiting):

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +44,8 @@ class Recording:
     """Take what can be read of a recording that is cut off or damaged, and say so, instead of refusing it."""
     name: str = ""
     """For messages."""
+    on_read: Callable[[float], object] | None = None
+    """Called while it is streamed, with the seconds of it that were handed out."""
 
     @classmethod
     def of(

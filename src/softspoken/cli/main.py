@@ -1,6 +1,9 @@
 """The command `softspoken`: nouns and verbs. Each noun has its own file; torch is imported only when a verb runs."""
 
 import errno
+import io
+import logging
+import os
 import sys
 from typing import Annotated
 
@@ -33,27 +36,74 @@ def new_app(name: str, about: str) -> typer.Typer:
         help=about,
         callback=callback,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
 
 
 def run_app(app: typer.Typer) -> None:
-    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback."""
+    """Entry point: an expected error is one line on stderr and exit code 1, never a traceback.
+
+    A stream that cannot say a character gets '?' in its place; a reader that leaves early, such as `head`, is no error.
+    """
     from softspoken.errors import SoftspokenError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    _say_warnings(str(app.info.name))
+    code: str | int | None = 0
     try:
         app()
     except SoftspokenError as error:
         print(f"{app.info.name}: {error}", file=sys.stderr)
-        sys.exit(1)
+        code = 1
+    except KeyboardInterrupt:
+        print(f"{app.info.name}: stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        _forget_output()
     except OSError as error:
         if error.errno not in _NOT_WRITTEN:
             raise
         where = "" if error.filename is None else f" to '{error.filename}'"
         todo = "make room, or choose a place that can be written; what was whole before still is"
         print(f"{app.info.name}: cannot write{where} ({error.strerror}); {todo}", file=sys.stderr)
-        sys.exit(1)
+        code = 1
+    except SystemExit as end:
+        # What typer puts in the place of a stream whose reader has left.
+        left = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        code = 0 if left else end.code
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        _forget_output()
+    sys.exit(code)
+
+
+def _forget_output() -> None:
+    """Nobody reads it: the interpreter's own last flush must find another place."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+
+
+class _OneLine(logging.Handler):
+    """A warning as one line on stderr, each only once."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.WARNING)
+        self._name, self._said = name, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self._said:
+            self._said.add(message)
+            print(f"{self._name}: {record.levelname.lower()}: {message}", file=sys.stderr)
+
+
+def _say_warnings(name: str) -> None:
+    logger = logging.getLogger("softspoken")
+    if not any(isinstance(handler, _OneLine) for handler in logger.handlers):
+        logger.addHandler(_OneLine(name))
+        logger.propagate = False
 
 
 app = new_app("softspoken", "Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise.")

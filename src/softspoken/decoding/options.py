@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from softspoken.decoding.languages import language_code
 from softspoken.frozen import Frozen
+from softspoken.languages import language_code
 
 Start = Literal["auto", "speech", "any"]
 Cut = Literal["quiet", "speech"]

@@ -195,8 +195,10 @@ class TargetSpeakerTranscriber:
         if self.info.silence is not None:
             score, needed, what = transcript.speaking, self.info.silence.threshold, "probability"
         nearest = max(transcript.windows, key=lambda window: window.presence, default=None)
-        where = "" if nearest is None else f" at best between {nearest.start_s:.0f} and {nearest.end_s:.0f} s"
+        where = "" if nearest is None else f", best from {nearest.start_s:.1f} to {nearest.end_s:.1f} s"
         measured = "" if score is None or needed is None else f" ({what} {score:.2f}, {needed:.2f} is needed{where})"
+        if score is not None and needed is not None and score >= needed:
+            return f"no words, though the voice seems to be there{measured}; give a longer recording"
         wanted = "this voice" if transcript.speaker is None else f"'{transcript.speaker}'"
         return (
             f"nothing that {wanted} says{measured}; try another clip of the voice, or --insist to write what there is"

@@ -14,17 +14,26 @@ def resolve_voice(reference: str, store: EnrolmentStore, embedder: SpeakerEmbedd
     A name wins over a file of the same name. Raises SpeakerNotFound for neither, AudioError or EnrolmentError for a
     clip that cannot be used, EnrolmentError for a voice enrolled with another embedder.
     """
+    found = find_voice(reference, store)
+    if isinstance(found, Enrolment):
+        return _of(embedder, found)
+    return enrol(found.stem[:LONGEST_NAME] or "clip", [Clip(found)], embedder)
+
+
+def find_voice(reference: str, store: EnrolmentStore) -> Enrolment | Path:
+    """The enrolled voice of that name, or the path of a clip: what can be known before a model is loaded.
+
+    Raises SpeakerNotFound for what is neither.
+    """
     path = Path(reference)
-    is_path = len(reference) > LONGEST_NAME or any(mark in reference for mark in "/\\")
-    if not is_path:
-        try:
-            enrolment = store.get(reference)
-        except SpeakerNotFound as error:
-            if not path.exists() and not path.suffix:
-                raise SpeakerNotFound(f"{error}; nor is '{reference}' a clip") from None
-        else:
-            return _of(embedder, enrolment)
-    return enrol(path.stem[:LONGEST_NAME] or "clip", [Clip(path)], embedder)
+    if len(reference) > LONGEST_NAME or any(mark in reference for mark in "/\\"):
+        return path
+    try:
+        return store.get(reference)
+    except SpeakerNotFound as error:
+        if not path.exists() and not path.suffix:
+            raise SpeakerNotFound(f"{error}; nor is '{reference}' a clip") from None
+    return path
 
 
 def _of(embedder: SpeakerEmbedder, enrolment: Enrolment) -> Enrolment:

@@ -77,7 +77,7 @@ class EnrolmentStore:
         cannot be used, EnrolmentError for a name that is taken (unless `replace`) or not possible.
         """
         # Both are looked at before the work, so that a taken name costs no time, and again when writing.
-        if not replace and checked_name(name) in self._names():
+        if not replace and checked_name(name) in self.names():
             raise _taken(name)
         enrolment = enrol(name, clips, embedder, created=datetime.now(UTC).isoformat(timespec="seconds"))
         if not keep_clip:
@@ -135,14 +135,15 @@ class EnrolmentStore:
         self.add(enrolments, replace=replace)
         return enrolments
 
-    def _names(self) -> Names:
+    def names(self) -> Names:
+        """The names of all voices, without reading anything else."""
         if not self.path.exists():
             return []
         with self._open() as database:
             return [name for (name,) in database.execute("SELECT name FROM voices")]
 
     def _not_found(self, name: str) -> SpeakerNotFound:
-        return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self._names())}")
+        return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self.names())}")
 
     def _select(self, condition: str, *values: str) -> Voices:
         if not self.path.exists():

@@ -1,0 +1,141 @@
+"""Where transcripts go: lines on the standard output, one file, or a file a recording."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from softspoken.decoding import Transcript
+
+_SAVE_EVERY_S = 5.0
+
+
+class FileFormat(StrEnum):
+    """What `--format` takes."""
+
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+    JSON = "json"
+
+
+@dataclass
+class Output:
+    """One run's transcripts. Made by `Output.of`, which refuses what could not be written later."""
+
+    file_format: FileFormat
+    out: Path | None = None
+    folder: Path | None = None
+    _texts: list[str] = field(default_factory=list)
+    _saved_s: float = 0.0
+
+    @classmethod
+    def of(cls, out: Path | None, folder: Path | None, file_format: FileFormat | None, recordings: int) -> "Output":
+        """Raises ConfigError for options that do not go together, and for places where nothing can be written."""
+        from softspoken.errors import ConfigError
+
+        if out is not None and folder is not None:
+            raise ConfigError("--out names one file, --out-dir a folder for one file a recording; give one of them")
+        chosen = _implied(out) if file_format is None else file_format
+        if recordings > 1 and folder is None and chosen in (FileFormat.SRT, FileFormat.VTT):
+            raise ConfigError(f"{recordings} recordings as one {chosen.value}; give --out-dir FOLDER, or --format json")
+        if out is not None:
+            _require_place(out)
+        if folder is not None:
+            _require_folder(folder)
+        return cls(chosen, out, folder)
+
+    @property
+    def prints_lines(self) -> bool:
+        """Whether each segment is a line of the standard output."""
+        return self.out is None and self.folder is None and self.file_format is FileFormat.TXT
+
+    def place(self, name: str) -> str:
+        """Where the transcript of a recording is, for messages."""
+        if self.folder is not None:
+            return str(self._file_of(name))
+        return "above" if self.out is None else str(self.out)
+
+    def add(self, name: str, transcript: "Transcript", partial: bool = False) -> None:
+        """Take the transcript of a recording; `partial`: it breaks off."""
+        from softspoken.decoding import as_dict, render
+
+        if self.file_format is FileFormat.JSON:
+            broken_off = {"partial": True} if partial else {}
+            text = json.dumps({"file": name, **as_dict(transcript), **broken_off}, ensure_ascii=False) + "\n"
+        else:
+            text = render(transcript, self.file_format.value)
+        if self.folder is not None:
+            _write(self._file_of(name), text)
+        elif self.out is None:
+            if not self.prints_lines:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+        else:
+            self._texts.append(text)
+            if time.monotonic() - self._saved_s > _SAVE_EVERY_S:
+                self.save()
+
+    def save(self) -> None:
+        """Write what there is to `--out`."""
+        if self.out is not None and self._texts:
+            _write(self.out, "".join(self._texts))
+            self._saved_s = time.monotonic()
+
+    def _file_of(self, name: str) -> Path:
+        assert self.folder is not None
+        stem, channel = name, ""
+        if name.endswith(" channel)"):
+            stem, _, channel = name[: -len(" channel)")].rpartition(" (")
+        stem = "stdin" if stem == "standard input" else Path(stem).stem
+        return self.folder / ".".join(part for part in (stem, channel, self.file_format.value) if part)
+
+
+def _implied(out: Path | None) -> FileFormat:
+    suffix = "" if out is None else out.suffix.lower().lstrip(".")
+    if suffix == "jsonl":
+        return FileFormat.JSON
+    return FileFormat(suffix) if suffix in set(FileFormat) else FileFormat.TXT
+
+
+def _require_place(out: Path) -> None:
+    import os
+
+    from softspoken.errors import ConfigError
+
+    folder = out.resolve().parent
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder; name a file, or give --out-dir {out}")
+    if not folder.is_dir():
+        raise ConfigError(f"--out {out} cannot be written (there is no folder '{folder}'); name one that exists")
+    if not os.access(out if out.exists() else folder, os.W_OK):
+        raise ConfigError(f"--out {out} cannot be written (it is not permitted); name a file in a folder of your own")
+
+
+def _require_folder(folder: Path) -> None:
+    from softspoken.errors import ConfigError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out-dir {folder} cannot be made ({error.strerror}); name another folder") from None
+
+
+def _write(out: Path, text: str) -> None:
+    """All of it or nothing; into a device or a pipe as it is, and through a link into the file behind it."""
+    from softspoken.errors import ConfigError
+    from softspoken.files import replace_text
+
+    try:
+        if out.exists() and not out.is_file():
+            with out.open("w", encoding="utf-8") as device:
+                device.write(text)
+        else:
+            replace_text(out.resolve(), text)
+    except OSError as error:
+        reason = error.strerror if error.strerror is not None else str(error)
+        raise ConfigError(f"--out {out} cannot be written ({reason}); name a file in a folder that exists") from error
