@@ -36,12 +36,11 @@ def resident_mb() -> float:
 
 def sets_of(engine: Engine, config: PromptConfig, count: int) -> list[CompiledPrompts]:
     """Compiled prompts, all different."""
-    layers = {name: len(stack.layers) for name, stack in engine.backbone.stacks.items()}
     made = []
     for seed in range(count):
         torch.manual_seed(seed)
-        prompts = SoftPrompts(config, engine.backbone.stacks["encoder"].width, layers)
-        made.append(engine.compile(prompts.half().float()))
+        prompts = SoftPrompts(config, engine.backbone.width, engine.backbone.layers)
+        made.append(CompiledPrompts(engine.backbone, config, prompts.half().arrays()))
     return made
 
 
@@ -50,8 +49,7 @@ def measure(engine: Engine, config: PromptConfig, count: int) -> dict[str, Any]:
     before = resident_mb()
     kept = sets_of(engine, config, count)
     after = resident_mb()
-    layers = {name: len(stack.layers) for name, stack in engine.backbone.stacks.items()}
-    numbers = SoftPrompts(config, engine.backbone.stacks["encoder"].width, layers).parameter_count
+    numbers = SoftPrompts(config, engine.backbone.width, engine.backbone.layers).parameter_count
     assert len(kept) == count
     return {"sets": count, "numbers_each": numbers, "more_mb": round(after - before, 1), "before_mb": round(before, 1)}
 
@@ -61,7 +59,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="base")
     parser.add_argument("--sets", type=int, default=100)
     asked = parser.parse_args()
-    engine = load_engine(asked.backbone, "torch")
+    engine = load_engine(asked.backbone, "openvino")
     configs = {"the paper's": PAPERS, "shipped": load_prompts(asked.backbone).info.prompts}
     results = {name: measure(engine, config, asked.sets) for name, config in configs.items()}
     for name, found in results.items():

@@ -52,7 +52,9 @@ def clips(recordings: DemoRecordings, seed: int = 0) -> list[tuple[float, bytes]
 
 def form(content: bytes, fields: dict[str, str]) -> tuple[bytes, dict[str, str]]:
     mark = "----load"
-    parts = [f'--{mark}\r\ncontent-disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()]
+    parts = [
+        f'--{mark}\r\ncontent-disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
+    ]
     head = f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="clip.flac"\r\n\r\n'.encode()
     body = b"".join([*parts, head, content, f"\r\n--{mark}--\r\n".encode()])
     return body, {"content-type": f"multipart/form-data; boundary={mark}"}
@@ -94,7 +96,9 @@ class Load:
         self.lock = threading.Lock()
 
 
-def client(port: int, seed: int, until: float, kind: str, sent: list[tuple[float, bytes]], names: list[str], load: Load) -> None:
+def client(
+    port: int, seed: int, until: float, kind: str, sent: list[tuple[float, bytes]], names: list[str], load: Load
+) -> None:
     chance = random.Random(seed)
     while time.monotonic() < until:
         length_s, content = chance.choice(sent)
@@ -204,7 +208,10 @@ def main() -> None:
         for kind in given.kind:
             for rows in given.rows:
                 with running([*serve, "--rows", str(rows)]) as (port, pid):
-                    print(json.dumps({"rows": rows, **measured(port, pid, kind, given.clients, given.seconds)}), flush=True)
+                    print(
+                        json.dumps({"rows": rows, **measured(port, pid, kind, given.clients, given.seconds)}),
+                        flush=True,
+                    )
             if given.peer and kind == "plain":
                 with running([sys.executable, os.path.abspath(__file__), *precise]) as (port, pid):
                     found = measured(port, pid, kind, given.clients, given.seconds)

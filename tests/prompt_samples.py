@@ -50,8 +50,8 @@ CONFIGS = {
     "frames, keyed, shifted": PromptConfig(
         encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4), placement="shifted"
     ),
-    "frames, refined, muted": PromptConfig(
-        encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4, refined=True, mute_db=20)
+    "frames, keyed, muted": PromptConfig(
+        encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4, mute_db=20)
     ),
     "low rank": PromptConfig(
         encoder=StackPrompt(length=6, rank=2), decoder=StackPrompt(length=4, rank=2), speaker=VOICE

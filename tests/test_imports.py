@@ -144,7 +144,7 @@ def everything() -> list[Import]:
 def test_the_reader_of_imports_reads_them() -> None:
     """The rules below would hold for a reader that finds nothing."""
     found = {(str(entry.path.relative_to(SOURCE)), *sorted(entry.rooms)) for entry in every_import() if entry.rooms}
-    assert ("prompts/inject.py", "backbones") in found
+    assert ("prompts/injection.py", "backbones") in found
     assert ("cli/prompt.py", "prompts") in found
     assert ("errors.py", "errors") not in found
     lazy = {entry.module: entry.lazy for entry in imports_of(SOURCE / "cli" / "prompt.py")}

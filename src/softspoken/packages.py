@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -104,7 +104,15 @@ class PinnedPackage:
         record = _record(path)
         if not path.is_file() or not record.is_file():
             return None
-        return path if _sha256(path) == record.read_text("ascii", "replace").strip() else None
+        digest, _, stamp = record.read_text("ascii", "replace").strip().partition(" ")
+        if stamp == _stamp(path):
+            return path
+        if _sha256(path) != digest:
+            return None
+        # Hashing the weights takes longer than loading them: once, as long as nobody touches the file.
+        with suppress(OSError):
+            replace_text(record, f"{digest} {_stamp(path)}\n")
+        return path
 
     def _fetch(self, members: list[str]) -> dict[str, Path | None]:
         with _locked(self.folder):
@@ -165,6 +173,12 @@ def _checked_member(member: str) -> str:
 
 def _record(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
+
+
+def _stamp(path: Path) -> str:
+    """Of a file as it is now; another one, or one that was written to, has another."""
+    status = path.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 def _sha256(path: Path) -> str:

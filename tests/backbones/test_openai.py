@@ -8,8 +8,9 @@ import pytest
 import torch
 from whisper_files import HEADS, openai_checkpoint, tiny_model, weights_of
 
+from softspoken.backbones.model import build_model
 from softspoken.backbones.openai import convert_openai, load_openai
-from softspoken.backbones.weights import build_model, fingerprint
+from softspoken.backbones.weights import fingerprint
 from softspoken.errors import BackboneError
 
 

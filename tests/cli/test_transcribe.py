@@ -15,7 +15,7 @@ from click.testing import Result
 from tiny import tiny_backbone, tone
 from typer.testing import CliRunner
 
-import softspoken.engines.load
+import softspoken.backbones
 from softspoken.audio import Recording, write_wav
 from softspoken.cli.transcribe import enrolled_names, transcribe
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, Segment, TargetSpeakerTranscriber, Transcript
@@ -242,7 +242,7 @@ def test_the_shell_completes_names() -> None:
 
 
 def test_plain_needs_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(softspoken.engines.load, "load_backbone", lambda *args: tiny_backbone(0))
+    monkeypatch.setattr(softspoken.backbones, "load_backbone", lambda *args: tiny_backbone(0))
     write_wav(tmp_path / "a.wav", np.asarray(tone(2.0)))
     result = run(str(tmp_path / "a.wav"), "--plain", "--engine", "torch", "--format", "json", "--no-timestamps")
     assert result.exit_code == 0

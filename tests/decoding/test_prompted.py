@@ -17,6 +17,7 @@ from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prom
 from softspoken.prompts.short import short_window_prompts
 
 BACKBONE = tiny_backbone(5)
+ENGINE = load_engine(BACKBONE, "torch")
 CONFIG = PromptConfig(encoder=StackPrompt(length=3), decoder=None, speaker=None)
 QUICK = DecodingOptions(temperatures=(0.0,), max_tokens=12, windows=WindowOptions(longest_s=3.0, search_s=1.0))
 
@@ -32,7 +33,7 @@ def loaded(folder: Path, **facts: object) -> LoadedPrompts:
 
 @pytest.fixture
 def transcriber(tmp_path: Path) -> PromptedTranscriber:
-    return PromptedTranscriber(BACKBONE, loaded(tmp_path / "prompt"))
+    return PromptedTranscriber(ENGINE, loaded(tmp_path / "prompt"))
 
 
 def test_files_and_samples_streamed_and_whole_are_the_same(transcriber: PromptedTranscriber, tmp_path: Path) -> None:
@@ -107,19 +108,19 @@ def test_what_cannot_be_used(transcriber: PromptedTranscriber, tmp_path: Path) -
     with pytest.raises(AudioError):
         transcriber.transcribe(np.zeros((2, 16_000, 1), np.float32))
     with pytest.raises(PromptMismatch):
-        PromptedTranscriber(tiny_backbone(6), load_prompts(tmp_path / "prompt"))
+        PromptedTranscriber(load_engine(tiny_backbone(6), "openvino"), load_prompts(tmp_path / "prompt"))
     with pytest.raises(PromptMismatch):
-        PromptedTranscriber(BACKBONE, load_prompts(tmp_path / "prompt"), load_engine(tiny_backbone(6), "torch"))
+        PromptedTranscriber(load_engine(tiny_backbone(6), "torch"), load_prompts(tmp_path / "prompt"))
     with pytest.raises(ConfigError, match="trained for 'noise', expected 'transcription'"):
-        PromptedTranscriber(BACKBONE, loaded(tmp_path / "noise", task="noise"))
+        PromptedTranscriber(ENGINE, loaded(tmp_path / "noise", task="noise"))
 
 
 def test_short_is_read_off_any_backbone() -> None:
-    made = PromptedTranscriber.from_pretrained(backbone=BACKBONE)
+    made = PromptedTranscriber(ENGINE, short_window_prompts(ENGINE))
     assert (made.info.task, made.info.window, made.info.backbone.name) == ("transcription", "audio", BACKBONE.name)
     assert made.transcribe(tone(5.0), options=QUICK).duration_s == 5.0
-    other = short_window_prompts(tiny_backbone(6)).prompts
-    mine = short_window_prompts(BACKBONE).prompts
+    other = short_window_prompts(load_engine(tiny_backbone(6), "openvino")).prompts
+    mine = short_window_prompts(ENGINE).prompts
     vectors = "stacks.encoder.vectors"
     assert not torch.allclose(other.get_parameter(vectors), mine.get_parameter(vectors))
 
@@ -127,7 +128,7 @@ def test_short_is_read_off_any_backbone() -> None:
 def test_short_holds_the_end_of_a_silent_window() -> None:
     silence = [np.zeros(16_000, np.float32)]
     states = BACKBONE.encode_layers(BACKBONE.features(silence, 30.0)).states[:-1]
-    vectors = short_window_prompts(BACKBONE).prompts.get_parameter("stacks.encoder.vectors")
+    vectors = short_window_prompts(ENGINE).prompts.get_parameter("stacks.encoder.vectors")
     torch.testing.assert_close(vectors[:, -1], torch.stack([layer[0, -1] for layer in states]))
 
 
@@ -135,24 +136,19 @@ def test_short_holds_the_end_of_a_silent_window() -> None:
 def test_short_makes_a_short_window_enough() -> None:
     """Without it, the frozen model writes on and on behind the end of the audio."""
     jiwer = pytest.importorskip("jiwer")
-    from softspoken.backbones import load_backbone
     from softspoken.decoding import decode_batch
     from softspoken.demo import load_recordings
     from softspoken.demo.recordings import read_clip
 
-    backbone = load_backbone("tiny.en")
-    prompted = PromptedTranscriber.from_pretrained(backbone=backbone)
+    prompted = PromptedTranscriber.from_pretrained()
+    engine = prompted.engine
     voices = load_recordings().voices
     texts = [bare(voice.text) for voice in voices]
     clips = [read_clip(voice.enrolment) for voice in voices]
     heard = [bare(prompted.transcribe(clip).text) for clip in clips]
     assert jiwer.wer(texts, heard) < 0.1
     greedy = DecodingOptions(temperatures=(0.0,), repeat_limit=None, timestamps=False)
-    with torch.no_grad():
-        plain = [
-            decode_batch(backbone, backbone.encode(backbone.features([clip])), greedy, window_s=[12.0])[0].text
-            for clip in clips
-        ]
+    plain = [decode_batch(engine.encode(engine.features([clip])), greedy, window_s=[12.0])[0].text for clip in clips]
     assert jiwer.wer(texts, [bare(text) for text in plain]) > 2 * jiwer.wer(texts, heard)
 
 

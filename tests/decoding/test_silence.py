@@ -11,6 +11,7 @@ from voices import PitchEmbedder, voice
 
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, WindowOptions, as_dict, presence
 from softspoken.decoding.silence import SUREST, log_odds, window_features
+from softspoken.engines import TorchEngine
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken.prompts.silence import SilenceModel
@@ -42,7 +43,7 @@ def transcriber(folder: Path, store: EnrolmentStore, **facts: object) -> TargetS
         for parameter in prompts.parameters():
             parameter.normal_(std=0.5)
     save_prompts(prompts, folder, backbone=BACKBONE, embedder=EMBEDDER.name, **facts)
-    return TargetSpeakerTranscriber(BACKBONE, load_prompts(folder, BACKBONE), EMBEDDER, store)
+    return TargetSpeakerTranscriber(TorchEngine(BACKBONE), load_prompts(folder, BACKBONE), EMBEDDER, store)
 
 
 def late() -> np.ndarray:

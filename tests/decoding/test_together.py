@@ -52,9 +52,7 @@ def transcribers(tmp_path: Path) -> dict[str, TargetSpeakerTranscriber]:
                 parameter.normal_(std=0.5)
         facts = {"timestamps": name != "keyed"}
         save_prompts(prompts, tmp_path / name, backbone=BACKBONE, embedder=EMBEDDER.name, **facts)
-        made[name] = TargetSpeakerTranscriber(
-            BACKBONE, load_prompts(tmp_path / name, BACKBONE), EMBEDDER, store, ENGINE
-        )
+        made[name] = TargetSpeakerTranscriber(ENGINE, load_prompts(tmp_path / name, BACKBONE), EMBEDDER, store)
     return made
 
 
@@ -100,7 +98,8 @@ def test_one_batch_where_the_audio_stands_alike(
 def test_nothing_asked_and_what_cannot_be(transcribers: dict[str, TargetSpeakerTranscriber], tmp_path: Path) -> None:
     assert transcribe_together([]) == []
     deep = transcribers["deep"]
-    other = TargetSpeakerTranscriber(BACKBONE, load_prompts(tmp_path / "deep", BACKBONE), EMBEDDER, deep.store)
+    prompts = load_prompts(tmp_path / "deep", BACKBONE)
+    other = TargetSpeakerTranscriber(TorchEngine(BACKBONE), prompts, EMBEDDER, deep.store)
     audio = recording(2.0, LOW)
     with pytest.raises(ConfigError, match="one engine"):
         transcribe_together([Request(deep, audio, "ada"), Request(other, audio, "ada")], QUICK)

@@ -29,6 +29,7 @@ from softspoken.speakers.enrolment import enrol
 
 EMBEDDER = PitchEmbedder()
 BACKBONE = tiny_backbone(5)
+ENGINE = TorchEngine(BACKBONE)
 LOW, HIGH = 300.0, 900.0
 QUICK = DecodingOptions(temperatures=(0.0,), max_tokens=12, windows=WindowOptions(longest_s=3.0, search_s=1.0))
 CONFIG = PromptConfig(
@@ -59,7 +60,7 @@ def store(tmp_path: Path) -> EnrolmentStore:
 
 @pytest.fixture
 def transcriber(tmp_path: Path, store: EnrolmentStore) -> TargetSpeakerTranscriber:
-    return TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "prompt"), EMBEDDER, store)
+    return TargetSpeakerTranscriber(ENGINE, loaded(tmp_path / "prompt"), EMBEDDER, store)
 
 
 def recording() -> np.ndarray:
@@ -118,7 +119,7 @@ def test_listening_is_rounded_as_the_engine_is(tmp_path: Path, precision: Precis
 
     engine = TorchEngine(tiny_backbone(5), precision)
     given = Noting()
-    transcriber = TargetSpeakerTranscriber(engine.backbone, loaded(tmp_path / "prompt"), given, engine=engine)
+    transcriber = TargetSpeakerTranscriber(engine, loaded(tmp_path / "prompt"), given)
     found = transcriber.transcribe(recording(), voice(4.0, LOW), QUICK)
     assert len(roundings) == asked
     assert transcriber.embedder is given
@@ -152,7 +153,7 @@ def test_a_stream_reads_no_further_than_it_must(transcriber: TargetSpeakerTransc
 
 
 def test_a_silent_target_gives_nothing_and_says_how_present_it_was(tmp_path: Path, store: EnrolmentStore) -> None:
-    following = TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "prompt", silence_threshold=0.9), EMBEDDER, store)
+    following = TargetSpeakerTranscriber(ENGINE, loaded(tmp_path / "prompt", silence_threshold=0.9), EMBEDDER, store)
     only_ada = voice(5.0, LOW, 4)
     ada, ben = following.transcribe_many(only_ada, ["ada", "ben"], QUICK)
     assert ada.text
@@ -169,22 +170,22 @@ def test_a_silent_target_gives_nothing_and_says_how_present_it_was(tmp_path: Pat
 
 def test_the_backbone_is_plain_again_afterwards(transcriber: TargetSpeakerTranscriber) -> None:
     audio = recording()
-    before = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK)
+    before = PlainTranscriber(ENGINE).transcribe(audio, options=QUICK)
     transcriber.transcribe(audio, "ada", QUICK)
     assert transcriber.transcribe_plain(audio, QUICK) == before
     next(transcriber.stream(audio, "ada", QUICK))
-    assert PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK) == before
+    assert PlainTranscriber(ENGINE).transcribe(audio, options=QUICK) == before
 
 
 def test_plain_streams_what_it_transcribes(tmp_path: Path) -> None:
     audio = np.tile(recording(), 2)
-    transcript = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK)
-    assert transcript.segments == tuple(PlainTranscriber(BACKBONE).stream(audio, options=QUICK))
+    transcript = PlainTranscriber(ENGINE).transcribe(audio, options=QUICK)
+    assert transcript.segments == tuple(PlainTranscriber(ENGINE).stream(audio, options=QUICK))
     assert transcript.duration_s == 15.0
     assert transcript.presence is None
     starts = [segment.start_s for segment in transcript.segments]
     assert starts == sorted(starts)
-    untimed = PlainTranscriber(BACKBONE).transcribe(audio, options=QUICK.model_copy(update={"timestamps": False}))
+    untimed = PlainTranscriber(ENGINE).transcribe(audio, options=QUICK.model_copy(update={"timestamps": False}))
     # The tiny backbone hears 4 s at a time.
     assert {segment.start_s % 4.0 for segment in untimed.segments} == {0.0}
 
@@ -201,7 +202,7 @@ def test_plain_streams_what_it_transcribes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("window", ["audio", "30s"])
 def test_every_kind_of_prompt_runs(tmp_path: Path, store: EnrolmentStore, config: PromptConfig, window: str) -> None:
     prompts = loaded(tmp_path / "prompt", config, window=window, timestamps=False)
-    following = TargetSpeakerTranscriber(BACKBONE, prompts, EMBEDDER, store)
+    following = TargetSpeakerTranscriber(ENGINE, prompts, EMBEDDER, store)
     transcript = following.transcribe(recording(), "ada", QUICK)
     # Without timestamps a window is one segment.
     assert transcript.segments
@@ -229,14 +230,14 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(AudioError):
         transcriber.transcribe(tmp_path / "missing.wav", "ada")
     with pytest.raises(PromptMismatch):
-        TargetSpeakerTranscriber(tiny_backbone(6), load_prompts(tmp_path / "prompt"), EMBEDDER, store)
+        TargetSpeakerTranscriber(TorchEngine(tiny_backbone(6)), load_prompts(tmp_path / "prompt"), EMBEDDER, store)
     foreign = enrol("x", [voice(4.0)], EMBEDDER)
     object.__setattr__(foreign, "embedder", "other")
     with pytest.raises(EnrolmentError, match="other"):
         transcriber.transcribe(audio, foreign)
     noise = loaded(tmp_path / "noise", task="noise")
     with pytest.raises(ConfigError, match="target-speaker"):
-        TargetSpeakerTranscriber(BACKBONE, noise, EMBEDDER, store)
+        TargetSpeakerTranscriber(ENGINE, noise, EMBEDDER, store)
 
 
 def test_presence_is_the_best_second() -> None:
@@ -254,7 +255,7 @@ def test_presence_is_the_best_second() -> None:
 def test_activity_follows_the_scores_and_is_nothing_behind_the_end() -> None:
     ada = enrol("ada", [voice(4.0, LOW)], EMBEDDER)
     target = score_voices(EMBEDDER, np.concatenate([voice(3.0, LOW, 1), voice(3.0, HIGH, 1)]), ada.vector[None])
-    active = activity([target.scores[0], target.scores[0][:40]], FramePrompt(), torch.device("cpu"))
+    active = activity([target.scores[0], target.scores[0][:40]], FramePrompt())
     assert active.shape == (2, 300)
     assert float(active[0, :100].min()) > 0.9
     assert float(active[0, 200:].max()) < 0.1
@@ -275,10 +276,10 @@ def clips(shared_data: Path) -> Iterator[list[tuple[Path, str]]]:
 def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]]) -> None:
     jiwer = pytest.importorskip("jiwer")
     from softspoken.audio import load_audio
-    from softspoken.backbones import load_backbone
+    from softspoken.engines import load_engine
 
-    backbone = load_backbone("tiny.en")
-    heard: list[Transcript] = [PlainTranscriber(backbone).transcribe(path) for path, _ in clips]
+    engine = load_engine("tiny.en", "torch")
+    heard: list[Transcript] = [PlainTranscriber(engine).transcribe(path) for path, _ in clips]
 
     def bare(text: str) -> str:
         return "".join(c for c in text.lower() if c.isalnum() or c == " ")
@@ -291,14 +292,14 @@ def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]])
     # The same speech, long: the windows' seams lose little.
     audio = np.concatenate([load_audio(path) for path, _ in clips] * 2)
     text = " ".join(bare(text) for _, text in clips * 2)
-    assert jiwer.wer(text, bare(PlainTranscriber(backbone).transcribe(audio).text)) < 0.25
+    assert jiwer.wer(text, bare(PlainTranscriber(engine).transcribe(audio).text)) < 0.25
 
 
 def test_a_prompt_that_hears_the_clip_needs_one(tmp_path: Path, store: EnrolmentStore) -> None:
     hears = PromptConfig(
         encoder=StackPrompt(length=2), decoder=None, speaker=None, enrolment=EnrolmentPrompt(clip_s=1.0)
     )
-    hearing = TargetSpeakerTranscriber(BACKBONE, loaded(tmp_path / "hears", hears), EMBEDDER, store)
+    hearing = TargetSpeakerTranscriber(ENGINE, loaded(tmp_path / "hears", hears), EMBEDDER, store)
     recording = voice(2.0, LOW)
     clips = [voice(4.0, LOW), voice(4.0, HIGH)]
     one, two = hearing.transcribe_many(recording, clips, QUICK)

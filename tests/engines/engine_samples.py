@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from injected_decoding import Prefill as InjectedPrefill
+from injected_decoding import prefill
 from tiny import LAYERS, WIDTH, tone
 from torch import Tensor
 
-from softspoken.backbones import Features, WhisperBackbone
-from softspoken.decoding.state import Started, prefill
-from softspoken.engines import EncodedAudio, Engine
+from softspoken.backbones import WhisperBackbone
+from softspoken.engines import EncodedAudio, Engine, Prefill
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
-from softspoken.prompts.compiled import CompiledRows, unprompted
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, unprompted
 from softspoken.prompts.config import EnrolmentPrompt
 from softspoken.prompts.enrolment import clip_states
 
@@ -40,11 +42,11 @@ KINDS: dict[str, PromptConfig | None] = {
     "keyed": PromptConfig(
         **_DEEP, speaker=SpeakerPrompt(dimension=S, into="frames"), frames=FramePrompt(keyed=5, mute_db=10)
     ),
-    "refined": PromptConfig(
+    "keyed alone": PromptConfig(
         encoder=None,
         decoder=None,
         speaker=SpeakerPrompt(dimension=S, into="frames"),
-        frames=FramePrompt(keyed=6, refined=True),
+        frames=FramePrompt(keyed=6),
     ),
     "plain frames": PromptConfig(**_DEEP, speaker=None, frames=FramePrompt()),
     "enrolment": PromptConfig(**_DEEP, speaker=None, enrolment=EnrolmentPrompt(clip_s=0.6)),
@@ -86,10 +88,12 @@ class Sample:
     def compiled(self, engine: Engine) -> CompiledRows:
         if self.prompts is None:
             return unprompted(engine.backbone)
-        return engine.compile(self.prompts).rows(self.speaker, self.clips)
+        compiled = CompiledPrompts(engine.backbone, self.prompts.config, self.prompts.arrays())
+        return compiled.rows(*(None if part is None else part.numpy() for part in (self.speaker, self.clips)))
 
-    def heard(self, engine: Engine, features: Features) -> EncodedAudio:
-        return engine.encode(features, self.compiled(engine), self.activity)
+    def heard(self, engine: Engine, audio: Sequence[np.ndarray]) -> EncodedAudio:
+        activity = None if self.activity is None else self.activity.numpy()
+        return engine.encode(engine.features(audio), self.compiled(engine), activity)
 
 
 def sample(backbone: WhisperBackbone, kind: str, rows: int = len(SECONDS), seed: int = 1) -> Sample:
@@ -112,33 +116,35 @@ def sample(backbone: WhisperBackbone, kind: str, rows: int = len(SECONDS), seed:
     )
 
 
-def windows(backbone: WhisperBackbone, rows: Sequence[int] = range(len(SECONDS))) -> Features:
-    return backbone.features([tone(SECONDS[row], row) for row in rows])
+Started = Prefill | InjectedPrefill
 
 
-def injected_start(backbone: WhisperBackbone, given: Sample, features: Features) -> Started:
+def windows(rows: Sequence[int] = range(len(SECONDS))) -> list[np.ndarray]:
+    return [tone(SECONDS[row], row) for row in rows]
+
+
+def injected_start(backbone: WhisperBackbone, given: Sample, audio: Sequence[np.ndarray]) -> InjectedPrefill:
     """The reference; to be called, and used, inside `given.injected(backbone)`."""
-    return prefill(backbone, backbone.encode(features), backbone.tokens.start(timestamps=True))
+    return prefill(backbone, backbone.encode(backbone.features(audio)), backbone.tokens.start(timestamps=True))
 
 
-def engine_start(engine: Engine, given: Sample, features: Features) -> Started:
-    return given.heard(engine, features).prefill(engine.tokens.start(timestamps=True))
+def engine_start(engine: Engine, given: Sample, audio: Sequence[np.ndarray]) -> Prefill:
+    return given.heard(engine, audio).prefill(engine.tokens.start(timestamps=True))
 
 
-@torch.no_grad()
-def few_steps(started: Started) -> list[Tensor]:
+def few_steps(started: Started) -> list[np.ndarray]:
     """Scores of the first tokens of all rows, by row in the first axis."""
     batch = started.logits.shape[0]
     rows = started.live(range(batch))
-    return [started.logits, started.no_speech, *(rows.step([token] * batch) for token in (5, 260, 7))]
+    found = [started.logits, started.no_speech, *(rows.step([token] * batch) for token in (5, 260, 7))]
+    return [np.asarray(part) for part in found]
 
 
 STEPS = 36
 """More than a bucket of the cache."""
 
 
-@torch.no_grad()
-def many_steps(started: Started) -> list[Tensor]:
+def many_steps(started: Started) -> list[np.ndarray]:
     """What search may do to a batch of three windows: long texts, rows dropped, reordered and repeated, branches."""
     assert started.logits.shape[0] == 3
     found = [started.logits, started.no_speech]
@@ -158,10 +164,10 @@ def many_steps(started: Started) -> list[Tensor]:
     found += [again.step([20]), again.step([21])]
     beams = started.live([2, 2, 1])
     found.append(beams.step([22, 23, 24]))
-    return found
+    return [np.asarray(part) for part in found]
 
 
-def assert_close(found: Sequence[Tensor], wanted: Sequence[Tensor], atol: float = 1e-4) -> None:
+def assert_close(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray], atol: float = 1e-4) -> None:
     assert len(found) == len(wanted)
     for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
-        torch.testing.assert_close(one, other, atol=atol, rtol=0.0, msg=lambda text, at=number: f"step {at}: {text}")
+        np.testing.assert_allclose(one, other, atol=atol, rtol=0.0, err_msg=f"step {number}")

@@ -26,21 +26,21 @@ from softspoken.speakers import EnrolmentStore
 GREEDY = DecodingOptions(temperatures=(0.0,), repeat_limit=None, no_speech_threshold=None, max_tokens=20)
 
 
-def agreement(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+def agreement(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
     """How often the likeliest token is the same."""
-    pairs = [(one.argmax(-1), other.argmax(-1)) for one, other in zip(found, wanted, strict=True) if one.dim() > 1]
-    return float(torch.cat([one == other for one, other in pairs]).float().mean())
+    pairs = [(one.argmax(-1), other.argmax(-1)) for one, other in zip(found, wanted, strict=True) if one.ndim > 1]
+    return float(np.concatenate([one == other for one, other in pairs]).mean())
 
 
-def similarity(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+def similarity(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
     """The least correlation of a row of scores."""
     rows = [
         (a, b)
         for one, other in zip(found, wanted, strict=True)
-        if one.dim() > 1
+        if one.ndim > 1
         for a, b in zip(one, other, strict=True)
     ]
-    return min(float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in rows)
+    return min(float(np.corrcoef(np.stack(pair))[0, 1]) for pair in rows)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,11 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_int8_is_nearly_float32(int8: Engine) -> None:
-    features = windows(int8.backbone)
-    found = few_steps(int8.encode(features).prefill(int8.tokens.start()))
-    exact = TorchEngine(int8.backbone)
-    wanted = few_steps(exact.encode(features).prefill(exact.tokens.start()))
+    found = few_steps(int8.encode(int8.features(windows())).prefill(int8.tokens.start()))
+    exact = TorchEngine(tiny_backbone(2, width=64))
+    wanted = few_steps(exact.encode(exact.features(windows())).prefill(exact.tokens.start()))
     spread = float(wanted[0].std())
-    assert max(float((one - other).abs().max()) for one, other in zip(found, wanted, strict=True)) < 0.2 * spread
+    assert max(float(np.abs(one - other).max()) for one, other in zip(found, wanted, strict=True)) < 0.2 * spread
     assert similarity(found, wanted) > 0.995
     assert agreement(found, wanted) >= 0.75
 
@@ -65,9 +64,9 @@ def test_int8_is_nearly_float32(int8: Engine) -> None:
 def test_int8_weights_are_int8_on_disk(int8: Engine) -> None:
     import openvino
 
-    int8.encode(windows(int8.backbone)).prefill(int8.tokens.start())
+    int8.encode(int8.features(windows())).prefill(int8.tokens.start())
     folder: Path = int8._store.folder
-    layers = len(int8.backbone.stacks["encoder"].layers)
+    layers = int8.backbone.layers["encoder"]
     # Query, key, value and output, two of the feed-forward; of the look-up, the keys and values are the encoder's.
     for name, count in (("encoder-none", 8 * layers), ("decoder", 8 * layers + 1)):
         model = openvino.Core().read_model(folder / name / "model.xml")
@@ -90,22 +89,23 @@ def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytes
     for able in (True, False):
         monkeypatch.setattr(openvino_engine, "_rounds", lambda core, able=able: able)
         engine = load_engine(tiny_backbone(2, width=64), "openvino", "bfloat16", threads=1)
-        heard = engine.encode(windows(engine.backbone))
-        assert {part.dtype for part in heard.cross} == {torch.bfloat16 if able else torch.float32}
+        heard = engine.encode(engine.features(windows()))
+        assert {part.dtype for part in heard.cross} == {np.dtype(np.float16 if able else np.float32)}
         prefilled = heard.prefill(engine.tokens.start())
         rows = prefilled.live([1, 0])
         rows.keep([1], [0])
         found[able] = [*few_steps(prefilled), rows.step([3])]
     spread = float(found[False][0].std())
     for one, other in zip(found[True], found[False], strict=True):
-        torch.testing.assert_close(one, other, atol=0.02 * spread, rtol=0.0)
+        np.testing.assert_allclose(one, other, atol=0.02 * spread, rtol=0.0)
 
 
 def test_loading_by_name(backbone: WhisperBackbone, engines: dict[str, Engine]) -> None:
     assert isinstance(engines["torch"], TorchEngine)
     assert [engine.name for engine in engines.values()] == list(engines)
     assert [engine.precision for engine in engines.values()] == ["float32", "float32"]
-    assert all(engine.backbone is backbone for engine in engines.values())
+    assert engines["torch"].backbone is backbone
+    assert all(engine.backbone.fingerprint == backbone.fingerprint for engine in engines.values())
     with pytest.raises(ConfigError, match="'torch' has no precision 'int8'; use float32"):
         load_engine(backbone, "torch", "int8")
     with pytest.raises(ConfigError, match="'openvino' has no precision 'float16'; use float32"):
@@ -120,7 +120,7 @@ def test_openvino_is_optional(backbone: WhisperBackbone, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtra, match=r"pip install 'softspoken\[cpu\]'"):
         load_engine(backbone, "openvino")
-    assert load_engine(backbone, "torch").encode(windows(backbone, [0])).rows == 1
+    assert load_engine(backbone).name == "torch"
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -128,26 +128,26 @@ def test_half_precision_runs_every_kind(precision: str, engines: dict[str, Engin
     engine = load_engine(tiny_backbone(), "torch", precision)
     for kind in KINDS:
         given = sample(backbone, kind)
-        wanted = few_steps(engine_start(engines["torch"], given, windows(backbone)))
-        found = few_steps(engine_start(engine, given, windows(engine.backbone)))
-        assert all(scores.dtype == torch.float32 for scores in found)
+        wanted = few_steps(engine_start(engines["torch"], given, windows()))
+        found = few_steps(engine_start(engine, given, windows()))
+        assert all(scores.dtype == np.float32 for scores in found)
         assert similarity(found, wanted) > 0.999
-    assert any(not torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+    assert any(not np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def test_threads_share_an_engine(engine: Engine, backbone: WhisperBackbone) -> None:
-    kinds = ["authors", "refined", "none", "layered"]
+    kinds = ["authors", "keyed alone", "none", "layered"]
     few = GREEDY.model_copy(update={"max_tokens": 10})
     beams = few.model_copy(update={"beam_size": 2, "max_tokens": 5})
 
     def decode(number: int) -> list[tuple[int, ...]]:
         rows = [number % 3, (number + 1) % 3][: 1 + number % 2]
         given = sample(backbone, kinds[number], rows=len(rows), seed=number)
-        audio = backbone.features([tone(SECONDS[row], 10 * number + row) for row in rows])
+        audio = [tone(SECONDS[row], 10 * number + row) for row in rows]
         written: list[tuple[int, ...]] = []
         for options in (few, beams):
             heard = given.heard(engine, audio)
-            found = decode_batch(backbone, heard, options, window_s=[SECONDS[row] for row in rows])
+            found = decode_batch(heard, options, window_s=[SECONDS[row] for row in rows])
             written += [window.tokens for window in found]
         return written
 
@@ -172,10 +172,10 @@ def test_threads_may_be_the_first(
     backbone = tiny_backbone()
     fresh = load_engine(backbone, "openvino", threads=1)
     given = [sample(backbone, kind) for kind in ("none", "plain frames")]
-    features = windows(backbone)
+    features = windows()
     together = threading.Barrier(2)
 
-    def run(number: int) -> list[torch.Tensor]:
+    def run(number: int) -> list[np.ndarray]:
         together.wait()
         return few_steps(engine_start(fresh, given[number], features))
 
@@ -183,9 +183,9 @@ def test_threads_may_be_the_first(
         found = list(pool.map(run, range(2)))
     for one, each in zip(found, given, strict=True):
         wanted = few_steps(engine_start(engines["torch"], each, features))
-        assert max(float((a - b).abs().max()) for a, b in zip(one, wanted, strict=True)) < 1e-4
+        assert max(float(np.abs(a - b).max()) for a, b in zip(one, wanted, strict=True)) < 1e-4
     # Two threads' lines may be mixed.
-    made = re.findall(r"exporting the (\S+)", capfd.readouterr().err)
+    made = re.findall(r"building the (\S+)", capfd.readouterr().err)
     assert sorted(made) == ["decoder", "encoder-none", "encoder-plain", "frontend"]
 
 
@@ -215,11 +215,8 @@ def test_transcripts_are_the_same_on_every_engine(
     prompts, store = prompts_in(tmp_path / "prompt", backbone), EnrolmentStore(tmp_path / "voices.db")
     audio = np.concatenate([voice(4.0, 300.0, 1), voice(3.5, 900.0, 2)])
     speakers = [voice(4.0, 300.0), voice(4.0, 900.0)]
-    on = {
-        name: TargetSpeakerTranscriber(backbone, prompts, EMBEDDER, store, engine) for name, engine in engines.items()
-    }
-    by_default = TargetSpeakerTranscriber(backbone, prompts, EMBEDDER, store)
-    wanted = by_default.transcribe_many(audio, speakers, QUICK)
+    on = {name: TargetSpeakerTranscriber(engine, prompts, EMBEDDER, store) for name, engine in engines.items()}
+    wanted = on["torch"].transcribe_many(audio, speakers, QUICK)
     assert wanted[0].text
     assert wanted[0].text != wanted[1].text
     for following in on.values():
@@ -234,7 +231,7 @@ def test_transcripts_are_the_same_on_every_engine(
 
 def test_plain_transcripts_are_the_same_on_every_engine(engines: dict[str, Engine], backbone: WhisperBackbone) -> None:
     audio = np.concatenate([tone(3.0, 1), tone(4.5, 2)])
-    wanted = PlainTranscriber(backbone).transcribe(audio, options=QUICK)
+    wanted = PlainTranscriber(engines["torch"]).transcribe(audio, options=QUICK)
     assert wanted.text
     for engine in engines.values():
         found = PlainTranscriber(engine).transcribe(audio, options=QUICK)

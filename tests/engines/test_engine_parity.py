@@ -1,5 +1,6 @@
 """Engines under compiled prompts are the injected model, for every kind of prompt."""
 
+import numpy as np
 import pytest
 from engine_samples import (
     KINDS,
@@ -17,7 +18,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.decoding import DecodingOptions
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.engines import Engine
-from softspoken.engines.rows import BUCKET
+from softspoken.engines.cache import BUCKET
 
 GREEDY = DecodingOptions(temperatures=(0.0,), repeat_limit=None, no_speech_threshold=None, max_tokens=40)
 WAYS = {
@@ -33,7 +34,7 @@ WAYS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_engine_is_the_injected_model(kind: str, engine: Engine, backbone: WhisperBackbone) -> None:
-    given, features = sample(backbone, kind), windows(backbone)
+    given, features = sample(backbone, kind), windows()
     with given.injected(backbone):
         reference = injected_start(backbone, given, features)
         wanted = many_steps(reference)
@@ -44,47 +45,38 @@ def test_an_engine_is_the_injected_model(kind: str, engine: Engine, backbone: Wh
 
 def test_kinds_of_prompts_differ(engines: dict[str, Engine], backbone: WhisperBackbone) -> None:
     """Else the parity above would say nothing."""
-    features = windows(backbone)
+    features = windows()
     scores = [engine_start(engines["torch"], sample(backbone, kind), features).logits for kind in KINDS]
-    nearest = min(float((one - other).abs().max()) for at, one in enumerate(scores) for other in scores[:at])
+    nearest = min(float(np.abs(one - other).max()) for at, one in enumerate(scores) for other in scores[:at])
     assert nearest > 0.05
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_row_is_the_same_in_any_company(kind: str, engine: Engine, backbone: WhisperBackbone) -> None:
     given = sample(backbone, kind)
-    together = few_steps(engine_start(engine, given, windows(backbone)))
+    together = few_steps(engine_start(engine, given, windows()))
     for row in range(len(SECONDS)):
-        alone = few_steps(engine_start(engine, given.row(row), windows(backbone, [row])))
+        alone = few_steps(engine_start(engine, given.row(row), windows([row])))
         assert_close([scores[row : row + 1] for scores in together], alone)
     order = [2, 0]
-    reordered = few_steps(engine_start(engine, given.rows(order), windows(backbone, order)))
+    reordered = few_steps(engine_start(engine, given.rows(order), windows(order)))
     assert_close([scores[order] for scores in together], reordered)
 
 
-def decoded(
-    backbone: WhisperBackbone, engine: Engine | None, kind: str, options: DecodingOptions
-) -> list[DecodedWindow]:
-    """By an engine; None: under injected prompts."""
-    given, features = sample(backbone, kind), windows(backbone)
-    if engine is not None:
-        return decode_batch(backbone, given.heard(engine, features), options, window_s=SECONDS)
-    with given.injected(backbone):
-        return decode_batch(backbone, backbone.encode(features), options, window_s=SECONDS)
+def decoded(backbone: WhisperBackbone, engine: Engine, kind: str, options: DecodingOptions) -> list[DecodedWindow]:
+    return decode_batch(sample(backbone, kind).heard(engine, windows()), options, window_s=SECONDS)
 
 
 @pytest.mark.parametrize(
     ("way", "kind"), [*((way, "authors") for way in WAYS), ("beam", "keyed"), ("greedy", "input"), ("fallback", "none")]
 )
 def test_engines_write_the_same(way: str, kind: str, engines: dict[str, Engine], backbone: WhisperBackbone) -> None:
-    wanted = decoded(backbone, None, kind, WAYS[way])
-    for engine in engines.values():
-        found = decoded(backbone, engine, kind, WAYS[way])
-        assert [window.tokens for window in found] == [window.tokens for window in wanted]
-        assert [window.temperature for window in found] == [window.temperature for window in wanted]
-        for one, other in zip(found, wanted, strict=True):
-            assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
-            assert one.no_speech_prob == pytest.approx(other.no_speech_prob, abs=1e-4)
+    wanted, found = (decoded(backbone, engine, kind, WAYS[way]) for engine in engines.values())
+    assert [window.tokens for window in found] == [window.tokens for window in wanted]
+    assert [window.temperature for window in found] == [window.temperature for window in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
+        assert one.no_speech_prob == pytest.approx(other.no_speech_prob, abs=1e-4)
     assert len({window.tokens for window in wanted}) > 1
     if way == "greedy":
         # Long enough for the cache to grow.

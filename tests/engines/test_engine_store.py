@@ -143,7 +143,7 @@ def test_a_damaged_model_says_what_to_remove(
     file: str, content: bytes | None, engines: dict[str, Engine], backbone: WhisperBackbone, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    given, features = sample(backbone, "none"), windows(backbone, [0])
+    given, features = sample(backbone, "none"), windows([0])
     wanted = few_steps(engine_start(engines["openvino"], given, features))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     fresh = load_engine(backbone, "openvino", threads=1)

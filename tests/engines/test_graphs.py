@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from softspoken.engines.graphs import Outputs, StepGraphs
+from softspoken.engines.torch_engine import Outputs, StepGraphs
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from typer import Typer
 from typer.testing import CliRunner
 from voices import PitchEmbedder, voice
 
+import softspoken.backbones
 import softspoken.decoding.plain
 import softspoken.decoding.transcriber
 import softspoken.evaluation.silence_fit
@@ -32,8 +33,8 @@ PITCHES = (300.0, 500.0, 900.0, 1400.0)
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(softspoken.backbones, "load_backbone", lambda *_: BACKBONE)
     for room in (softspoken.evaluation.silence_fit, softspoken.decoding.transcriber):
-        monkeypatch.setattr(room, "load_backbone", lambda *_: BACKBONE)
         monkeypatch.setattr(room, "load_embedder", lambda *_: EMBEDDER)
     for module in (softspoken.decoding.plain, softspoken.decoding.transcriber):
         # The gibberish of a random model fails every check, and would be tried at every temperature.

@@ -64,7 +64,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone(int(reference == "other")))
         monkeypatch.setattr(f"{room}.load_embedder", lambda reference: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
-    monkeypatch.setattr("softspoken.decoding.transcriber.load_backbone", lambda *given: tiny_backbone())
+    monkeypatch.setattr("softspoken.backbones.load_backbone", lambda *given: tiny_backbone())
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_tensors_that_do_not_hold(stored: Path, tmp_path: Path) -> None:
         (lambda tensors: tensors.pop(vectors), PromptMismatch, f"'{vectors}' is missing"),
         (lambda tensors: tensors.update(more=torch.ones(1)), PromptMismatch, "'more' does not belong"),
         (lambda tensors: tensors.update({vectors: torch.ones(1)}), PromptMismatch, r"shape \(1,\)"),
-        (lambda tensors: tensors.update({vectors: tensors[vectors].long()}), PromptDamaged, "torch.int64"),
+        (lambda tensors: tensors.update({vectors: tensors[vectors].long()}), PromptDamaged, "int64"),
         (nan, PromptDamaged, "NaN"),
         (infinite, PromptDamaged, "NaN or infinity"),
     ]

@@ -228,21 +228,6 @@ def test_what_a_clip_becomes_depends_on_the_clip_alone(backbone: WhisperBackbone
     torch.testing.assert_close(alone, both[:, :1], atol=1e-5, rtol=1e-5)
 
 
-def test_a_refined_activity_begins_as_given_and_each_layer_moves_it(backbone: WhisperBackbone) -> None:
-    config = CONFIGS["frames, refined, muted"]
-    features, voice, activity = heard(backbone, 0.8), voices(config, 1), activities(config, 1, frames=40)
-    assert activity is not None
-    fresh = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
-    for prompts, moved in ((fresh, False), (trained(config), True)):
-        with torch.no_grad(), inject(backbone, prompts, speaker=voice, activity=activity) as seen:
-            backbone.encode(features)
-            backbone.encode(features)
-        assert len(seen) == LAYERS
-        assert all(bool(((each >= 0) & (each <= 1)).all()) for each in seen)
-        size = min(seen[-1].shape[1], 40)
-        assert torch.allclose(seen[-1][:, :size], activity[:, :size], atol=1e-3) is not moved
-
-
 def test_muting_leaves_active_frames_alone_and_quiets_the_rest(backbone: WhisperBackbone) -> None:
     muted = PromptConfig(encoder=None, decoder=None, speaker=None, frames=FramePrompt(mute_db=30))
     prompts = SoftPrompts(muted, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})

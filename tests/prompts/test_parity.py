@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import tiny_backbone
 from torch import Tensor
-from transformers import WhisperForConditionalGeneration
 
 from softspoken.backbones import Features, WhisperBackbone
+from softspoken.backbones.model import build_model
 from softspoken.backbones.openai import convert_openai
 from softspoken.errors import PromptError, PromptMismatch
 from softspoken.prompts import SoftPrompts, inject
@@ -43,10 +43,7 @@ class Reference:
     def backbone(self, start_of_previous: int = 202) -> WhisperBackbone:
         frozen = {name[8:]: tensor for name, tensor in self.tensors.items() if name.startswith("whisper.")}
         config, weights = convert_openai(frozen, self.heads, self.heads, str(self.path))
-        model = WhisperForConditionalGeneration(config)
-        unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
-        assert unexpected == []
-        model.tie_weights()
+        model = build_model(config, weights, str(self.path))
         return WhisperBackbone(model, ReferenceTokenizer(start_of_previous), "reference", "reference")
 
     @property

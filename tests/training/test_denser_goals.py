@@ -1,4 +1,4 @@
-"""Nearer goals than the target's words: states between layers, and who speaks in which frame."""
+"""Nearer goals than the target's words: states between layers, and overlaps that grow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,7 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 
 from softspoken.data.batches import collate
 from softspoken.data.examples import MixtureDataset
-from softspoken.errors import ConfigError
-from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
+from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.objective import TargetSpeakerObjective
 
@@ -24,29 +23,16 @@ def test_denser_goals_are_zero_where_the_target_is_heard_alone(data: MixtureData
     """Untrained prompts that change nothing, on a mixture of one talker: the learner hears what the teacher hears."""
     backbone = tiny_backbone()
     voice = SpeakerPrompt(dimension=EMBEDDER.dimension, into="frames")
-    still = PromptConfig(encoder=None, decoder=None, speaker=voice, frames=FramePrompt(keyed=2, refined=True))
+    still = PromptConfig(encoder=None, decoder=None, speaker=voice, frames=FramePrompt(keyed=2))
     prompts = SoftPrompts(still, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
     batch = collate([data[0]], backbone.tokens, 20)
     alone = replace(batch, audio=batch.clean)
-    weights = ObjectiveConfig(states=1.0, layers=1.0, activity=1.0)
+    weights = ObjectiveConfig(states=1.0, layers=1.0)
     objective = TargetSpeakerObjective(backbone, still, weights)
     parts, mixed = objective(prompts, alone), objective(prompts, batch)
     assert parts["states"].item() == pytest.approx(0.0, abs=1e-6)
     assert parts["layers"].item() == pytest.approx(0.0, abs=1e-6)
     assert float(mixed["layers"].detach()) > 1e-3
-    parts["activity"].backward()
-    assert prompts.frames is not None
-    assert prompts.frames.readout.grad is not None
-    assert prompts.frames.readout.grad.abs().sum() > 0
-
-
-def test_activity_cannot_be_taught_without_frame_prompts(data: MixtureDataset) -> None:
-    backbone = tiny_backbone()
-    plain = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=None)
-    objective = TargetSpeakerObjective(backbone, plain, ObjectiveConfig(activity=1.0))
-    prompts = SoftPrompts(plain, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
-    with pytest.raises(ConfigError, match="frame prompts"):
-        objective(prompts, collate([data[0]], backbone.tokens, 20))
 
 
 def test_a_curriculum_begins_without_overlap_and_ends_with_all_of_it(tmp_path: Path) -> None:

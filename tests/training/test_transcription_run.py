@@ -12,6 +12,7 @@ from voices import PitchEmbedder
 
 from softspoken.cli.main import app
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
+from softspoken.engines import load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
 from softspoken.prompts.initialization import initialize_as_silence
@@ -74,7 +75,7 @@ def test_a_recipe_becomes_a_prompt_that_transcribes(recipe: Path, tmp_path: Path
     loaded = load_prompts(run / "prompt", tiny_backbone())
     assert (loaded.info.task, loaded.info.embedder, loaded.info.window) == ("transcription", None, "audio")
     assert "short windows" in (run / "prompt" / "README.md").read_text()
-    transcript = PromptedTranscriber(tiny_backbone(), loaded).transcribe(tone(3.0), options=QUICK)
+    transcript = PromptedTranscriber(load_engine(tiny_backbone(), "torch"), loaded).transcribe(tone(3.0), options=QUICK)
     assert transcript.duration_s == 3.0
     assert transcript.speaker is None
 
@@ -96,7 +97,7 @@ def test_who_follows_a_voice_refuses_it(recipe: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(run)]).exit_code == 0
     with pytest.raises(ConfigError, match="trained for 'transcription', expected 'target-speaker'"):
-        TargetSpeakerTranscriber(tiny_backbone(), load_prompts(run / "prompt"), PitchEmbedder())
+        TargetSpeakerTranscriber(load_engine(tiny_backbone(), "torch"), load_prompts(run / "prompt"), PitchEmbedder())
     with pytest.raises(ConfigError, match="follows no voice"):
         transcriber_of(load_run(run, "best", tiny_backbone()))
 

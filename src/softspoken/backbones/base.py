@@ -1,25 +1,21 @@
 """What every frozen model offers: features, encode, decode, and stacks whose seams others may attach to.
 
 A backbone never knows that prompts exist. It is built from small modules (`Stack`), and whoever wants
-to change what flows through them hooks those modules from outside (see `softspoken.prompts.inject`).
+to change what flows through them hooks those modules from outside (see `softspoken.prompts.injection`).
 """
 
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from softspoken.backbones.weights import StackName
 from softspoken.errors import BackboneError
-
-StackName = Literal["encoder", "decoder"]
-
-SAMPLE_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True)
@@ -110,6 +106,16 @@ class Backbone(ABC):
     @abstractmethod
     def module(self) -> nn.Module:
         """All weights, as one module."""
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.stacks["encoder"].width
+
+    @property
+    def layers(self) -> dict[StackName, int]:
+        """How many layers each stack has."""
+        return {name: len(stack.layers) for name, stack in self.stacks.items()}
 
     @property
     def device(self) -> torch.device:

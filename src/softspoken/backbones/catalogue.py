@@ -1,15 +1,16 @@
 """What backbones there are, and what is inside one: the tables behind `softspoken backbone list` and `info`."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from softspoken.backbones.checkpoints import load_whisper
+from softspoken.backbones.checkpoints import read_whisper
 from softspoken.backbones.embedded import EMBEDDED
-from softspoken.backbones.hub import HUB_SIZES, SSL_MODELS, is_cached
-from softspoken.backbones.ssl import SSLKind
-from softspoken.backbones.ssl_checkpoints import LoadedSSL, load_ssl
+from softspoken.backbones.hub import HUB_SIZES, SSL_MODELS, SSLKind, is_cached
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.packages import Status
+
+if TYPE_CHECKING:
+    from softspoken.backbones.ssl_checkpoints import LoadedSSL
 
 _FIRST_MULTILINGUAL_VOCABULARY = 51865
 # Rounded, and only for the list: `backbone_info` counts.
@@ -123,11 +124,14 @@ def _ssl_kind(name: str) -> SSLKind:
 
 def backbone_info(reference: str = DEFAULT_BACKBONE) -> BackboneInfo:
     """Load a backbone (fetching it if need be) and describe it. Raises BackboneError as `load_encoder` does."""
-    encoder = load_ssl(reference)
-    if encoder is not None:
-        return _ssl_info(encoder)
-    loaded = load_whisper(reference)
-    config = loaded.model.config
+    if reference not in ("embedded", *EMBEDDED):
+        from softspoken.backbones.ssl_checkpoints import load_ssl
+
+        encoder = load_ssl(reference)
+        if encoder is not None:
+            return _ssl_info(encoder)
+    loaded = read_whisper(reference)
+    config = loaded.config
     return BackboneInfo(
         name=loaded.name,
         model="whisper",
@@ -139,12 +143,12 @@ def backbone_info(reference: str = DEFAULT_BACKBONE) -> BackboneInfo:
         heads=config.decoder_attention_heads,
         mels=config.num_mel_bins,
         vocabulary=config.vocab_size,
-        parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
+        parameters=config.parameters,
         multilingual=config.vocab_size >= _FIRST_MULTILINGUAL_VOCABULARY,
     )
 
 
-def _ssl_info(loaded: LoadedSSL) -> BackboneInfo:
+def _ssl_info(loaded: "LoadedSSL") -> BackboneInfo:
     config = loaded.model.config
     return BackboneInfo(
         name=loaded.name,

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from transformers import WhisperConfig
 
-from softspoken.backbones.weights import PROJECTION, infer_config
+from softspoken.backbones.weights import PROJECTION, StoredArray, StoredWeights, WhisperConfig, infer_config
 from softspoken.errors import BackboneError
 
 BINARY_VERSION = 6
@@ -37,11 +34,8 @@ class Variable:
     data: np.ndarray
 
     def numpy(self) -> np.ndarray:
-        """The values; float32 where the file has bfloat16, which numpy lacks; else as stored."""
-        if self.kind == "bfloat16":
-            widened = self.data.view("<u2").astype(np.uint32) << 16
-            return widened.view(np.float32).reshape(self.shape)
-        return self.data.view(self.kind).reshape(self.shape)
+        """The values as stored; bfloat16, which numpy lacks, as the upper halves of float32 (uint16)."""
+        return self.data.view("<u2" if self.kind == "bfloat16" else self.kind).reshape(self.shape)
 
 
 class _Reader:
@@ -137,7 +131,7 @@ def _read_variable(reader: _Reader, name: str) -> Variable:
 
 
 class _Weights:
-    """The variables by name, as float32 tensors; remembers which were asked for."""
+    """The variables by name; remembers which were asked for."""
 
     def __init__(self, variables: dict[str, Variable], aliases: dict[str, str], origin: str) -> None:
         self._variables = variables
@@ -157,24 +151,27 @@ class _Weights:
     def has(self, name: str) -> bool:
         return self._resolve(name) in self._variables
 
-    def tensor(self, name: str) -> Tensor:
-        """A variable as float32, its scale (one a row, or one in all) divided out."""
+    def array(self, name: str) -> StoredArray:
+        """A variable, with its scale (one a row, or one in all) where it is quantised."""
         target = self._resolve(name)
         if target not in self._variables:
             raise BackboneError(f"{self.origin}: the variable '{name}' is missing; {_ADVICE}")
         self._used.add(target)
         variable = self._variables[target]
-        values = variable.numpy().astype(np.float32)
-        if variable.kind in ("i1", "<i2", "<i4"):
-            scale_name = self._resolve(f"{target}_scale")
-            if scale_name not in self._variables:
-                raise BackboneError(f"{self.origin}: '{name}' is quantised but has no scale; {_ADVICE}")
-            self._used.add(scale_name)
-            scale = self._variables[scale_name].numpy().astype(np.float32).reshape(-1)
-            if scale.size not in (1, values.shape[0]) or not (scale > 0).all():
-                raise BackboneError(f"{self.origin}: the scale of '{name}' does not fit it; {_ADVICE}")
-            values /= scale.reshape(-1, *(1 for _ in values.shape[1:]))
-        return torch.from_numpy(values)
+        return StoredArray(variable.shape, variable.numpy, self._scale(target, name, variable))
+
+    def _scale(self, target: str, name: str, variable: Variable) -> np.ndarray | None:
+        if variable.kind not in ("i1", "<i2", "<i4"):
+            return None
+        scale_name = self._resolve(f"{target}_scale")
+        if scale_name not in self._variables:
+            raise BackboneError(f"{self.origin}: '{name}' is quantised but has no scale; {_ADVICE}")
+        self._used.add(scale_name)
+        stored = self._variables[scale_name]
+        scale = StoredArray(stored.shape, stored.numpy).float32().reshape(-1)
+        if scale.size not in (1, variable.shape[0]) or not (scale > 0).all():
+            raise BackboneError(f"{self.origin}: the scale of '{name}' does not fit it; {_ADVICE}")
+        return scale
 
     def scalar(self, name: str, default: int | None = None) -> int:
         if not self.has(name):
@@ -195,33 +192,34 @@ class _Weights:
             raise BackboneError(f"{self.origin}: the variable '{rest[0]}' is not part of Whisper; {_ADVICE}")
 
 
-def load_ctranslate2(*parts: Path) -> tuple[WhisperConfig, dict[str, Tensor]]:
-    """Configuration and float32 weights (transformers' names) of a CTranslate2 Whisper: one `model.bin`, or its parts.
+def load_ctranslate2(*parts: Path) -> tuple[WhisperConfig, StoredWeights]:
+    """Configuration and weights (transformers' names) of a CTranslate2 Whisper: one `model.bin`, or its parts.
 
-    float32, float16, bfloat16, int16 and int8 files, and mixtures of them; memory grows only by the float32 weights.
-    Raises BackboneError for a file that is damaged, of another version, or not a Whisper.
+    float32, float16, bfloat16, int16 and int8 files, and mixtures of them. The file is mapped, and read where a weight
+    is asked for. Raises BackboneError for a file that is damaged, of another version, or not a Whisper.
     """
     weights = _Weights(*read_variables(parts), origin=str(parts[0]))
     wanted = {"pre_norm": 1, "scale_embeddings": 0, "activation": _GELU, "alibi": 0}
     for name, expected in wanted.items():
         if weights.scalar(f"decoder/{name}", default=expected) != expected:
             raise BackboneError(f"{weights.origin}: decoder/{name} is not {expected} as in Whisper; {_ADVICE}")
-    state: dict[str, Tensor] = {}
+    state: dict[str, StoredArray] = {}
     for stack in ("encoder", "decoder"):
         _read_stack(weights, stack, state)
     for convolution in ("conv1", "conv2"):
         for kind in ("weight", "bias"):
-            state[f"model.encoder.{convolution}.{kind}"] = weights.tensor(f"encoder/{convolution}/{kind}")
-    state["model.decoder.embed_tokens.weight"] = weights.tensor("decoder/embeddings/weight")
+            state[f"model.encoder.{convolution}.{kind}"] = weights.array(f"encoder/{convolution}/{kind}")
+    state["model.decoder.embed_tokens.weight"] = weights.array("decoder/embeddings/weight")
     if weights.has("decoder/projection/weight"):
-        state[PROJECTION] = weights.tensor("decoder/projection/weight")
+        state[PROJECTION] = weights.array("decoder/projection/weight")
     weights.refuse_rest()
     encoder_heads, decoder_heads = (weights.scalar(f"{stack}/num_heads") for stack in ("encoder", "decoder"))
-    return infer_config(state, encoder_heads, decoder_heads, weights.origin), state
+    found = StoredWeights(state)
+    return infer_config(found, encoder_heads, decoder_heads, weights.origin), found
 
 
-def _read_stack(weights: _Weights, stack: str, state: dict[str, Tensor]) -> None:
-    state[f"model.{stack}.embed_positions.weight"] = weights.tensor(f"{stack}/position_encodings/encodings")
+def _read_stack(weights: _Weights, stack: str, state: dict[str, StoredArray]) -> None:
+    state[f"model.{stack}.embed_positions.weight"] = weights.array(f"{stack}/position_encodings/encodings")
     _read_norm(weights, f"{stack}/layer_norm", f"model.{stack}.layer_norm", state)
     layer = 0
     while weights.has(f"{stack}/layer_{layer}/self_attention/linear_0/weight"):
@@ -242,21 +240,28 @@ def _read_stack(weights: _Weights, stack: str, state: dict[str, Tensor]) -> None
         layer += 1
 
 
-def _read_norm(weights: _Weights, source: str, target: str, state: dict[str, Tensor]) -> None:
-    state[f"{target}.weight"] = weights.tensor(f"{source}/gamma")
-    state[f"{target}.bias"] = weights.tensor(f"{source}/beta")
+def _read_norm(weights: _Weights, source: str, target: str, state: dict[str, StoredArray]) -> None:
+    state[f"{target}.weight"] = weights.array(f"{source}/gamma")
+    state[f"{target}.bias"] = weights.array(f"{source}/beta")
 
 
-def _read_linear(weights: _Weights, source: str, targets: list[str], state: dict[str, Tensor]) -> None:
+def _read_linear(weights: _Weights, source: str, targets: list[str], state: dict[str, StoredArray]) -> None:
     """One stored projection into the one, two or three that are stacked in it; Whisper's key has no bias."""
     for kind in ("weight", "bias"):
-        stacked = weights.tensor(f"{source}/{kind}")
-        if stacked.shape[0] % len(targets):
+        stacked = weights.array(f"{source}/{kind}")
+        size, left = divmod(stacked.shape[0], len(targets))
+        if left:
             raise BackboneError(f"{weights.origin}: '{source}/{kind}' has {stacked.shape[0]} rows; {_ADVICE}")
-        for target, part in zip(targets, stacked.chunk(len(targets)), strict=True):
+        for number, target in enumerate(targets):
+            part = _rows(stacked, number * size, size) if len(targets) > 1 else stacked
             if kind == "bias" and target.endswith("k_proj"):
-                if bool(part.any()):
+                if part.float32().any():
                     raise BackboneError(f"{weights.origin}: '{source}' has a key bias, Whisper has none; {_ADVICE}")
             else:
-                # A copy of its own, so that no weight keeps the whole stack alive.
-                state[f"{target}.{kind}"] = part.clone() if len(targets) > 1 else part
+                state[f"{target}.{kind}"] = part
+
+
+def _rows(stacked: StoredArray, first: int, size: int) -> StoredArray:
+    scale = stacked.scale
+    own = scale[first : first + size] if scale is not None and scale.size > 1 else scale
+    return StoredArray((size, *stacked.shape[1:]), lambda: stacked.read()[first : first + size], own)

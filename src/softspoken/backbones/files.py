@@ -2,15 +2,15 @@
 
 import json
 import re
-import warnings
-import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
-import torch
-from torch import Tensor
 
+from softspoken.backbones.weights import StoredArray, StoredWeights
 from softspoken.errors import BackboneError
 
 WEIGHTS = "model.safetensors"
@@ -55,21 +55,36 @@ def has_safetensors(folder: Path) -> bool:
     return (folder / WEIGHTS).exists() or (folder / INDEX).exists()
 
 
-def read_safetensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of model.safetensors, or of the parts that its index names."""
-    state: dict[str, Tensor] = {}
-    for shard in _shards(folder):
+def read_safetensors(folder: Path) -> StoredWeights:
+    """All arrays of model.safetensors, or of the parts that its index names; each is read when it is asked for."""
+    found: dict[str, StoredArray] = {}
+    for shard in shards(folder):
         refuse_pointer(shard)
         try:
-            with safetensors.safe_open(shard, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a dict
-                    state[name] = file.get_tensor(name)
+            file: Any = safetensors.safe_open(shard, framework="np")
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                part = file.get_slice(name)
+                half = part.get_dtype() == "BF16"
+                read: Callable[[], np.ndarray] = (
+                    partial(_bfloat16, shard, name) if half else partial(file.get_tensor, name)
+                )
+                found[name] = StoredArray(tuple(part.get_shape()), read)
         except (safetensors.SafetensorError, OSError, ValueError) as error:
             raise BackboneError(f"{shard} is damaged or incomplete ({one_line(error)}); fetch it again") from None
-    return state
+    return StoredWeights(found)
 
 
-def _shards(folder: Path) -> list[Path]:
+def _bfloat16(shard: Path, name: str) -> np.ndarray:
+    """The upper halves of float32 numbers: numpy has no bfloat16, and the library gives none to it."""
+    with shard.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(size))[name]
+    first, end = entry["data_offsets"]
+    return np.memmap(shard, "<u2", "r", 8 + size + first, tuple(entry["shape"])) if end > first else np.zeros(0, "<u2")
+
+
+def shards(folder: Path) -> list[Path]:
+    """The files that hold a folder's arrays."""
     whole = folder / WEIGHTS
     if whole.exists():
         return [whole]
@@ -83,20 +98,3 @@ def _shards(folder: Path) -> list[Path]:
         if not (folder / name).is_file():
             raise BackboneError(f"{folder} is incomplete: {name} is missing; fetch it again")
     return [folder / name for name in names]
-
-
-def read_tensor_pickle(path: Path) -> dict[str, Tensor]:
-    """The tensors of a pytorch_model.bin; whatever else is pickled in it is refused, never run."""
-    refuse_pointer(path)
-    advice = "fetch it again, or save the model with save_pretrained, which writes model.safetensors"
-    try:
-        with warnings.catch_warnings():  # torch talks about strange pickles; the error below says all
-            warnings.simplefilter("ignore")
-            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # a damaged pickle can raise anything
-        raise BackboneError(f"cannot read {path} as tensors ({one_line(error).split('. ')[0]}); {advice}") from None
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
-    ):
-        raise BackboneError(f"{path} is not a dict of tensors; {advice}")
-    return dict(content)

@@ -5,8 +5,11 @@ Some self-supervised encoders have nothing but a pytorch_model.bin there: only t
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from softspoken.errors import BackboneError
+
+SSLKind = Literal["hubert", "wavlm", "wav2vec2"]
 
 HUB_SIZES: dict[str, str] = {
     size: f"openai/whisper-{repository}"

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers import WhisperForConditionalGeneration
 
-from softspoken.backbones.weights import infer_config
+from softspoken.backbones.weights import WhisperConfig, infer_config
 from softspoken.errors import BackboneError
 from softspoken.files import replacing
 

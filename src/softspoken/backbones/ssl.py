@@ -11,7 +11,7 @@ section III.
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softspoken.backbones.base import SAMPLE_RATE_HZ, Backbone, Encoded, Features, Stack, valid_positions
+from softspoken.backbones.base import Backbone, Encoded, Features, Stack, valid_positions
+from softspoken.backbones.features import SAMPLE_RATE_HZ
+from softspoken.backbones.hub import SSLKind
 from softspoken.backbones.whisper import padding_mask
 from softspoken.errors import AudioError
-
-SSLKind = Literal["hubert", "wavlm", "wav2vec2"]
 
 _VARIANCE_FLOOR = 1e-7
 """Added to the variance of a waveform that is normalised, as the models were trained."""

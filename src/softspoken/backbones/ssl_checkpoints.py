@@ -4,6 +4,8 @@ Every way ends in the same frozen float32 model with a fingerprint of its weight
 that come in the same file are left out. Nothing is unpickled but tensors.
 """
 
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,11 @@ import torch
 from torch import Tensor
 from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
-from softspoken.backbones.base import SAMPLE_RATE_HZ
 from softspoken.backbones.embedded import EMBEDDED
-from softspoken.backbones.files import has_safetensors, one_line, read_json, read_safetensors, read_tensor_pickle
+from softspoken.backbones.features import SAMPLE_RATE_HZ
+from softspoken.backbones.files import has_safetensors, one_line, read_json, read_safetensors, refuse_pointer
 from softspoken.backbones.hub import HUB_SIZES, PICKLED_WEIGHTS, SSL_MODELS, description, is_hub_id, ssl_snapshot
-from softspoken.backbones.weights import check_tensors, fingerprint, finite_float32
+from softspoken.backbones.weights import check_shapes, fingerprint
 from softspoken.errors import BackboneError
 
 _CLASSES: dict[str, tuple[Any, Any]] = {
@@ -109,7 +111,7 @@ def _load_folder(folder: Path, kind: str, name: str, source: str) -> LoadedSSL:
     values = read_json(folder / "config.json")
     normalised = _normalised(folder)
     if has_safetensors(folder):
-        stored = read_safetensors(folder)
+        stored = {name: torch.from_numpy(array) for name, array in read_safetensors(folder).items()}
     elif (folder / PICKLED_WEIGHTS).is_file():
         stored = read_tensor_pickle(folder / PICKLED_WEIGHTS)
     else:
@@ -169,6 +171,33 @@ def build_ssl(kind: str, values: Mapping[str, Any], state: Mapping[str, Tensor],
         raise BackboneError(
             f"{origin}: config.json makes no usable {kind} model ({one_line(error)}); fetch it again"
         ) from None
-    check_tensors(state, {name: tensor.shape for name, tensor in model.state_dict().items()}, origin, kind)
-    model.load_state_dict(finite_float32(state, origin), assign=True)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    check_shapes({name: tuple(tensor.shape) for name, tensor in state.items()}, expected, origin, kind)
+    model.load_state_dict(_finite_float32(state, origin), assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _finite_float32(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """The weights in float32 (counters as they are); BackboneError, naming `origin`, for one that is not finite."""
+    loaded = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    for name, tensor in loaded.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BackboneError(f"{origin}: {name} holds values that are not finite; fetch or convert it again")
+    return loaded
+
+
+def read_tensor_pickle(path: Path) -> dict[str, Tensor]:
+    """The tensors of a pytorch_model.bin; whatever else is pickled in it is refused, never run."""
+    refuse_pointer(path)
+    advice = "fetch it again, or save the model with save_pretrained, which writes model.safetensors"
+    try:
+        with warnings.catch_warnings():  # torch talks about strange pickles; the error below says all
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a damaged pickle can raise anything
+        raise BackboneError(f"cannot read {path} as tensors ({one_line(error).split('. ')[0]}); {advice}") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
+        raise BackboneError(f"{path} is not a dict of tensors; {advice}")
+    return dict(content)

@@ -23,7 +23,7 @@ class WhisperTokens:
 
     def __init__(self, tokenizer: Any, vocabulary_size: int) -> None:
         """`tokenizer`: a `tokenizers.Tokenizer` with Whisper's vocabulary of `vocabulary_size` entries."""
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.vocabulary_size = vocabulary_size
         self.end_of_text = self._id("<|endoftext|>")
         self.start_of_transcript = self._id("<|startoftranscript|>")
@@ -36,7 +36,7 @@ class WhisperTokens:
         self.no_speech = no_speech if no_speech is not None else self._id("<|nocaptions|>")
 
     def _optional(self, text: str) -> int | None:
-        found: int | None = self._tokenizer.token_to_id(text)
+        found: int | None = self.tokenizer.token_to_id(text)
         return found
 
     def _id(self, text: str) -> int:
@@ -59,7 +59,7 @@ class WhisperTokens:
         stop = self.translate if self.translate is not None else self.start_of_transcript + 100
         codes: dict[str, int] = {}
         for index in range(self.start_of_transcript + 1, stop):
-            entry = self._tokenizer.id_to_token(index)
+            entry = self.tokenizer.id_to_token(index)
             if entry is not None:
                 codes[entry.strip("<|>")] = index
         return codes
@@ -82,12 +82,12 @@ class WhisperTokens:
 
     def encode(self, text: str) -> list[int]:
         """Text to ids, no special ones. Whisper's words begin with a space: give ' like this'."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids to text; special and timestamp ids are left out."""
-        text: str = self._tokenizer.decode([i for i in ids if i < self.end_of_text], skip_special_tokens=True)
+        text: str = self.tokenizer.decode([i for i in ids if i < self.end_of_text], skip_special_tokens=True)
         return text
 
     @cached_property

@@ -5,9 +5,8 @@ transformers' own encoder takes only 30 s windows and knows no padding mask. Rad
 via large-scale weak supervision" (2022), section 2.2.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,31 +15,22 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
-from transformers.audio_utils import mel_filter_bank
 
-from softspoken.backbones.base import (
-    SAMPLE_RATE_HZ,
-    Backbone,
-    Encoded,
-    Features,
-    Stack,
-    StackName,
-    valid_positions,
+from softspoken.backbones.base import Backbone, Encoded, Features, Stack, valid_positions
+from softspoken.backbones.checkpoints import StoredWhisper
+from softspoken.backbones.features import (
+    FRAME_RATE_HZ,
+    HOP,
+    INPUTS_PER_FRAME,
+    MAX_WINDOW_S,
+    WINDOW,
+    mel_filters,
+    window_samples,
 )
 from softspoken.backbones.tokens import WhisperTokens
-from softspoken.errors import AudioError, BackboneError
+from softspoken.backbones.weights import StackName, StoredWeights, WhisperConfig
+from softspoken.errors import BackboneError
 from softspoken.waveforms import Waveforms
-
-HOP = 160
-"""Samples between two mel frames (10 ms)."""
-WINDOW = 400
-BUCKET_S = 0.5
-"""Windows that follow the audio are rounded up to a multiple of this, so that batches and caches are reused."""
-TRAILING_SILENCE_S = 0.2
-"""Silence kept after the audio, so that the last word is not cut by the window's edge."""
-MAX_WINDOW_S = 30.0
-FRAME_RATE_HZ = 50
-"""Encoder frames a second."""
 
 Cache = Any
 """transformers' `EncoderDecoderCache`, which carries no types."""
@@ -89,7 +79,7 @@ class WhisperBackbone(Backbone):
     """A frozen Whisper: features, `encode`, `decode`, tokens."""
 
     frontend: Frontend
-    inputs_per_frame = 2
+    inputs_per_frame = INPUTS_PER_FRAME
     rounded = False
     """Whether `round_weights` was called."""
 
@@ -140,29 +130,26 @@ class WhisperBackbone(Backbone):
                     parameter.data = parameter.data.to(dtype)
         self.rounded = True
 
-    @cached_property
-    def _mel_filters(self) -> Tensor:
-        filters = mel_filter_bank(
-            num_frequency_bins=1 + WINDOW // 2,
-            num_mel_filters=self.config.num_mel_bins,
-            min_frequency=0.0,
-            max_frequency=8000.0,
-            sampling_rate=SAMPLE_RATE_HZ,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        return torch.from_numpy(np.asarray(filters, dtype=np.float32)).T.contiguous()
+    def stored(self) -> StoredWhisper:
+        """The same weights as arrays, for engines that run without PyTorch."""
+        config = WhisperConfig(**{field.name: int(getattr(self.config, field.name)) for field in fields(WhisperConfig)})
+        state = {name: tensor.detach().float().cpu() for name, tensor in self._model.state_dict().items()}
+        state.pop("proj_out.weight", None)
+        tokenizer = self.tokens.tokenizer
+        return StoredWhisper(config, StoredWeights.of(state), tokenizer, self.name, self.fingerprint, "memory")
 
-    def features(self, audio: Sequence[np.ndarray], window_s: float | None = None) -> Features:
-        """Log-mel features, each row padded with silence to its bucket (or to `window_s` seconds)."""
+    def features(self, audio: Sequence[np.ndarray], window_s: float | Sequence[float | None] | None = None) -> Features:
+        """Log-mel features, each row padded with silence to its bucket (or to `window_s` seconds, of all or by row)."""
         given = Waveforms.of(audio)
         limit = min(MAX_WINDOW_S, self.max_frames / FRAME_RATE_HZ)
-        windows = [_window(size, window_s, limit) for size in given.sizes]
+        each = [window_s] * len(given) if window_s is None or isinstance(window_s, float | int) else window_s
+        windows = [window_samples(size, own, limit) for size, own in zip(given.sizes, each, strict=True)]
         size = max(windows)
         # Where the model is: beside a GPU, spectrograms on the processor would take longer than the encoder.
         samples = given.samples[:, :size].to(self.device)
         lengths = torch.tensor([window // HOP for window in windows]).to(self.device)
-        mel = log_mel(F.pad(samples, (0, size - samples.shape[1])), lengths, self._mel_filters.to(self.device))
+        filters = torch.from_numpy(mel_filters(int(self.config.num_mel_bins))).to(self.device)
+        mel = log_mel(F.pad(samples, (0, size - samples.shape[1])), lengths, filters)
         return Features(mel.to(self.dtype), lengths)
 
     def embed_audio(self, features: Features) -> Encoded:
@@ -231,25 +218,39 @@ class WhisperBackbone(Backbone):
             "decoder": model.decoder.embed_positions.weight,
         }
 
+    @torch.no_grad()
+    def first_positions(self, stack: StackName, count: int) -> np.ndarray:
+        """The embeddings of a stack's first positions, for `prompts.compiled`."""
+        return self.positions[stack][:count].float().cpu().numpy()
+
+    @torch.no_grad()
+    def opening(self) -> np.ndarray:
+        """`decoder_opening`, for `prompts.compiled`."""
+        return self.decoder_opening()[0, 0].float().cpu().numpy()
+
+    @torch.no_grad()
+    def keys_values(self, stack: StackName, layer: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a layer's self-attention makes of rows that enter it, for `prompts.compiled`; with whatever weights are
+        attached to the modules now."""
+        block: Any = self.stacks[stack].layers[layer]
+        attention, norm = block.self_attn, block.self_attn_layer_norm
+        normed = norm(torch.from_numpy(rows.copy()).to(self.device, norm.weight.dtype))
+        normed = normed.to(attention.k_proj.weight.dtype)
+        found = attention.k_proj(normed), attention.v_proj(normed)
+        keys, values = (part.float().cpu().numpy() for part in found)
+        return keys, values
+
+    @torch.no_grad()
+    def layer_inputs(self, audio: Sequence[np.ndarray], window_s: float) -> np.ndarray:
+        """What enters each encoder layer (L, B, T, D) as arrays. Not to be called under a prompt."""
+        states = self.encode_layers(self.features(audio, window_s)).states[:-1]
+        return torch.stack(states).float().cpu().numpy()
+
     def decoder_opening(self) -> Float[Tensor, "1 1 D"]:
         """Of `<|startofprev|>`: Whisper expects earlier text behind it."""
         token = torch.tensor([[self.tokens.start_of_previous]], device=self.device)
         embedded: Tensor = self._model.model.decoder.embed_tokens(token)
         return embedded
-
-
-def _window(samples: int, window_s: float | None, limit_s: float) -> int:
-    """Samples of the window in which a recording of so many is heard."""
-    seconds = samples / SAMPLE_RATE_HZ
-    if window_s is None:
-        buckets = math.ceil((seconds + TRAILING_SILENCE_S) / BUCKET_S)
-        window_s = min(buckets * BUCKET_S, limit_s)
-    window_s = min(window_s, limit_s)
-    if seconds > window_s + 1e-6:
-        raise AudioError(f"{seconds:.2f} s of audio for a window of {window_s:.2f} s; cut it into windows first")
-    size = round(window_s * SAMPLE_RATE_HZ)
-    # An even number of mel frames, at least enough for the transform's reflected edges.
-    return max(math.ceil(size / (2 * HOP)) * 2 * HOP, 4 * HOP)
 
 
 def log_mel(
@@ -258,7 +259,7 @@ def log_mel(
     """Whisper's log-mel spectrogram (its section 2.2: 25 ms windows, 10 ms apart, scaled to about -1..1).
 
     Zeros behind each row's `lengths` frames. A row that is shorter than the longest must end in silence (12.5 ms), as
-    `_window` sees to: then it gives what it would give alone.
+    `window_samples` sees to: then it gives what it would give alone.
     """
     window = torch.hann_window(WINDOW, device=waveforms.device)
     power = torch.stft(waveforms, WINDOW, HOP, window=window, return_complex=True)[..., :-1].abs() ** 2

@@ -96,7 +96,7 @@ def systems_of(
     backbone: str | None, engine: EngineChoice, precision: list[PrecisionChoice] | None, threads: int | None
 ) -> "list[Systems]":
     """What runs the methods: one for each precision."""
-    from softspoken.engines.threads import share_threads
+    from softspoken.engines.torch_engine import share_threads
     from softspoken.evaluation.systems import Systems
 
     precisions = list(dict.fromkeys(precision)) if precision else [None]

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
 
 from softspoken.audio import load_audio
-from softspoken.engines import Engine
+from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
+from softspoken.prompts.arrays import activity_of
 from softspoken.prompts.config import FramePrompt
-from softspoken.prompts.frames import activity_of
 from softspoken.speakers import (
     Clip,
     Enrolment,
@@ -96,10 +94,9 @@ def presence(scores: Float32[np.ndarray, " frames"]) -> float:
     return float((sums[size:] - sums[:-size]).max() / size)
 
 
-def activity(
-    scores: list[Float32[np.ndarray, " _"]], config: FramePrompt, device: torch.device
-) -> Float[Tensor, "B T"]:
+def activity(scores: list[Float32[np.ndarray, " _"]], config: FramePrompt) -> Float32[np.ndarray, "B T"]:
     """How likely the target speaks in each frame of each row; 0 behind a row's end."""
-    rows = [torch.from_numpy(row) for row in scores]
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-torch.inf)
-    return activity_of(padded, config).to(device)
+    padded = np.zeros((len(scores), max(row.size for row in scores)), np.float32)
+    for row, own in zip(padded, scores, strict=True):
+        row[: own.size] = activity_of(own, config)
+    return padded

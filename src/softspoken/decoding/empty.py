@@ -5,22 +5,21 @@ R rows (windows of a prefill), V vocabulary.
 
 from collections.abc import Sequence
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32, Int
 
-from softspoken.decoding.rules import Allowed, Rules, apply_allowed, suppress
-from softspoken.decoding.state import Started
+from softspoken.decoding.rules import Allowed, Rules, apply_allowed, log_softmax, logsumexp, suppress
+from softspoken.decoding.strategies import highest
+from softspoken.engines.cache import Prefill
 
 FOLLOWED_TIMES = 2
 """First timestamps behind which the end's probability is looked up; behind the unlikelier ones it is taken to be the
 same. Each costs a step of the decoder."""
 
 
-@torch.no_grad()
 def empty_logprobs(
-    prefilled: Started, rules: Rules, last_times: Sequence[int], followed: int = FOLLOWED_TIMES
-) -> Float[Tensor, "R"]:
+    prefilled: Prefill, rules: Rules, last_times: Sequence[int], followed: int = FOLLOWED_TIMES
+) -> Float32[np.ndarray, "R"]:
     """Log-probability that a transcript drawn from the model holds no text, for each window of the prefill.
 
     It is of what may be written at all: special tokens and suppressed notation do not count, and text follows its
@@ -35,22 +34,24 @@ def empty_logprobs(
     end, begin = rules.tokens.end_of_text, rules.tokens.timestamp_begin
     logits = suppress(prefilled.logits, rules.never)
     if not rules.timestamps:
-        return logits.log_softmax(-1)[:, end]
+        return log_softmax(logits)[:, end]
     first = [Allowed(text=False, end=True, first=0, last=last) for last in last_times]
-    logprobs = apply_allowed(logits, first, begin, end).log_softmax(-1)
+    logprobs = log_softmax(apply_allowed(logits, first, begin, end))
     times = logprobs[:, begin:]
-    likeliest, steps = times.topk(min(followed, times.shape[1]), dim=-1)
-    ended = torch.stack([_end_behind(prefilled, rules, begin + column) for column in steps.T], dim=1)
-    behind = (likeliest + ended).logsumexp(-1) - likeliest.logsumexp(-1)
+    likeliest, steps = highest(times, followed)
+    ended = np.stack([_end_behind(prefilled, rules, begin + column) for column in steps.T], axis=1)
+    with np.errstate(invalid="ignore"):
+        behind = logsumexp(times) + logsumexp(likeliest + ended) - logsumexp(likeliest)
     # Not a number: no timestamp may be written.
-    behind = (times.logsumexp(-1) + behind).nan_to_num(nan=float("-inf"), neginf=float("-inf"))
-    return torch.logaddexp(logprobs[:, end], behind)
+    behind = np.where(np.isnan(behind), np.float32(-np.inf), behind)
+    found: np.ndarray = np.logaddexp(logprobs[:, end], behind)
+    return found
 
 
-def _end_behind(prefilled: Started, rules: Rules, tokens: Tensor) -> Float[Tensor, "R"]:
+def _end_behind(prefilled: Prefill, rules: Rules, tokens: Int[np.ndarray, "R"]) -> Float32[np.ndarray, "R"]:
     """Log-probability of the end behind a first timestamp, which only text or the end may follow."""
     rows = prefilled.live(range(len(tokens)))
     logits = suppress(rows.step(tokens.tolist()), rules.never)
     behind = [Allowed(text=True, end=True, first=0, last=-1)] * len(tokens)
     end = rules.tokens.end_of_text
-    return apply_allowed(logits, behind, rules.tokens.timestamp_begin, end).log_softmax(-1)[:, end]
+    return log_softmax(apply_allowed(logits, behind, rules.tokens.timestamp_begin, end))[:, end]

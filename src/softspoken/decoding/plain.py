@@ -6,15 +6,15 @@ Radford et al. (2022), section 3.8, without conditioning on the text before.
 from collections.abc import Iterator
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
-from softspoken.backbones import WhisperBackbone
-from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
 from softspoken.defaults import DEFAULT_BACKBONE
-from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
+from softspoken.engines.base import Engine, Precision
+from softspoken.engines.load import EngineName, load_engine
 
 IGNORED_REST_S = 0.5
 """Less than this after the last sentence holds no further one."""
@@ -23,16 +23,16 @@ IGNORED_REST_S = 0.5
 class PlainTranscriber:
     """Transcribes everything that is said in a recording, without a prompt. Safe to share between threads."""
 
-    def __init__(self, model: WhisperBackbone | Engine) -> None:
-        """`model`: an engine, or a backbone, which then runs on PyTorch."""
-        self.engine = TorchEngine(model) if isinstance(model, WhisperBackbone) else model
+    def __init__(self, engine: Engine) -> None:
+        """`engine`: see `load_engine`."""
+        self.engine = engine
 
     @classmethod
     def from_pretrained(
         cls,
         backbone: str = DEFAULT_BACKBONE,
         device: str = "cpu",
-        engine: EngineName = "torch",
+        engine: EngineName = "auto",
         precision: Precision | None = None,
     ) -> "PlainTranscriber":
         """Load a backbone by its reference (see `load_backbone`) on an engine (see `load_engine`, with its errors)."""
@@ -54,7 +54,7 @@ class PlainTranscriber:
         options = DecodingOptions() if options is None else options
         reader = Reader(audio_blocks(audio, sample_rate))
         segments = tuple(told(_segments(self.engine, reader, options), on_segment))
-        return Transcript(segments, language_of(self.engine.backbone, options), duration_s=round(reader.position_s, 3))
+        return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
 
     def stream(
         self,
@@ -70,14 +70,13 @@ class PlainTranscriber:
         )
 
 
-def language_of(backbone: WhisperBackbone, options: DecodingOptions) -> str:
+def language_of(options: DecodingOptions) -> str:
     """The language that the transcript is in."""
     return "en" if options.language is None else options.language
 
 
 def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:
-    backbone = engine.backbone
-    longest_s = min(MAX_WINDOW_S, backbone.max_frames / FRAME_RATE_HZ)
+    longest_s = min(MAX_WINDOW_S, engine.max_frames / FRAME_RATE_HZ)
     number = 0
     while True:
         audio = reader.peek(round(longest_s * SAMPLE_RATE_HZ))
@@ -85,13 +84,13 @@ def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Itera
         if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
             reader.skip(audio.size)
             return
-        heard = engine.encode(backbone.features([audio], longest_s))
-        decoded = decode_batch(backbone, heard, options, window_s=[window_s], seeds=[number])[0]
+        heard = engine.encode(engine.features([audio], longest_s))
+        decoded = decode_batch(heard, options, window_s=[window_s], seeds=[number])[0]
         place = {"offset_s": reader.position_s, "window_s": window_s}
         if options.timestamps:
-            found, advance_s = seek(decoded, backbone.tokens, **place)
+            found, advance_s = seek(decoded, engine.tokens, **place)
         else:
-            found, advance_s = window_segments(decoded, backbone.tokens, **place), window_s
+            found, advance_s = window_segments(decoded, engine.tokens, **place), window_s
         reader.skip(round(advance_s * SAMPLE_RATE_HZ))
         number += 1
         yield from found

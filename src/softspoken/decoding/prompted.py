@@ -9,11 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
-from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.backbones.whisper import MAX_WINDOW_S
+from softspoken.backbones.features import MAX_WINDOW_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
@@ -23,7 +21,8 @@ from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
 from softspoken.defaults import DEFAULT_BACKBONE
-from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
+from softspoken.engines.base import Engine, Precision
+from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.short import SHORT, short_window_prompts
@@ -38,38 +37,35 @@ FRAME_S = 0.3
 class PromptedTranscriber:
     """Transcribes what everybody says in a recording, window by window. Safe to share between threads."""
 
-    def __init__(self, backbone: WhisperBackbone, prompts: LoadedPrompts, engine: Engine | None = None) -> None:
-        """`prompts`: checked against `backbone` (PromptMismatch); `engine`: what runs the backbone; None: PyTorch.
+    def __init__(self, engine: Engine, prompts: LoadedPrompts) -> None:
+        """`engine`: see `load_engine`; `prompts`: checked against its backbone (PromptMismatch).
 
         Raises ConfigError for prompts of another task.
         """
-        prompts.check(backbone)
+        prompts.check(engine.backbone)
         if prompts.info.task != "transcription":
             raise ConfigError(
                 f"the prompt was trained for '{prompts.info.task}', expected 'transcription'; choose another prompt, "
                 f"such as '{SHORT}'"
             )
-        self.backbone = backbone
         self.info = prompts.info
-        self.engine = TorchEngine(backbone) if engine is None else engine
-        prompts.check(self.engine.backbone)
-        self._compiled = self.engine.compile(prompts.prompts)
+        self.engine = engine
+        self._compiled = engine.compile(prompts)
 
     @classmethod
     def from_pretrained(
         cls,
         prompt: str | Path = SHORT,
-        backbone: str | WhisperBackbone | None = None,
+        backbone: str | None = None,
         device: str = "cpu",
-        engine: EngineName = "torch",
+        engine: EngineName = "auto",
         precision: Precision | None = None,
     ) -> "PromptedTranscriber":
         """Load everything by name.
 
         Args:
             prompt: 'short' (read off the backbone's own weights), a folder, or a hub repository.
-            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on,
-                for 'short' tiny.en.
+            backbone: a reference for `read_whisper`; None: the one the prompt was trained on, for 'short' tiny.en.
             engine: see `load_engine`, as for the next one.
             precision: of the weights.
 
@@ -78,12 +74,9 @@ class PromptedTranscriber:
             ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
         prompts = None if prompt == SHORT else load_prompts(prompt)
-        if not isinstance(backbone, WhisperBackbone):
-            trained_on = DEFAULT_BACKBONE if prompts is None else prompts.info.backbone.name
-            backbone = load_backbone(trained_on if backbone is None else backbone, device)
-        # Read off the weights before an engine may change their precision.
-        prompts = short_window_prompts(backbone) if prompts is None else prompts
-        return cls(backbone, prompts, load_engine(backbone, engine, precision))
+        trained_on = DEFAULT_BACKBONE if prompts is None else prompts.info.backbone.name
+        loaded = load_engine(trained_on if backbone is None else backbone, engine, precision, device)
+        return cls(loaded, short_window_prompts(loaded) if prompts is None else prompts)
 
     def transcribe(
         self,
@@ -98,10 +91,10 @@ class PromptedTranscriber:
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
-        options = options_under(self.info, self.backbone, options)
+        options = options_under(self.info, self.engine.max_frames, options)
         reader = Reader(audio_blocks(audio, sample_rate))
         segments = tuple(told(self._segments(reader, options, options.windows.batch), on_segment))
-        return Transcript(segments, language_of(self.backbone, options), duration_s=round(reader.position_s, 3))
+        return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
 
     def stream(
         self,
@@ -113,12 +106,14 @@ class PromptedTranscriber:
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
         return self._segments(
-            Reader(audio_blocks(audio, sample_rate)), options_under(self.info, self.backbone, options), batch=1
+            Reader(audio_blocks(audio, sample_rate)),
+            options_under(self.info, self.engine.max_frames, options),
+            batch=1,
         )
 
     def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""
-        options = options_under(self.info, self.backbone, options)
+        options = options_under(self.info, self.engine.max_frames, options)
         windows = [Window(0.0, clip) for clip in clips]
         return [found.text.strip() for found in self._decode(windows, options, 0)]
 
@@ -135,7 +130,7 @@ class PromptedTranscriber:
         segments: list[list[Segment]] = []
         for window, found in zip(windows, self._decode(windows, options, number), strict=True):
             place = {"offset_s": window.start_s, "window_s": window.duration_s}
-            segments.append(window_segments(found, self.backbone.tokens, **place))
+            segments.append(window_segments(found, self.engine.tokens, **place))
         rests = [_rest(*each) if options.timestamps else None for each in zip(windows, segments, strict=True)]
         behind = [index for index, rest in enumerate(rests) if rest is not None]
         if behind:
@@ -144,15 +139,14 @@ class PromptedTranscriber:
                 segments[index] += more
         return segments
 
-    @torch.no_grad()
     def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
         padded_s = MAX_WINDOW_S if self.info.window == "30s" else None
-        features = self.backbone.features([window.audio for window in windows], padded_s)
+        features = self.engine.features([window.audio for window in windows], padded_s)
         window_s = [window.duration_s for window in windows]
         # The seed is the window's place in the recording, whatever else is in the batch.
         seeds = range(number, number + len(windows))
         heard = self.engine.encode(features, self._compiled.rows())
-        return decode_batch(self.backbone, heard, options, window_s=window_s, seeds=seeds)
+        return decode_batch(heard, options, window_s=window_s, seeds=seeds)
 
 
 def _rest(window: Window, segments: list[Segment]) -> Window | None:

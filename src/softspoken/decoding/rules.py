@@ -7,9 +7,8 @@ forced start. Rules after Radford et al. (2022), sections 2.3 and 4.5, and the r
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32, Int
 
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S, WhisperTokens
 from softspoken.decoding.options import DecodingOptions
@@ -49,15 +48,15 @@ def allowed_next(
 
 
 def apply_allowed(
-    logits: Float[Tensor, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
-) -> Float[Tensor, "R V"]:
+    logits: Float32[np.ndarray, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
+) -> Float32[np.ndarray, "R V"]:
     """Scores with everything that is not allowed at minus infinity."""
-    return _forbid(logits.clone(), allowed, timestamp_begin, end_of_text)
+    return _forbid(logits.copy(), allowed, timestamp_begin, end_of_text)
 
 
 def _forbid(
-    logits: Float[Tensor, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
-) -> Float[Tensor, "R V"]:
+    logits: Float32[np.ndarray, "R V"], allowed: Sequence[Allowed], timestamp_begin: int, end_of_text: int
+) -> Float32[np.ndarray, "R V"]:
     """In place, row by row: most rows lose a stretch or two, and a pass over the vocabulary costs more than that."""
     for row, kinds in zip(logits, allowed, strict=True):
         if not kinds.text:
@@ -69,23 +68,40 @@ def _forbid(
     return logits
 
 
-def prefer_timestamps(logits: Float[Tensor, "R V"], timestamp_begin: int) -> Float[Tensor, "R V"]:
+def prefer_timestamps(logits: Float32[np.ndarray, "R V"], timestamp_begin: int) -> Float32[np.ndarray, "R V"]:
     """Where all timestamps together are likelier than the likeliest other token, only they remain."""
-    return _prefer(logits.clone(), timestamp_begin)
+    return _prefer(logits.copy(), timestamp_begin)
 
 
-def _prefer(logits: Float[Tensor, "R V"], timestamp_begin: int) -> Float[Tensor, "R V"]:
+def _prefer(logits: Float32[np.ndarray, "R V"], timestamp_begin: int) -> Float32[np.ndarray, "R V"]:
     """In place."""
-    times = logits[:, timestamp_begin:].logsumexp(-1)
-    others = logits[:, :timestamp_begin].amax(-1)
-    for row in (times > others).nonzero()[:, 0].tolist():
+    times = logsumexp(logits[:, timestamp_begin:])
+    others = logits[:, :timestamp_begin].max(axis=-1)
+    for row in np.flatnonzero(times > others).tolist():
         logits[row, :timestamp_begin] = NEVER
     return logits
 
 
-def suppress(logits: Float[Tensor, "R V"], ids: Int[Tensor, "K"]) -> Float[Tensor, "R V"]:
+def suppress(logits: Float32[np.ndarray, "R V"], ids: Int[np.ndarray, "K"]) -> Float32[np.ndarray, "R V"]:
     """Scores with these tokens at minus infinity."""
-    return logits.index_fill(1, ids, NEVER)
+    left = logits.copy()
+    left[:, ids] = NEVER
+    return left
+
+
+def logsumexp(scores: Float32[np.ndarray, "R N"]) -> Float32[np.ndarray, "R"]:
+    """Logarithm of the sum of e to the scores; minus infinity where there is nothing to sum."""
+    highest = scores.max(axis=-1, initial=NEVER)
+    shift = np.where(np.isfinite(highest), highest, np.float32(0.0))
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = shift + np.log(np.exp(scores - shift[:, None]).sum(axis=-1))
+    return found
+
+
+def log_softmax(scores: Float32[np.ndarray, "R V"]) -> Float32[np.ndarray, "R V"]:
+    """Log-probabilities of a row's scores."""
+    found: np.ndarray = scores - logsumexp(scores)[:, None]
+    return found
 
 
 def repeats(history: Sequence[int], limit: int, longest: int = LONGEST_REPEAT) -> int:
@@ -100,9 +116,7 @@ def repeats(history: Sequence[int], limit: int, longest: int = LONGEST_REPEAT) -
 class Rules:
     """The rules that one set of options asks for, joined."""
 
-    def __init__(
-        self, tokens: WhisperTokens, options: DecodingOptions, device: torch.device, *, insist: bool = False
-    ) -> None:
+    def __init__(self, tokens: WhisperTokens, options: DecodingOptions, *, insist: bool = False) -> None:
         """`options.start` 'auto' counts as 'speech': who knows of a target says 'any'.
 
         `insist`: there is text to write; it may begin as late as `options.start` lets it, but it may not be none.
@@ -118,19 +132,19 @@ class Rules:
         never |= set(special)
         if not self.timestamps:
             never |= set(range(tokens.timestamp_begin, tokens.vocabulary_size))
-        self.never = torch.tensor(sorted(never), device=device)
+        self.never = np.array(sorted(never), np.int64)
         blank = [] if self.empty and not insist else [tokens.end_of_text, *tokens.encode(" ")]
-        self.never_first = torch.tensor(blank, dtype=torch.long, device=device)
+        self.never_first = np.array(blank, np.int64)
         # Adding them makes a copy as cheaply as copying does.
-        later = torch.zeros(1, tokens.vocabulary_size, device=device)
+        later = np.zeros((1, tokens.vocabulary_size), np.float32)
         self._later = suppress(later, self.never)
         self._first = suppress(self._later, self.never_first)
         # With timestamps the first text comes behind the first of them.
         self.opening = 2 if insist and self.timestamps else 1
 
     def __call__(
-        self, logits: Float[Tensor, "R V"], histories: Sequence[Sequence[int]], last_times: Sequence[int]
-    ) -> Float[Tensor, "R V"]:
+        self, logits: Float32[np.ndarray, "R V"], histories: Sequence[Sequence[int]], last_times: Sequence[int]
+    ) -> Float32[np.ndarray, "R V"]:
         """Scores of the next token after `histories`; `last_times`: each row's last timestamp within its window."""
         # All rows are at the same step.
         logits = logits + (self._first if len(histories[0]) < self.opening else self._later)

@@ -2,19 +2,15 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import torch
-
-from softspoken.backbones import Encoded, WhisperBackbone
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S
 from softspoken.decoding.empty import empty_logprobs
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
-from softspoken.decoding.state import Started, prefill
 from softspoken.decoding.strategies import Hypothesis, Limits, beam, sample
-from softspoken.engines import EncodedAudio
+from softspoken.engines.base import EncodedAudio, Engine
+from softspoken.engines.cache import Prefill
 from softspoken.errors import ConfigError
 
 SPARE_TOKENS = 16
@@ -51,10 +47,8 @@ def compression_ratio(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 1.0
 
 
-@torch.no_grad()
 def decode_batch(
-    backbone: WhisperBackbone,
-    encoded: Encoded | EncodedAudio,
+    encoded: EncodedAudio,
     options: DecodingOptions | None = None,
     *,
     window_s: Sequence[float],
@@ -63,11 +57,8 @@ def decode_batch(
 ) -> list[DecodedWindow]:
     """Transcribe encoded windows, one result a row. A row's result does not depend on the others.
 
-    Called inside `inject(...)`, the windows are decoded under its prompts; they are run once, in the prefill.
-
     Args:
-        encoded: states (B, T, D), prompt rows among them for the decoder to see; or what an engine heard, under the
-            prompts that it was given.
+        encoded: what an engine heard, under the prompts that it was given.
         window_s: seconds of audio in each row; no timestamp lies behind it.
         seeds: of the sampling, by row; None: 0, 1, 2, ... They are added to `options.seed`.
         speaks: asked before anything is written; None: search decides in every row.
@@ -81,35 +72,22 @@ def decode_batch(
         raise ConfigError(f"{len(window_s)} window lengths for {rows} encoded rows; give one a row")
     if rows == 0:
         return []
-    with encoded.engine.searching() if isinstance(encoded, EncodedAudio) else nullcontext():
-        return _decode(backbone, encoded, options, window_s, range(rows) if seeds is None else seeds, speaks)
-
-
-def _decode(
-    backbone: WhisperBackbone,
-    encoded: Encoded | EncodedAudio,
-    options: DecodingOptions,
-    window_s: Sequence[float],
-    seeds: Sequence[int],
-    speaks: Speaks | None,
-) -> list[DecodedWindow]:
-    rows = encoded.rows
-    start = backbone.tokens.start(options.language, options.timestamps)
-    prefilled = encoded.prefill(start) if isinstance(encoded, EncodedAudio) else prefill(backbone, encoded, start)
-    limits = _limits(backbone, prefilled, options, window_s)
-    rules = Rules(backbone.tokens, options, prefilled.logits.device)
+    engine = encoded.engine
+    prefilled = encoded.prefill(engine.tokens.start(options.language, options.timestamps))
+    limits = _limits(engine, prefilled, options, window_s)
+    rules = Rules(engine.tokens, options)
     # Worked out for those who ask alone: it costs steps of the decoder.
     empty: list[float | None] = [None] * rows
     decided: Sequence[bool | None] = [None] * rows
     if speaks is not None:
         logprobs = empty_logprobs(prefilled, rules, limits.last_times).tolist()
         empty, decided = logprobs, speaks(logprobs)
-    search = _Search(prefilled, limits, seeds)
+    search = _Search(prefilled, limits, range(rows) if seeds is None else seeds)
     found = search.windows([row for row in range(rows) if decided[row] is None], rules, options)
     if True in decided:
         # Whoever is known to speak is not taken for silence by another measure.
         sure = options.model_copy(update={"no_speech_threshold": None})
-        insisting = Rules(backbone.tokens, sure, prefilled.logits.device, insist=True)
+        insisting = Rules(engine.tokens, sure, insist=True)
         found |= search.windows([row for row in range(rows) if decided[row] is True], insisting, sure)
     no_speech = prefilled.no_speech.tolist()
     return [
@@ -123,13 +101,11 @@ def _nothing(empty_logprob: float | None, no_speech: float) -> DecodedWindow:
     return DecodedWindow((), "", sure, no_speech, 0.0, 1.0, looped=False, silent=True, empty_logprob=empty_logprob)
 
 
-def _limits(
-    backbone: WhisperBackbone, prefilled: Started, options: DecodingOptions, window_s: Sequence[float]
-) -> Limits:
-    room = backbone.max_tokens - prefilled.positions
+def _limits(engine: Engine, prefilled: Prefill, options: DecodingOptions, window_s: Sequence[float]) -> Limits:
+    room = engine.max_tokens - prefilled.positions
     if room < 1:
         raise ConfigError(
-            f"prompt and start tokens take {prefilled.positions} of {backbone.max_tokens} decoder positions; "
+            f"prompt and start tokens take {prefilled.positions} of {engine.max_tokens} decoder positions; "
             "use a shorter decoder prompt"
         )
     wanted = [
@@ -144,7 +120,7 @@ def _limits(
 class _Search:
     """Attempts on the rows of a prefill, one temperature after the other."""
 
-    prefilled: Started
+    prefilled: Prefill
     limits: Limits
     seeds: Sequence[int]
 

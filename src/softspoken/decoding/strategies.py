@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32, Int
 
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.rules import Rules
-from softspoken.decoding.state import Started
+from softspoken.decoding.rules import Rules, log_softmax, logsumexp
+from softspoken.engines.cache import Prefill
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Limits:
 
 
 def sample(
-    prefilled: Started,
+    prefilled: Prefill,
     windows: Sequence[int],
     rules: Rules,
     limits: Limits,
@@ -59,11 +58,11 @@ def sample(
     histories: dict[int, list[int]] = {window: [] for window in windows}
     sums = dict.fromkeys(windows, 0.0)
     done: dict[int, Hypothesis] = {}
-    logits = prefilled.logits[torch.tensor(live, device=prefilled.logits.device)]
+    logits = prefilled.logits[live]
     while True:
         logits = rules(logits, [histories[w] for w in slots], [limits.last_times[w] for w in slots])
         chosen = _choose(logits, slots, temperature, draw)
-        gained = logits.log_softmax(-1).gather(1, torch.tensor(chosen, device=logits.device)[:, None])[:, 0].tolist()
+        gained = (logits[np.arange(len(chosen)), chosen] - logsumexp(logits)).tolist()
         for window, token, logprob in zip(slots, chosen, gained, strict=True):
             if window in done:
                 histories[window].append(end)
@@ -88,22 +87,23 @@ def sample(
         logits = rows.step(chosen)
 
 
-def _generators(windows: Sequence[int], seeds: Sequence[int]) -> dict[int, torch.Generator]:
-    return {window: torch.Generator().manual_seed(seeds[window]) for window in windows}
+def _generators(windows: Sequence[int], seeds: Sequence[int]) -> dict[int, np.random.Generator]:
+    return {window: np.random.default_rng(seeds[window]) for window in windows}
 
 
 def _choose(
-    logits: Float[Tensor, "R V"], windows: Sequence[int], temperature: float, draw: Mapping[int, torch.Generator]
+    logits: Float32[np.ndarray, "R V"],
+    windows: Sequence[int],
+    temperature: float,
+    draw: Mapping[int, np.random.Generator],
 ) -> list[int]:
     if not draw:
-        # PyTorch's own takes as long on a processor as everything else that is done to the scores.
-        greedy: list[int] = (logits.numpy() if logits.device.type == "cpu" else logits).argmax(-1).tolist()
+        greedy: list[int] = logits.argmax(axis=-1).tolist()
         return greedy
-    # Drawn on the CPU: the same seed gives the same text on every device.
-    probabilities = (logits / temperature).softmax(-1).cpu()
+    # The highest score plus Gumbel noise is a draw from the probabilities.
     return [
-        int(torch.multinomial(row, 1, generator=draw[window]))
-        for row, window in zip(probabilities, windows, strict=True)
+        int((row / temperature + draw[window].gumbel(size=row.size)).argmax())
+        for row, window in zip(logits, windows, strict=True)
     ]
 
 
@@ -143,7 +143,7 @@ class _Beams:
 
 
 def beam(
-    prefilled: Started, windows: Sequence[int], rules: Rules, limits: Limits, options: DecodingOptions
+    prefilled: Prefill, windows: Sequence[int], rules: Rules, limits: Limits, options: DecodingOptions
 ) -> dict[int, Hypothesis]:
     """Beam search with `options.beam_size` hypotheses a window; with 1 it is greedy search. By window."""
     size = options.beam_size
@@ -151,12 +151,12 @@ def beam(
     searches = {window: _Beams() for window in windows}
     slots = list(windows)
     rows = prefilled.live(slots)
-    logits = prefilled.logits[torch.tensor(slots, device=prefilled.logits.device)]
+    logits = prefilled.logits[slots]
     done: dict[int, Hypothesis] = {}
     while True:
         histories = [one.tokens for window in dict.fromkeys(slots) for one in searches[window].live]
-        logprobs = rules(logits, histories, [limits.last_times[window] for window in slots]).log_softmax(-1)
-        best, tokens = logprobs.topk(min(size + 1, logprobs.shape[-1]), dim=-1)
+        logprobs = log_softmax(rules(logits, histories, [limits.last_times[window] for window in slots]))
+        best, tokens = highest(logprobs, size + 1)
         parents: list[int] = []
         owners: list[int] = []
         first = 0
@@ -182,7 +182,7 @@ def beam(
 
 
 def _candidates(
-    live: Sequence[Hypothesis], logprobs: Float[Tensor, "K C"], tokens: Tensor
+    live: Sequence[Hypothesis], logprobs: Float32[np.ndarray, "K C"], tokens: Int[np.ndarray, "K C"]
 ) -> list[tuple[float, int, int]]:
     return [
         (hypothesis.logprob + logprob, index, token)
@@ -190,3 +190,14 @@ def _candidates(
         for logprob, token in zip(row, ids, strict=True)
         if logprob > float("-inf")
     ]
+
+
+def highest(
+    scores: Float32[np.ndarray, "R V"], count: int
+) -> tuple[Float32[np.ndarray, "R _"], Int[np.ndarray, "R _"]]:
+    """The `count` highest of each row, the highest first, and where they stand."""
+    count = min(count, scores.shape[-1])
+    places = np.argpartition(-scores, count - 1, axis=-1)[:, :count]
+    order = np.argsort(-np.take_along_axis(scores, places, -1), axis=-1, kind="stable")
+    places = np.take_along_axis(places, order, -1)
+    return np.take_along_axis(scores, places, -1), places

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32, Int
-from torch import Tensor
-from torch.nn import functional
+from jaxtyping import Float32
 
-from softspoken.backbones import Features
-from softspoken.backbones.whisper import MAX_WINDOW_S
+from softspoken.backbones.features import MAX_WINDOW_S
 from softspoken.decoding.conditioning import Target, activity, score_voices
 from softspoken.decoding.longform import Reader, Window
 from softspoken.decoding.options import DecodingOptions
@@ -23,12 +19,11 @@ from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.silence import verdict, window_features
 from softspoken.decoding.windows import cut_windows
-from softspoken.engines import Engine
+from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
-from softspoken.prompts.compiled import CompiledPrompts, CompiledRows
-from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.arrays import fitted_clips
+from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
 from softspoken.prompts.info import PromptInfo
-from softspoken.prompts.joined import join
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, SpeakerEmbedder
 
@@ -49,11 +44,11 @@ class PreparedWindows:
     targets: Sequence[Target]
     pairs: Sequence[tuple[int, int]]
     """Window and voice of each row. Without a silence model only voices that are present in a window."""
-    features: Features
-    """Of the windows."""
+    padded_s: float | None
+    """Seconds in which each window is heard; None: its own."""
     prompts: CompiledRows | None
     """One set a row; None where there are no rows."""
-    activity: Float[Tensor, "B _"] | None
+    activity: Float32[np.ndarray, "B _"] | None
     silence: SilenceModel | None
     number: int
     """Place of the first window in the recording."""
@@ -83,14 +78,13 @@ class TargetSession:
         self.voices = list(voices)
         self._info, self._embedder, self._insist = info, embedder, insist
         self._vectors = np.stack([voice.vector for voice in voices])
-        speaker = torch.from_numpy(self._vectors).to(engine.backbone.device)
+        speaker = self._vectors if info.prompts.speaker is not None else None
         # No window changes what the voices make of the prompts.
-        self._rows = prompts.rows(speaker if info.prompts.speaker is not None else None, self._heard_clips())
+        self._rows = prompts.rows(speaker, self._heard_clips())
 
-    @torch.no_grad()
     def prepare(self, windows: Sequence[Window], number: int) -> PreparedWindows:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
-        info, backbone = self._info, self.engine.backbone
+        info = self._info
         targets = [score_voices(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
         threshold = info.silence_threshold if info.silence is None and not self._insist else None
         pairs = [
@@ -100,16 +94,15 @@ class TargetSession:
             if threshold is None or score >= threshold
         ]
         padded_s = MAX_WINDOW_S if info.window == "30s" else None
-        features = backbone.features([window.audio for window in windows], padded_s)
         prompts, active = None, None
         if pairs:
             prompts = self._rows.repeated([voice for _, voice in pairs])
             scores = [targets[index].scores[voice] for index, voice in pairs]
             frames = info.prompts.frames
-            active = activity(scores, frames, backbone.device) if frames is not None else None
-        return PreparedWindows(windows, targets, pairs, features, prompts, active, info.silence, number)
+            active = activity(scores, frames) if frames is not None else None
+        return PreparedWindows(windows, targets, pairs, padded_s, prompts, active, info.silence, number)
 
-    def _heard_clips(self) -> Float[Tensor, "L K F D"] | None:
+    def _heard_clips(self) -> Float32[np.ndarray, "L K F D"] | None:
         """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
         config = self._info.prompts.enrolment
         if config is None:
@@ -121,7 +114,7 @@ class TargetSession:
                     "enrol the voice again with its clip, or give a clip instead of its name"
                 )
         clips = [voice.clip for voice in self.voices if voice.clip is not None]
-        return clip_states(self.engine.backbone, clips, config)
+        return self.engine.layer_states(fitted_clips(clips, config), config.clip_s)
 
 
 def decode_session(
@@ -157,10 +150,11 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
             return [True] * len(models)
         return [verdict(model, row, logprob) for model, row, logprob in zip(models, scores, empty, strict=True)]
 
-    features, rows = _features(prepared)
+    windows = [(window.audio, one.padded_s) for one in prepared for window in one.windows]
+    features = engine.features([audio for audio, _ in windows], [padded_s for _, padded_s in windows])
+    rows = _rows(prepared)
     sets = [one.prompts.spread(len(one.pairs)) for one in prepared if one.prompts is not None]
     return decode_batch(
-        engine.backbone,
         engine.encode_rows(features, rows, join(sets), _activity(prepared)),
         options,
         window_s=[one.windows[window].duration_s for one in prepared for window, _ in one.pairs],
@@ -170,27 +164,28 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
     )
 
 
-def _features(prepared: Sequence[PreparedWindows]) -> tuple[Features, Int[Tensor, "B"]]:
-    """All windows as one batch, and the window of each row."""
-    size = max(one.features.values.shape[-1] for one in prepared)
-    values = [functional.pad(one.features.values, (0, size - one.features.values.shape[-1])) for one in prepared]
-    lengths = torch.cat([one.features.lengths for one in prepared])
+def _rows(prepared: Sequence[PreparedWindows]) -> list[int]:
+    """The window of each row, counted through all that is prepared."""
     rows: list[int] = []
     before = 0
     for one in prepared:
         rows += [before + window for window, _ in one.pairs]
         before += len(one.windows)
-    return Features(torch.cat(values), lengths), torch.tensor(rows, device=lengths.device)
+    return rows
 
 
-def _activity(prepared: Sequence[PreparedWindows]) -> Float[Tensor, "B _"] | None:
+def _activity(prepared: Sequence[PreparedWindows]) -> Float32[np.ndarray, "B _"] | None:
     """Of every row; 0 for prompts that do not ask for it."""
-    known = [one.activity for one in prepared if one.activity is not None]
-    if not known:
+    size = max((one.activity.shape[1] for one in prepared if one.activity is not None), default=None)
+    if size is None:
         return None
-    size = max(part.shape[1] for part in known)
-    parts = [known[0].new_zeros(len(one.pairs), 0) if one.activity is None else one.activity for one in prepared]
-    return torch.cat([functional.pad(part, (0, size - part.shape[1])) for part in parts])
+    found = np.zeros((sum(len(one.pairs) for one in prepared), size), np.float32)
+    first = 0
+    for one in prepared:
+        if one.activity is not None:
+            found[first : first + len(one.pairs), : one.activity.shape[1]] = one.activity
+        first += len(one.pairs)
+    return found
 
 
 def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedWindow]) -> list[list[VoiceWindow]]:
@@ -202,7 +197,7 @@ def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedW
     for (index, voice), decoded in zip(prepared.pairs, found, strict=False):
         window = prepared.windows[index]
         place = {"offset_s": window.start_s, "window_s": window.duration_s}
-        segments = window_segments(decoded, engine.backbone.tokens, **place)
+        segments = window_segments(decoded, engine.tokens, **place)
         answers[index][voice] = VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded))
     return answers
 

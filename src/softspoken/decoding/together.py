@@ -63,7 +63,7 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
             answers = decode_prepared(engine, [asked[index] for index in members], resolved[members[0]])
             for index, answer in zip(members, answers, strict=True):
                 heard[index].append(answer[0][0])
-    languages = [language_of(engine.backbone, each) for each in resolved]
+    languages = [language_of(each) for each in resolved]
     names = [each.voices[0].name for each in follows]
     return [
         transcript_of(found, name, language, reader.position_s)

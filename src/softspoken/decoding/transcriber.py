@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from softspoken.audio import AudioLike
-from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
@@ -15,7 +14,8 @@ from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import OnSegment, Segment, Transcript
 from softspoken.decoding.target_session import TargetSession, VoiceWindow, decode_session
-from softspoken.engines import Engine, EngineName, Precision, TorchEngine, load_engine
+from softspoken.engines.base import Engine, Precision
+from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
@@ -52,38 +52,35 @@ class TargetSpeakerTranscriber:
 
     def __init__(
         self,
-        backbone: WhisperBackbone,
+        engine: Engine,
         prompts: LoadedPrompts,
         embedder: SpeakerEmbedder,
         store: EnrolmentStore | None = None,
-        engine: Engine | None = None,
     ) -> None:
-        """`prompts`: checked against `backbone` (PromptMismatch); `store`: where names are looked up (the default one);
-        `engine`: what runs the backbone; None: PyTorch.
+        """`engine`: see `load_engine`; `prompts`: checked against its backbone (PromptMismatch); `store`: where names
+        are looked up (the default one).
 
         Raises ConfigError for prompts of another task.
         """
-        prompts.check(backbone)
+        prompts.check(engine.backbone)
         if prompts.info.task != "target-speaker":
             raise ConfigError(
                 f"the prompt was trained for '{prompts.info.task}', expected 'target-speaker'; choose another prompt"
             )
-        self.backbone = backbone
         self.info = prompts.info
         self.embedder = embedder
         self.store = EnrolmentStore() if store is None else store
-        self.engine = TorchEngine(backbone) if engine is None else engine
-        prompts.check(self.engine.backbone)
-        self._compiled = self.engine.compile(prompts.prompts)
+        self.engine = engine
+        self._compiled = engine.compile(prompts)
 
     @classmethod
     def from_pretrained(
         cls,
         prompt: str | Path = "shipped",
-        backbone: str | WhisperBackbone | None = None,
+        backbone: str | None = None,
         device: str = "cpu",
         store: EnrolmentStore | None = None,
-        engine: EngineName = "torch",
+        engine: EngineName = "auto",
         precision: Precision | None = None,
         threads: int | None = None,
     ) -> "TargetSpeakerTranscriber":
@@ -91,7 +88,7 @@ class TargetSpeakerTranscriber:
 
         Args:
             prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
-            backbone: a reference for `load_backbone`, or one that is loaded; None: the one the prompt was trained on.
+            backbone: a reference for `read_whisper`; None: the one the prompt was trained on.
             engine: see `load_engine`, as for the next two.
             precision: of the weights.
             threads: of the processor; None: all.
@@ -101,11 +98,11 @@ class TargetSpeakerTranscriber:
             ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
         prompts = load_prompts(prompt)
-        if not isinstance(backbone, WhisperBackbone):
-            backbone = load_backbone(prompts.info.backbone.name if backbone is None else backbone, device)
-        prompts.check(backbone)
+        reference = prompts.info.backbone.name if backbone is None else backbone
+        loaded = load_engine(reference, engine, precision, device, threads)
+        prompts.check(loaded.backbone)
         embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder, device)
-        return cls(backbone, prompts, embedder, store, load_engine(backbone, engine, precision, threads=threads))
+        return cls(loaded, prompts, embedder, store)
 
     def transcribe(
         self,
@@ -156,7 +153,7 @@ class TargetSpeakerTranscriber:
                 for one in window:
                     for segment in one.segments:
                         on_segment(segment)
-        language = language_of(self.backbone, options)
+        language = language_of(options)
         return [
             transcript_of([window[index] for window in heard], voice.name, language, reader.position_s)
             for index, voice in enumerate(voices)
@@ -212,7 +209,7 @@ class TargetSpeakerTranscriber:
 
     def resolved(self, options: DecodingOptions | None) -> DecodingOptions:
         """The options as they count for this prompt."""
-        return options_under(self.info, self.backbone, options)
+        return options_under(self.info, self.engine.max_frames, options)
 
 
 def transcript_of(heard: Sequence[VoiceWindow], speaker: str, language: str, duration_s: float) -> Transcript:

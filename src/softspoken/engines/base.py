@@ -1,42 +1,96 @@
 """What every engine does with compiled prompts: encode windows, then decode them token by token.
 
-An engine runs three functions of tensors (front end, encoder, decoder; `engines.network` has them in plain torch);
-this file is what surrounds them and is the same for all. Rows of a batch may have prompts of their own.
+An engine runs three functions (front end, encoder, decoder) on arrays of its own: numpy's, or tensors on a GPU. What
+goes in and comes out is numpy's, but for the states that it keeps between two calls. This file is what surrounds the
+three and is the same for all. Rows of a batch may have prompts of their own.
 
-Shapes: B rows of a batch, T audio frames, S encoder states, D width, R rows being written, U new tokens, C columns of
-the decoder's cache, P sets of prompts (1 for all rows, else B), V vocabulary.
+Shapes: B rows of a batch, M mels, T audio frames, S encoder states, D width, R rows being written, U new tokens, C
+columns of the decoder's cache, P sets of prompts (1 for all rows, else B), V vocabulary.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
 
-from softspoken.backbones import Encoded, Features, WhisperBackbone
-from softspoken.backbones.base import valid_positions
-from softspoken.engines.masks import additive
-from softspoken.engines.rows import EnginePrefill
+from softspoken.backbones.features import INPUTS_PER_FRAME
+from softspoken.backbones.tokens import WhisperTokens
+from softspoken.engines.cache import Prefill
 from softspoken.errors import BackboneError, PromptMismatch
-from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, CompiledStack, unprompted
-from softspoken.prompts.frames import FrameRows
-from softspoken.prompts.inject import mute
-from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.checkpoint import LoadedPrompts
+from softspoken.prompts.compiled import (
+    CompiledPrompts,
+    CompiledRows,
+    CompiledStack,
+    PromptedModel,
+    compile_rows,
+    unprompted,
+)
+from softspoken.prompts.rows import FrameRows, PromptRows, converted
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Array = Any
+"""An array of the engine's own kind."""
+
+
+@runtime_checkable
+class FrozenWhisper(PromptedModel, Protocol):
+    """The frozen model behind an engine: `StoredWhisper`, or `WhisperBackbone` for PyTorch."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def tokens(self) -> WhisperTokens: ...
+    @property
+    def max_frames(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def parameter_count(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """Log-mel features (B, M, frames of 10 ms) and how many of a row's frames are valid."""
+
+    values: Array
+    lengths: Int[np.ndarray, "B"]
+
+    @property
+    def rows(self) -> int:
+        return len(self.lengths)
+
+
+@dataclass(frozen=True)
+class AudioFrames:
+    """What the encoder's first layer sees of the audio alone (B, T, D), and how many of a row's frames are valid."""
+
+    states: Array
+    lengths: Int[np.ndarray, "B"]
+
+    @property
+    def rows(self) -> int:
+        return len(self.lengths)
+
+    def select(self, rows: Sequence[int]) -> "AudioFrames":
+        """The given rows, repeated or reordered."""
+        index = list(rows)
+        return AudioFrames(self.states[index], self.lengths[index])
 
 
 @dataclass(frozen=True)
 class EncodedAudio:
     """What the decoder knows of B windows: the keys and values of the encoder's states, by decoder layer."""
 
-    cross: tuple[Float[Tensor, "B H _ _"], ...]
+    cross: tuple[Array, ...]
     """k1 (B, H, E, S), v1 (B, H, S, E), k2, ..."""
-    mask: Float[Tensor, "B 1 1 S"]
+    mask: Array
+    """Added to the scores of the states (B, 1, 1, S)."""
     prompts: CompiledRows
     engine: "Engine"
 
@@ -44,7 +98,7 @@ class EncodedAudio:
     def rows(self) -> int:
         return int(self.mask.shape[0])
 
-    def prefill(self, start: Sequence[int]) -> EnginePrefill:
+    def prefill(self, start: Sequence[int]) -> Prefill:
         """Run the decoder's prompts and the forced start tokens, once for all that is tried afterwards."""
         return self.engine.prefill(self, start)
 
@@ -54,175 +108,233 @@ class Engine(ABC):
 
     name: str
     precision: Precision
+    backbone: Any
+    """See `FrozenWhisper`."""
+    unseen = -1e9
+    """Added to the scores of what is hidden: it then weighs nothing. Finite, so that seeing nothing is no NaN."""
 
-    def __init__(self, backbone: WhisperBackbone) -> None:
+    def __init__(self, backbone: FrozenWhisper) -> None:
         self.backbone = backbone
         self.tokens = backbone.tokens
         self.max_tokens = backbone.max_tokens
+        self.max_frames = backbone.max_frames
         self.plain = unprompted(backbone)
-        self._embedding = backbone.token_embedding.float()
-        self._positions = backbone.positions["decoder"].float()
 
     @abstractmethod
-    def _frontend(self, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
-        """The convolutions of mel frames at 100 Hz; `valid` is 0 behind a row's end. No positions yet."""
+    def features(
+        self, audio: Sequence[np.ndarray], window_s: float | Sequence[float | None] | None = None
+    ) -> AudioFeatures:
+        """Mono 16 kHz waveforms to log-mel features.
+
+        `window_s`: None: each row as long as its audio, rounded up to a bucket; else padded with silence to so many
+        seconds, of all rows or one by one. Raises AudioError for audio that is longer.
+        """
+
+    @abstractmethod
+    def layer_states(self, audio: Sequence[np.ndarray], window_s: float) -> Float32[np.ndarray, "L B T D"]:
+        """What enters each encoder layer, without prompts and in float32."""
+
+    @abstractmethod
+    def array(self, values: np.ndarray) -> Array:
+        """Floating point numbers as what this engine computes with."""
+
+    @abstractmethod
+    def numpy(self, values: Array) -> Float32[np.ndarray, "..."]:
+        """The other way round."""
+
+    @abstractmethod
+    def padded(self, values: Array, front: int, behind: int, axis: int) -> Array:
+        """A new array with so many zeros in front and behind along an axis."""
+
+    @abstractmethod
+    def _frontend(self, mel: Array, valid: Array) -> Array:
+        """The convolutions of mel frames (B, M, _) at 100 Hz, positions added; `valid` (B, 1, _) is 0 behind a row's
+        end."""
 
     @abstractmethod
     def _encode(
-        self,
-        audio: Float[Tensor, "B T D"],
-        rows: tuple[Tensor, ...],
-        activity: Float[Tensor, "B T"] | None,
-        frames: FrameRows | None,
-    ) -> tuple[Tensor, ...]:
-        """`EncoderNetwork.forward`; `rows` are its arguments from `shallow` to `mask`."""
+        self, audio: Array, rows: tuple[Array, ...], activity: Array | None, frames: FrameRows | None
+    ) -> tuple[Array, ...]:
+        """The encoder under prompts; `rows`: `CompiledStack`'s shallow, keys, values and last, then which states the
+        decoder sees something of (B, S, 1) and the mask (B, 1, 1, S)."""
 
     @abstractmethod
     def decode(
-        self,
-        hidden: Float[Tensor, "R U D"],
-        mask: Float[Tensor, "R 1 U _"],
-        cross_mask: Float[Tensor, "R 1 1 S"],
-        past: Sequence[Tensor],
-        cross: Sequence[Tensor],
-    ) -> tuple[Float[Tensor, "R U V"], tuple[Tensor, ...]]:
-        """`DecoderNetwork.forward`: scores in float32, and the new keys and values, whose tensors are the caller's."""
+        self, hidden: Array, mask: Array, cross_mask: Array, past: Sequence[Array], cross: Sequence[Array]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """One pass of the decoder on top of a cache: scores (R, U, V), and the new keys and values (R, H, U, E).
 
-    def searching(self) -> AbstractContextManager[None]:
-        """Entered around a search, the many short steps of which are sensitive to what else runs."""
-        return nullcontext()
+        `hidden` (R, U, D) are new vectors; `mask` (R, 1, U, C + U) and `cross_mask` (R, 1, 1, S) are added to scores.
+        """
 
-    def compile(self, prompts: SoftPrompts) -> CompiledPrompts:
+    @abstractmethod
+    def embed(self, tokens: Int[np.ndarray, "R U"], first: Int[np.ndarray, "R"]) -> Array:
+        """Embedded tokens (R, U, D) at positions `first[r]`, `first[r]` + 1, ..."""
+
+    def compile(self, prompts: LoadedPrompts) -> CompiledPrompts:
         """Make prompts of this backbone ready: what no audio changes is worked out now. Costs their own size only."""
-        return CompiledPrompts(self.backbone, prompts)
+        return CompiledPrompts(self.backbone, prompts.info.prompts, prompts.tensors)
 
-    @torch.no_grad()
-    def embed_audio(self, features: Features, shift: int = 0) -> Encoded:
+    def compile_rows(self, rows: PromptRows) -> CompiledRows:
+        """Make rows that are concrete already ready, numpy's or PyTorch's."""
+        return compile_rows(self.backbone, rows)
+
+    def embed_audio(self, features: AudioFeatures, shift: int = 0) -> AudioFrames:
         """What the encoder's first layer sees of the audio alone, the same for every voice: once a recording.
 
         `shift`: positions that prompts take in front of it (`CompiledRows.shift`).
         """
         values, lengths = features.values, features.lengths
         if shift:
-            each = self.backbone.inputs_per_frame
-            limit = each * self.backbone.max_frames
-            values = torch.nn.functional.pad(values, (each * shift, 0))[..., :limit]
-            lengths = (lengths + each * shift).clamp(max=limit)
-        valid = valid_positions(lengths, values.shape[-1])[:, None].to(values.dtype)
-        hidden = self._frontend(values, valid)
-        table = self.backbone.positions["encoder"]
-        if hidden.shape[1] > table.shape[0]:
+            limit = INPUTS_PER_FRAME * self.max_frames
+            values = self.padded(values, INPUTS_PER_FRAME * shift, 0, 2)[..., :limit]
+            lengths = np.minimum(lengths + INPUTS_PER_FRAME * shift, limit)
+        size = -(-values.shape[-1] // INPUTS_PER_FRAME)
+        if size > self.max_frames:
             raise BackboneError(
-                f"{hidden.shape[1]} encoder positions asked for, the backbone has {table.shape[0]}; "
-                "use a shorter window"
+                f"{size} encoder positions asked for, the backbone has {self.max_frames}; use a shorter window"
             )
-        hidden = hidden + table[: hidden.shape[1]].to(hidden.dtype)
-        return Encoded(hidden[:, shift:], (lengths + 1) // 2 - shift)
+        valid = valid_positions(lengths, values.shape[-1])[:, None]
+        hidden = self._frontend(values, self.array(valid))
+        return AudioFrames(hidden[:, shift:], (lengths + 1) // INPUTS_PER_FRAME - shift)
 
-    @torch.no_grad()
     def encode_frames(
-        self, entered: Encoded, prompts: CompiledRows | None = None, activity: Float[Tensor, "B _"] | None = None
+        self,
+        entered: AudioFrames,
+        prompts: CompiledRows | None = None,
+        activity: Float[np.ndarray, "B _"] | None = None,
     ) -> EncodedAudio:
         """Run the encoder on B rows of `entered` under `prompts`: one set for all of them, or one each.
 
         Raises PromptMismatch: another number of sets, or an activity that frame prompts need is missing.
         """
         prompts = self.plain if prompts is None else prompts
-        batch, size = entered.states.shape[:2]
+        batch, size = entered.rows, entered.states.shape[1]
         if prompts.sets not in (1, batch):
             raise PromptMismatch(f"{prompts.sets} sets of prompts for a batch of {batch}; give one set a row")
-        stack, dtype = prompts.encoder, entered.states.dtype
+        stack, frames = prompts.encoder, prompts.frames
+        if frames is not None and activity is None:
+            raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
         audible = valid_positions(entered.lengths, size)
-        shallow_valid, row_valid = stack.shallow_valid.expand(batch, -1), stack.valid.expand(batch, -1)
-        mask = additive(torch.cat([shallow_valid, audible, row_valid], dim=1), dtype)[:, None, None]
-        heard = torch.cat(
-            [torch.ones_like(shallow_valid), torch.ones_like(audible), ~stack.unattended.expand(batch, -1)], 1
+        shallow_valid = _spread(stack.shallow_valid, 0, batch)
+        seen = np.concatenate([shallow_valid, audible, _spread(stack.valid, 0, batch)], axis=1)
+        mask = self._additive(seen)[:, None, None]
+        attended = ~_spread(stack.unattended, 0, batch)
+        heard = np.concatenate([np.ones_like(shallow_valid), np.ones_like(audible), attended], axis=1)
+        rows = tuple(
+            self.array(_spread(part, axis, batch))
+            for part, axis in ((stack.shallow, 0), (stack.keys, 1), (stack.values, 1), (stack.last, 0))
         )
-        frames = prompts.frames
-        if frames is not None:
-            if activity is None:
-                raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
-            activity = torch.nn.functional.pad(activity, (0, max(size - activity.shape[1], 0)))[:, :size].to(dtype)
-            frames = frames.to(dtype)
-        rows = (
-            stack.shallow.expand(batch, -1, -1),
-            stack.keys.expand(-1, batch, -1, -1),
-            stack.values.expand(-1, batch, -1, -1),
-            stack.last.expand(batch, -1, -1),
-        )
-        given = (*(part.to(dtype) for part in rows), heard[..., None].to(dtype), mask)
-        return EncodedAudio(self._encode(entered.states, given, activity, frames), mask, prompts, self)
+        given = (*rows, self.array(heard[..., None]), mask)
+        active = None if activity is None or frames is None else self.array(fitted(activity, size))
+        frames = None if frames is None else converted(frames, lambda part, axis: self.array(part))
+        return EncodedAudio(self._encode(entered.states, given, active, frames), mask, prompts, self)
 
     def encode(
-        self, features: Features, prompts: CompiledRows | None = None, activity: Float[Tensor, "B _"] | None = None
+        self,
+        features: AudioFeatures,
+        prompts: CompiledRows | None = None,
+        activity: Float[np.ndarray, "B _"] | None = None,
     ) -> EncodedAudio:
         """`embed_audio` and `encode_frames` for rows that share no audio."""
-        return self.encode_rows(features, torch.arange(len(features.lengths)), prompts, activity)
+        return self.encode_rows(features, range(features.rows), prompts, activity)
 
     def encode_rows(
         self,
-        features: Features,
-        rows: Int[Tensor, "B"],
+        features: AudioFeatures,
+        rows: Sequence[int],
         prompts: CompiledRows | None = None,
-        activity: Float[Tensor, "B _"] | None = None,
+        activity: Float[np.ndarray, "B _"] | None = None,
     ) -> EncodedAudio:
         """Row `rows[b]` of the features, encoded under set b of the prompts. What no voice changes is done once a
         row of the features, except for prompts that mute the audio itself (`FramePrompt.mute_db`)."""
         prompts = self.plain if prompts is None else prompts
+        index = list(rows)
         mute_db = 0.0 if prompts.frames is None else prompts.frames.mute_db
         if mute_db and activity is not None:
-            muted = mute(features.values[rows], activity, mute_db, self.backbone.inputs_per_frame)
-            return self.encode_frames(
-                self.embed_audio(Features(muted, features.lengths[rows]), prompts.shift), prompts, activity
-            )
+            lengths = features.lengths[index]
+            muted = muted_mel(self.numpy(features.values[index]), activity, mute_db)
+            entered = self.embed_audio(AudioFeatures(self.array(muted), lengths), prompts.shift)
+            return self.encode_frames(entered, prompts, activity)
         entered = self.embed_audio(features, prompts.shift)
-        shared = rows.tolist() != list(range(len(features.lengths)))
-        return self.encode_frames(entered.select(rows) if shared else entered, prompts, activity)
+        shared = index != list(range(features.rows))
+        return self.encode_frames(entered.select(index) if shared else entered, prompts, activity)
 
-    @torch.no_grad()
-    def prefill(self, heard: EncodedAudio, start: Sequence[int]) -> EnginePrefill:
+    def prefill(self, heard: EncodedAudio, start: Sequence[int]) -> Prefill:
         """The decoder's prompts and start tokens, for all rows of `heard`."""
         stack, batch = heard.prompts.decoder, heard.rows
-        dtype = heard.mask.dtype
-        offsets = stack.positions.expand(batch)
-        tokens = torch.tensor([list(start)] * batch, device=self._embedding.device)
-        shallow = stack.shallow.expand(batch, -1, -1)
-        hidden = torch.cat([shallow, self.embed(tokens, offsets)], dim=1).to(dtype)
-        past = self._as_cache(stack.keys.expand(-1, batch, -1, -1), stack.values.expand(-1, batch, -1, -1), dtype)
-        mask = self._prefill_mask(stack, batch, len(start), dtype)
+        offsets = _spread(stack.positions, 0, batch)
+        tokens = np.array([list(start)] * batch)
+        shallow = self.array(_spread(stack.shallow, 0, batch))
+        hidden = self._joined([shallow, self.embed(tokens, offsets)], 1)
+        past = self._as_cache(_spread(stack.keys, 1, batch), _spread(stack.values, 1, batch))
+        mask = self._prefill_mask(stack, batch, len(start))
         logits, written = self.decode(hidden, mask, heard.mask, past, heard.cross)
-        cache = tuple(torch.cat(pair, dim=2) for pair in zip(past, written, strict=True))
+        cache = tuple(self._joined(list(pair), 2) for pair in zip(past, written, strict=True))
         place = shallow.shape[1] + list(start).index(self.tokens.start_of_transcript)
-        no_speech = logits[:, place].softmax(-1)[:, self.tokens.no_speech]
-        prompted = torch.cat([stack.valid.expand(batch, -1), stack.shallow_valid.expand(batch, -1)], dim=1)
-        columns = torch.nn.functional.pad(prompted, (0, len(start)), value=True)
-        return EnginePrefill(
-            self, heard.cross, heard.mask, cache, logits[:, -1], no_speech, columns, offsets + len(start)
-        )
+        no_speech = softmax(self.numpy(logits[:, place]))[:, self.tokens.no_speech]
+        prompted = np.concatenate([_spread(stack.valid, 0, batch), _spread(stack.shallow_valid, 0, batch)], axis=1)
+        columns = np.pad(prompted, ((0, 0), (0, len(start))), constant_values=True)
+        first = self.numpy(logits[:, -1])
+        return Prefill(self, heard.cross, heard.mask, cache, first, no_speech, columns, offsets + len(start))
 
-    def embed(self, tokens: Tensor, first: Tensor) -> Float[Tensor, "R U D"]:
-        """Embedded tokens at positions `first[r]`, `first[r]` + 1, ..."""
-        places = first[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
-        return self._embedding[tokens] + self._positions[places.clamp(max=self._positions.shape[0] - 1)]
+    @abstractmethod
+    def _joined(self, parts: Sequence[Array], axis: int) -> Array:
+        """Arrays of the engine one behind the other."""
 
-    def _as_cache(self, keys: Tensor, values: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    def _additive(self, seen: Bool[np.ndarray, "..."]) -> Array:
+        """0 where something is seen, else `unseen`."""
+        return self.array(np.where(seen, np.float32(0.0), np.float32(self.unseen)))
+
+    def _as_cache(self, keys: Float[np.ndarray, "L B N D"], values: Float[np.ndarray, "L B N D"]) -> list[Array]:
         heads = int(self.backbone.config.decoder_attention_heads)
-        both = (
-            part.to(dtype).reshape(*part.shape[:3], heads, part.shape[3] // heads).transpose(2, 3)
-            for part in (keys, values)
-        )
-        return [part for pair in zip(*both, strict=True) for part in pair]
+        both = (part.reshape(*part.shape[:3], heads, part.shape[3] // heads).swapaxes(2, 3) for part in (keys, values))
+        return [self.array(part) for pair in zip(*both, strict=True) for part in pair]
 
-    def _prefill_mask(
-        self, stack: CompiledStack, batch: int, tokens: int, dtype: torch.dtype
-    ) -> Float[Tensor, "B 1 U _"]:
+    def _prefill_mask(self, stack: CompiledStack, batch: int, tokens: int) -> Array:
         """Shallow vectors stand before the rows and do not see them; tokens see all of both that is no padding."""
         shallow_valid, row_valid = stack.shallow_valid, stack.valid
         count, rows = shallow_valid.shape[1], row_valid.shape[1]
         size = count + tokens
-        sees = torch.ones(batch, size, rows + size, dtype=torch.bool, device=shallow_valid.device)
+        sees = np.ones((batch, size, rows + size), bool)
         sees[:, :count, :rows] = False
         sees[:, :, :rows] &= row_valid[:, None]
         sees[:, :, rows : rows + count] &= shallow_valid[:, None]
-        sees[:, :, rows:] &= torch.ones(size, size, dtype=torch.bool, device=sees.device).tril()
-        return additive(sees, dtype)[:, None]
+        sees[:, :, rows:] &= np.tri(size, dtype=bool)
+        return self._additive(sees)[:, None]
+
+
+def valid_positions(lengths: Int[np.ndarray, "B"], size: int) -> Bool[np.ndarray, "B T"]:
+    """True at the first `lengths[b]` of `size` positions."""
+    found: np.ndarray = np.arange(size)[None] < lengths[:, None]
+    return found
+
+
+def fitted(activity: Float[np.ndarray, "B _"], size: int) -> Float[np.ndarray, "B T"]:
+    """As many frames as asked for: 0 behind the end."""
+    return np.pad(activity, ((0, 0), (0, max(size - activity.shape[1], 0))))[:, :size]
+
+
+def muted_mel(
+    mel: Float[np.ndarray, "B M T"], activity: Float[np.ndarray, "B _"], mute_db: float
+) -> Float[np.ndarray, "B M T"]:
+    """The mel frames in which the target surely does not speak, `mute_db` quieter; see `injection.mute`."""
+    frames = fitted(activity, -(-mel.shape[-1] // INPUTS_PER_FRAME))
+    each = frames.repeat(INPUTS_PER_FRAME, axis=1)[:, None, : mel.shape[-1]]
+    floor = mel.max(axis=(1, 2), keepdims=True) - np.float32(80 / 40)
+    found: np.ndarray = np.maximum(mel - (1 - each) * np.float32(mute_db / 40), floor)
+    return found.astype(np.float32)
+
+
+def softmax(scores: Float[np.ndarray, "B V"]) -> Float[np.ndarray, "B V"]:
+    """Probabilities of a row's scores."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return found
+
+
+def _spread(part: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """One set for all rows, as one a row."""
+    if part.shape[axis] == size:
+        return part
+    return np.broadcast_to(part, (*part.shape[:axis], size, *part.shape[axis + 1 :]))

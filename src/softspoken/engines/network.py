@@ -1,4 +1,4 @@
-"""Whisper under compiled prompts, as three plain functions of tensors: what every engine runs, exports or captures.
+"""Whisper under compiled prompts, as plain functions of tensors; `openvino_graphs` is the same for OpenVINO.
 
 The weights are the backbone's own modules. Prompt rows that are overwritten before every layer are no queries here,
 only keys and values (see `prompts.compiled`); the order of the encoder's states is [count][audio][rows], which
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from softspoken.backbones.whisper import WhisperBackbone
-from softspoken.prompts.frames import FrameRows
+from softspoken.prompts.frames import added_by
+from softspoken.prompts.rows import FrameRows
 
 Block = Any
 """transformers' `WhisperEncoderLayer` or `WhisperDecoderLayer`, which carry no types."""
@@ -59,7 +60,7 @@ class EncoderNetwork(nn.Module):
             if frames is not None:
                 assert activity is not None
                 heard_frames = hidden[:, count:]
-                added, activity = frames.at(index, heard_frames, activity)
+                added = added_by(frames, index, heard_frames, activity)
                 hidden = torch.cat([hidden[:, :count], heard_frames + added], dim=1)
             if index == final:
                 hidden = torch.cat([hidden, last], dim=1)

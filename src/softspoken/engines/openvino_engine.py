@@ -1,47 +1,43 @@
-"""The CPU engine: the same functions on OpenVINO, float32 or with int8 weights, windows and batches of any size."""
+"""The CPU engine: Whisper on OpenVINO, float32 or with int8 weights, windows and batches of any size. No PyTorch."""
 
 import queue
 import sys
+import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32
 
-from softspoken.backbones import WhisperBackbone
-from softspoken.engines.base import Engine, Precision
-from softspoken.engines.export import frame_tensors, kind_of, openvino_model, parts, quantise, with_half_states
+from softspoken.backbones.checkpoints import StoredWhisper
+from softspoken.backbones.weights import DECODER_POSITIONS, EMBEDDING
+from softspoken.engines.base import AudioFeatures, Engine, Precision, valid_positions
+from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
 from softspoken.engines.store import ModelStore
-from softspoken.engines.threads import one_torch_thread
 from softspoken.errors import BackboneError, ConfigError, MissingExtra
-from softspoken.prompts.frames import FrameRows
+from softspoken.prompts.rows import FrameRows
 
-LAYOUT = 1
-"""Raised whenever the exported models change: older files are then made anew."""
+LAYOUT = 2
+"""Raised whenever the graphs change: older files are then made anew."""
 HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 class OpenVinoEngine(Engine):
-    """Exported on first use into the user's cache; see `ModelStore`."""
+    """Graphs are built on first use into the user's cache (`ModelStore`), as is what OpenVINO makes of them for this
+    processor."""
 
     name = "openvino"
+    backbone: StoredWhisper
 
-    def __init__(self, backbone: WhisperBackbone, precision: Precision = "float32", threads: int | None = None) -> None:
+    def __init__(self, backbone: StoredWhisper, precision: Precision = "float32", threads: int | None = None) -> None:
         """`threads`: of the processor, None for all.
 
-        Raises MissingExtra without OpenVINO; ConfigError for a precision or a backbone it cannot run; BackboneError for
-        a cache that cannot be written.
+        Raises MissingExtra without OpenVINO; ConfigError for a precision it does not have; BackboneError for a cache
+        that cannot be written.
         """
         if precision not in HINTS:
             raise ConfigError(f"engine 'openvino' has no precision '{precision}'; use {', '.join(HINTS)}")
-        if backbone.device.type != "cpu" or backbone.dtype != torch.float32:
-            raise ConfigError(
-                f"engine 'openvino' runs on the CPU from float32 weights, got {backbone.device} and {backbone.dtype}; "
-                "use the engine 'torch' there"
-            )
         try:
             import openvino
         except ModuleNotFoundError:
@@ -51,72 +47,117 @@ class OpenVinoEngine(Engine):
         self._core = openvino.Core()
         # What is rounded to bfloat16 for each token anyway is kept so: half of it to read.
         self._half_states = precision == "bfloat16" and _rounds(self._core)
-        self._parts = parts(backbone)
-        self._settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-            **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
-        }
         version = openvino.get_version().split("-")[0]
         weights = "int8" if precision == "int8" else "float32"
         self._store = ModelStore.of(backbone.fingerprint, f"openvino-{version}-{LAYOUT}-{weights}")
+        self._graphs = graphs(backbone.config, backbone.weights, int8=precision == "int8")
+        self._settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "CACHE_DIR": str(self._store.folder / "compiled"),
+            **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
+        }
+        self._embedding = backbone.weights.stored(EMBEDDING)
+        self._positions = backbone.weights[DECODER_POSITIONS]
         self._models: dict[str, _Model] = {}
-
-    def searching(self) -> AbstractContextManager[None]:
-        return one_torch_thread()
+        self._making = threading.Lock()
 
     def _model(self, name: str) -> "_Model":
-        if name not in self._models:
-            folder = self._store.model(name, lambda folder: self._export(name, folder))
-            try:
-                model = self._core.read_model(folder / "model.xml")
-                if self._half_states and name == "decoder":
-                    model = with_half_states(model)
-                compiled = self._core.compile_model(model, "CPU", self._settings)
-            except RuntimeError as error:
-                problem = str(error).strip().splitlines()[-1][:200]
-                raise BackboneError(f"'{folder}' cannot be used ({problem}); remove it, it is made anew") from error
-            self._models.setdefault(name, _Model(compiled))
-        return self._models[name]
+        with self._making:
+            if name not in self._models:
+                self._models[name] = self._compiled(name)
+            return self._models[name]
 
-    def _export(self, name: str, folder: Path) -> None:
+    def _compiled(self, name: str) -> "_Model":
+        folder = self._store.model(name, lambda folder: self._build(name, folder))
+        hint = "f32" if name == "layers" else HINTS[self.precision]
+        settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint}
+        try:
+            model = self._core.read_model(folder / "model.xml")
+            if self._half_states and name == "decoder":
+                model = with_half_states(model, FIRST_STATE + 2 * self.backbone.config.decoder_layers, False)
+            elif self._half_states and name.startswith("encoder"):
+                model = with_half_states(model, 0, True)
+            compiled = self._core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            problem = str(error).strip().splitlines()[-1][:200]
+            raise BackboneError(f"'{folder}' cannot be used ({problem}); remove it, it is made anew") from error
+        return _Model(compiled)
+
+    def _build(self, name: str, folder: Path) -> None:
         import openvino
 
-        print(f"softspoken: exporting the {name} of '{self.backbone.name}' for OpenVINO, once", file=sys.stderr)
-        model = openvino_model(self._parts[name]())
-        if self.precision == "int8":
-            model = quantise(model)
+        print(f"softspoken: building the {name} of '{self.backbone.name}' for OpenVINO, once", file=sys.stderr)
         try:
-            openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+            openvino.save_model(self._graphs[name](), folder / "model.xml", compress_to_fp16=False)
         except RuntimeError as error:
             # So it says that the disk is full.
             raise OSError(str(error).strip().splitlines()[-1][:200]) from error
 
-    def _frontend(self, mel: Float[Tensor, "B M _"], valid: Float[Tensor, "B 1 _"]) -> Float[Tensor, "B T D"]:
+    def features(
+        self, audio: Sequence[np.ndarray], window_s: float | Sequence[float | None] | None = None
+    ) -> AudioFeatures:
+        each = [window_s] * len(audio) if window_s is None or isinstance(window_s, float | int) else window_s
+        return AudioFeatures(*self.backbone.features(audio, each))
+
+    def layer_states(self, audio: Sequence[np.ndarray], window_s: float) -> Float32[np.ndarray, "L B T D"]:
+        entered = self.embed_audio(self.features(audio, window_s))
+        mask = self._additive(valid_positions(entered.lengths, entered.states.shape[1]))[:, None, None]
+        return np.stack(self._model("layers")(entered.states, mask))
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        return np.require(values, np.float32, ["C", "W"])
+
+    def numpy(self, values: np.ndarray) -> Float32[np.ndarray, "..."]:
+        return values
+
+    def padded(self, values: np.ndarray, front: int, behind: int, axis: int) -> np.ndarray:
+        return np.pad(values, [(front, behind) if at == axis else (0, 0) for at in range(values.ndim)])
+
+    def _joined(self, parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
+        return np.concatenate(parts, axis=axis)
+
+    def embed(self, tokens: np.ndarray, first: np.ndarray) -> np.ndarray:
+        places = np.minimum(first[:, None] + np.arange(tokens.shape[1]), len(self._positions) - 1)
+        found: np.ndarray = self._embedding.float32(tokens) + self._positions[places]
+        return found
+
+    def _frontend(self, mel: np.ndarray, valid: np.ndarray) -> np.ndarray:
         (frames,) = self._model("frontend")(mel, valid)
         return frames
 
     def _encode(
         self,
-        audio: Float[Tensor, "B T D"],
-        rows: tuple[Tensor, ...],
-        activity: Float[Tensor, "B T"] | None,
+        audio: np.ndarray,
+        rows: tuple[np.ndarray, ...],
+        activity: np.ndarray | None,
         frames: FrameRows | None,
-    ) -> tuple[Tensor, ...]:
-        given = () if frames is None or activity is None else (activity, *frame_tensors(frames))
-        found = self._model(f"encoder-{kind_of(frames)}")(audio, *rows, *given)
-        return tuple(part.bfloat16() for part in found) if self._half_states else found
+    ) -> tuple[np.ndarray, ...]:
+        given = () if frames is None or activity is None else (activity, *_frame_inputs(frames))
+        return self._model(f"encoder-{_kind(frames)}")(audio, *rows, *given)
 
     def decode(
         self,
-        hidden: Float[Tensor, "R U D"],
-        mask: Float[Tensor, "R 1 U _"],
-        cross_mask: Float[Tensor, "R 1 1 S"],
-        past: Sequence[Tensor],
-        cross: Sequence[Tensor],
-    ) -> tuple[Float[Tensor, "R U V"], tuple[Tensor, ...]]:
+        hidden: np.ndarray,
+        mask: np.ndarray,
+        cross_mask: np.ndarray,
+        past: Sequence[np.ndarray],
+        cross: Sequence[np.ndarray],
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         logits, *written = self._model("decoder")(hidden, mask, cross_mask, *past, *cross)
         return logits, tuple(written)
+
+
+def _kind(frames: FrameRows | None) -> FrameKind:
+    """The encoder that runs these frame prompts."""
+    if frames is None:
+        return "none"
+    return "plain" if frames.bank is None else "keyed"
+
+
+def _frame_inputs(frames: FrameRows) -> tuple[np.ndarray, ...]:
+    """The inputs that an encoder takes behind the activity, in the order of `_frame_prompts`."""
+    bank = () if frames.bank is None else tuple(vars(frames.bank).values())
+    return (frames.rest, frames.active, *bank)
 
 
 class _Model:
@@ -126,11 +167,11 @@ class _Model:
         self._compiled = compiled
         self._idle: queue.SimpleQueue[_Request] = queue.SimpleQueue()
 
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
-            request = _Request(self._compiled.create_infer_request(), len(self._compiled.outputs))
+            request = _Request(self._compiled.create_infer_request(), self._compiled.outputs)
         try:
             return request(inputs)
         finally:
@@ -140,33 +181,32 @@ class _Model:
 class _Request:
     """Runs a model in one thread at a time. Inputs are handed over once: most stay the same from token to token."""
 
-    def __init__(self, request: Any, outputs: int) -> None:
+    def __init__(self, request: Any, outputs: Sequence[Any]) -> None:
         self._request = request
-        self._outputs = range(outputs)
-        self._bound: dict[int, Tensor] = {}
+        self._outputs = range(len(outputs))
+        self._bound: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def __call__(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def __call__(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         for index, given in enumerate(inputs):
-            # An input that is kept alive cannot have given its address to another.
-            before = self._bound.get(index)
-            same = before is not None and before.data_ptr() == given.data_ptr() and before.shape == given.shape
-            if not same or given.numel() == 0 or not given.is_contiguous():
-                part = given.contiguous()
-                self._bound[index] = part
+            if index not in self._bound or self._bound[index][0] is not given:
+                # A copy where it is no contiguous stretch of memory, or may not be written to.
+                part = np.require(given, requirements=["C", "W"])
                 self._request.set_input_tensor(index, _shared(part))
+                # OpenVINO keeps neither alive.
+                self._bound[index] = given, part
         self._request.infer()
         # Copies: the request's own memory goes to somebody else now.
-        return tuple(torch.from_numpy(self._request.get_output_tensor(index).data.copy()) for index in self._outputs)
+        return tuple(self._request.get_output_tensor(index).data.copy() for index in self._outputs)
 
 
-def _shared(part: Tensor) -> Any:
+def _shared(part: np.ndarray) -> Any:
     """The same memory as a tensor of OpenVINO."""
     import openvino
 
-    if part.dtype != torch.bfloat16:
-        return openvino.Tensor(part.numpy(), shared_memory=True)
-    # numpy has no such numbers: their bytes, and what they are.
-    return openvino.Tensor(part.view(torch.int16).numpy(), openvino.Shape(list(part.shape)), openvino.Type.bf16)
+    if part.dtype == np.float16:
+        # numpy has no bfloat16: OpenVINO gives its bytes as if they were float16.
+        return openvino.Tensor(part.view(np.int16), openvino.Shape(list(part.shape)), openvino.Type.bf16)
+    return openvino.Tensor(part, shared_memory=True)
 
 
 def _rounds(core: Any) -> bool:

@@ -11,9 +11,9 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from softspoken.backbones import load_backbone
 from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.decoding.silence import Decides, SilenceFeature, SilenceModel
+from softspoken.engines import load_engine
 from softspoken.errors import ConfigError, DataError, MissingExtra
 from softspoken.evaluation.detection import Detection, detection
 from softspoken.evaluation.manifest import read_evaluation_manifest
@@ -217,4 +217,5 @@ def _transcriber(loaded: LoadedPrompts, model: SilenceModel | None) -> TargetSpe
     """A transcriber with this silence model instead of what is stored."""
     info = loaded.info.model_copy(update={"silence": model, "silence_threshold": None})
     embedder = load_embedder(DEFAULT_EMBEDDER if info.embedder is None else info.embedder)
-    return TargetSpeakerTranscriber(load_backbone(info.backbone.name), LoadedPrompts(loaded.prompts, info), embedder)
+    engine = load_engine(info.backbone.name, "torch")
+    return TargetSpeakerTranscriber(engine, LoadedPrompts(loaded.tensors, info), embedder)

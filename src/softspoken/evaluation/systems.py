@@ -122,7 +122,7 @@ def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[s
     method = runner.prompted(name, transcribe)
     # What the prompt is, not where it lies, nor what its card says of it.
     facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
-    ran_on = {"backbone": transcriber.backbone.fingerprint} | _ran_on(transcriber.engine)
+    ran_on = {"backbone": transcriber.engine.backbone.fingerprint} | _ran_on(transcriber.engine)
     return replace(method, identity=facts | weights | ran_on)
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from softspoken.backbones.base import Backbone, EncodedLayers, Features, valid_positions
 from softspoken.noise.head import CTCHead
-from softspoken.prompts.inject import inject, used_slots
+from softspoken.prompts.injection import inject, used_slots
 from softspoken.prompts.layout import audio_frames
-from softspoken.prompts.modules import PromptRows, SoftPrompts
+from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.rows import PromptRows
 from softspoken.prompts.variants import repeated
 
 

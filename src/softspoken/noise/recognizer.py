@@ -19,7 +19,7 @@ from torch import Tensor
 
 from softspoken.audio import SAMPLE_RATE_HZ, SHORTEST_S
 from softspoken.backbones import Backbone, SSLBackbone, WhisperBackbone, load_encoder
-from softspoken.backbones.whisper import FRAME_RATE_HZ, TRAILING_SILENCE_S
+from softspoken.backbones.features import FRAME_RATE_HZ, TRAILING_SILENCE_S
 from softspoken.decoding.longform import Reader, Window, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.decoding.result import Segment, Transcript

@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from softspoken.backbones.base import Backbone, StackName
+from softspoken.backbones.base import Backbone
+from softspoken.backbones.weights import StackName
 from softspoken.errors import PromptError, PromptMismatch
 from softspoken.prompts.config import PromptConfig, Reparameterisation, SpeakerPrompt, StackPrompt
 from softspoken.prompts.modules import SoftPrompts

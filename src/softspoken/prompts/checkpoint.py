@@ -8,22 +8,23 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+import numpy as np
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 from safetensors import SafetensorError
-from safetensors.torch import load as tensors_from_bytes
-from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor
+from safetensors.numpy import load as tensors_from_bytes
+from safetensors.numpy import save as tensors_to_bytes
 
-from softspoken.backbones.base import Backbone
 from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER, EMBEDDER_FINGERPRINTS
 from softspoken.errors import ConfigError, PromptDamaged, PromptError, PromptMismatch
+from softspoken.prompts.arrays import STATISTICS, Tensors
 from softspoken.prompts.card import render_card
+from softspoken.prompts.config import PromptConfig
 from softspoken.prompts.folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -35,13 +36,14 @@ from softspoken.prompts.folder import (
     write_folder,
 )
 from softspoken.prompts.hub import download_prompts, upload_prompts
-from softspoken.prompts.info import BackboneRef, PromptInfo
+from softspoken.prompts.info import BackboneRef, FrozenModel, PromptInfo
 from softspoken.prompts.integrity import AGAIN, verified
-from softspoken.prompts.modules import SoftPrompts
 from softspoken.prompts.silence import SilenceModel
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+    from softspoken.prompts.modules import SoftPrompts
 
 __all__ = [
     "BackboneRef",
@@ -58,23 +60,34 @@ StoredType = Literal["float32", "float16"]
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "prompts"
 """Prompts that come with the package, one folder a backbone."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# Statistics of the voices rather than prompts: 1/deviation may exceed what float16 holds.
-_ALWAYS_FLOAT32 = ("speaker_mean", "speaker_scale")
 
 
 @dataclass(frozen=True)
 class LoadedPrompts:
-    """Verified prompts (float32, evaluation mode, on the CPU) and what is known about them."""
+    """Verified prompts and what is known about them."""
 
-    prompts: SoftPrompts
+    tensors: Mapping[str, np.ndarray]
+    """As they are stored: float32 or float16."""
     info: PromptInfo
 
     @classmethod
-    def from_pretrained(cls, reference: str | Path, backbone: Backbone | None = None) -> "LoadedPrompts":
+    def of(cls, prompts: "SoftPrompts", info: PromptInfo) -> "LoadedPrompts":
+        """Prompts that are there already, as `info` describes them."""
+        return cls(prompts.arrays(), info)
+
+    @cached_property
+    def prompts(self) -> "SoftPrompts":
+        """As a module of PyTorch: float32, evaluation mode, on the CPU."""
+        from softspoken.prompts.modules import prompts_from
+
+        return prompts_from(self.info.prompts, self.info.backbone.width, self.info.backbone.layers, self.tensors)
+
+    @classmethod
+    def from_pretrained(cls, reference: str | Path, backbone: FrozenModel | None = None) -> "LoadedPrompts":
         """See `load_prompts`."""
         return load_prompts(reference, backbone)
 
-    def check(self, backbone: Backbone) -> None:
+    def check(self, backbone: FrozenModel) -> None:
         """Raises PromptMismatch unless `backbone` has the very weights that the prompts were trained on."""
         wanted = self.info.backbone
         if backbone.fingerprint != wanted.fingerprint:
@@ -107,10 +120,10 @@ _NOT_FACTS = ("format_version", "prompts", "backbone", "digest", "embedder_finge
 
 
 def save_prompts(
-    prompts: SoftPrompts,
+    prompts: "SoftPrompts",
     folder: str | Path,
     *,
-    backbone: Backbone | BackboneRef,
+    backbone: FrozenModel | BackboneRef,
     keep_reparameterisation: bool = False,
     dtype: StoredType = "float32",
     **facts: Any,
@@ -140,9 +153,9 @@ def save_prompts(
 
 
 def prompt_files(
-    prompts: SoftPrompts,
+    prompts: "SoftPrompts",
     *,
-    backbone: Backbone | BackboneRef,
+    backbone: FrozenModel | BackboneRef,
     keep_reparameterisation: bool = False,
     dtype: StoredType = "float32",
     **facts: Any,
@@ -155,20 +168,37 @@ def prompt_files(
             f"{reference.width} and layers {reference.layers}; give the backbone they were trained on"
         )
     stored = prompts if keep_reparameterisation else prompts.fold()
-    content = tensors_to_bytes(_stored_tensors(stored, dtype), metadata={"format": "pt"})
+    content = _bytes_of(_stored_tensors(stored, dtype))
     facts = {"trained_parameters": prompts.parameter_count} | facts
-    if not prompts.config.follows_voice:
+    info = _info(stored.config, content, reference, facts)
+    try:
+        config = info.model_dump_json(indent=2).encode() + b"\n"
+    except PydanticSerializationError as error:
+        raise ConfigError(f"facts about the prompts: {first_problem(error)}") from error
+    return info, {CONFIG_FILE: config, TENSOR_FILE: content, CARD_FILE: render_card(info).encode()}
+
+
+def info_of(config: PromptConfig, tensors: Tensors, backbone: FrozenModel, **facts: Any) -> PromptInfo:
+    """What is known about prompts that nobody stored. Facts and errors are those of `save_prompts`."""
+    return _info(config, _bytes_of(tensors), BackboneRef.of(backbone), facts)
+
+
+def _info(config: PromptConfig, content: bytes, reference: BackboneRef, facts: dict[str, Any]) -> PromptInfo:
+    if not config.follows_voice:
         facts = {"embedder": None} | facts
-    fixed = {"prompts": stored.config, "backbone": reference, "digest": hashlib.sha256(content).hexdigest()}
+    fixed = {"prompts": config, "backbone": reference, "digest": hashlib.sha256(content).hexdigest()}
     if facts.keys() & set(_NOT_FACTS):
         raise ConfigError(f"{sorted(facts.keys() & set(_NOT_FACTS))} follow from the prompts; leave them out")
     fixed["embedder_fingerprint"] = EMBEDDER_FINGERPRINTS.get(str(facts.get("embedder", DEFAULT_EMBEDDER)))
     try:
-        info = PromptInfo.model_validate(facts | fixed)
-        config = info.model_dump_json(indent=2).encode() + b"\n"
-    except (ValidationError, PydanticSerializationError) as error:
+        return PromptInfo.model_validate(facts | fixed)
+    except ValidationError as error:
         raise ConfigError(f"facts about the prompts: {first_problem(error)}") from error
-    return info, {CONFIG_FILE: config, TENSOR_FILE: content, CARD_FILE: render_card(info).encode()}
+
+
+def _bytes_of(tensors: Tensors) -> bytes:
+    content: bytes = tensors_to_bytes(dict(tensors), metadata={"format": "pt"})
+    return content
 
 
 def shipped_prompts() -> list[str]:
@@ -199,7 +229,7 @@ def find_prompts(reference: str | Path) -> Path:
     raise PromptError(f"no prompt '{name}'; give a folder, a hub repository 'owner/name', or a shipped one ({known})")
 
 
-def load_prompts(reference: str | Path, backbone: Backbone | None = None) -> LoadedPrompts:
+def load_prompts(reference: str | Path, backbone: FrozenModel | None = None) -> LoadedPrompts:
     """Load and verify stored prompts; with `backbone`, also that they belong to it.
 
     `reference`: see `find_prompts`.
@@ -215,20 +245,20 @@ def load_prompts(reference: str | Path, backbone: Backbone | None = None) -> Loa
     info = read_metadata(folder / CONFIG_FILE, contents[CONFIG_FILE], PromptInfo, "prompt")
     _check_embedder(folder, info)
     tensors = _read_tensors(folder / TENSOR_FILE, contents[TENSOR_FILE], info)
-    loaded = LoadedPrompts(_prompts_of(tensors, info, folder), info)
+    loaded = LoadedPrompts(_checked(tensors, info, folder), info)
     if backbone is not None:
         loaded.check(backbone)
     return loaded
 
 
-def _stored_tensors(prompts: SoftPrompts, dtype: StoredType) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in prompts.state_dict().items():
-        kind = torch.float32 if name in _ALWAYS_FLOAT32 else getattr(torch, dtype)
-        tensors[name] = tensor.detach().to("cpu", kind).contiguous()
-        if not bool(tensors[name].isfinite().all()):
-            was_finite = bool(tensor.isfinite().all())
-            todo = "save it as float32" if was_finite else "training diverged; use an earlier checkpoint"
+def _stored_tensors(prompts: "SoftPrompts", dtype: StoredType) -> dict[str, np.ndarray]:
+    tensors: dict[str, np.ndarray] = {}
+    for name, tensor in prompts.arrays().items():
+        kind = "float32" if name in STATISTICS else dtype
+        with np.errstate(over="ignore"):
+            tensors[name] = np.ascontiguousarray(tensor.astype(kind))
+        if not np.isfinite(tensors[name]).all():
+            todo = "save it as float32" if np.isfinite(tensor).all() else "training diverged; use an earlier checkpoint"
             raise PromptError(f"prompt tensor '{name}' is not finite as {dtype}; {todo}")
     return tensors
 
@@ -251,41 +281,38 @@ def _check_embedder(folder: Path, info: PromptInfo) -> None:
         )
 
 
-def _read_tensors(path: Path, content: bytes, info: PromptInfo) -> dict[str, Tensor]:
+def _read_tensors(path: Path, content: bytes, info: PromptInfo) -> Tensors:
     digest = hashlib.sha256(content).hexdigest()
     if digest != info.digest:
         raise PromptDamaged(f"'{path}' has digest {digest[:12]}, its config says {info.digest[:12]}; refused; {AGAIN}")
     try:
-        return tensors_from_bytes(content)
-    except (SafetensorError, ValueError, KeyError) as error:
+        found: Tensors = tensors_from_bytes(content)
+        return found
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise PromptDamaged(f"'{path}' is not a safetensors file; {AGAIN}") from error
 
 
-def _prompts_of(tensors: dict[str, Tensor], info: PromptInfo, folder: Path) -> SoftPrompts:
+def _checked(tensors: Tensors, info: PromptInfo, folder: Path) -> Tensors:
+    """The tensors themselves, which are those that the configuration says."""
     try:
-        prompts = info.skeleton()
+        expected = info.shapes
     except KeyError as error:
         raise PromptMismatch(f"'{folder}' has prompts for a {error} that its backbone has not; {AGAIN}") from error
-    except RuntimeError as error:
-        raise PromptDamaged(f"'{folder}': its config asks for impossible sizes; {AGAIN}") from error
-    expected = prompts.state_dict()
     for name in sorted(expected.keys() ^ tensors.keys()):
         what = "is missing" if name in expected else "does not belong to this configuration"
         raise PromptMismatch(f"'{folder}': tensor '{name}' {what}; {AGAIN}")
     for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
+        if tensor.shape != expected[name]:
             raise PromptMismatch(
-                f"'{folder}': tensor '{name}' has shape {tuple(tensor.shape)}, its config says "
-                f"{tuple(expected[name].shape)}; {AGAIN}"
+                f"'{folder}': tensor '{name}' has shape {tensor.shape}, its config says {expected[name]}; {AGAIN}"
             )
-        if not tensor.is_floating_point():
+        if tensor.dtype.kind != "f":
             raise PromptDamaged(
                 f"'{folder}': tensor '{name}' has type {tensor.dtype}; expected floating point; {AGAIN}"
             )
-        if not bool(tensor.isfinite().all()):
+        if not np.isfinite(tensor).all():
             raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {AGAIN}")
-    prompts.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    return prompts.eval()
+    return tensors
 
 
 def store_silence(reference: str | Path, model: SilenceModel | None, out: str | Path) -> None:

@@ -49,9 +49,6 @@ class FramePrompt(Frozen):
 
     keyed: int = Field(default=0, ge=0)
     """Vectors in each layer's bank; 0: none."""
-    refined: bool = False
-    """Whether each layer's bank corrects the activity that the next layers use (a read-out from Whisper's own layers):
-    windows of speaker embeddings are a second long, frames 20 ms. Trained by `ObjectiveConfig.activity`, too."""
     mute_db: float = Field(default=0.0, ge=0)
     """How much quieter the encoder hears a frame in which the target surely does not speak: the cascade's strength
     joined to the prompt's. 0: not at all."""
@@ -63,6 +60,14 @@ class FramePrompt(Frozen):
     """Length of the windows that are compared with the enrolment."""
     hop_s: float = Field(default=0.4, gt=0)
     """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_refined(cls, values: Any) -> Any:
+        # Prompts stored before that trial ended say that they take no part in it.
+        if isinstance(values, dict) and values.get("refined") is False:
+            return {name: value for name, value in values.items() if name != "refined"}
+        return values
 
 
 class EnrolmentPrompt(Frozen):
@@ -139,8 +144,6 @@ class PromptConfig(Frozen):
                 raise ValueError("'enrolment' has rows before every layer; give the encoder depth 'deep', or none")
             if self.placement != "unshifted":
                 raise ValueError("'enrolment' takes no positions from the audio; use placement 'unshifted'")
-        if self.frames is not None and self.frames.refined and not self.frames.keyed:
-            raise ValueError("'frames.refined' is read out of the keyed bank; set 'frames.keyed', too")
         if self.frames is not None and self.frames.keyed and self.speaker is None:
             raise ValueError("'frames.keyed' is chosen by the voice; give 'speaker' too")
         if self.speaker is not None and self.speaker.into == "frames":

@@ -1,17 +1,17 @@
 """What is known about stored prompts besides their tensors: the content of `prompt_config.json`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from math import prod
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-import torch
 from pydantic import Field, model_serializer
 
-from softspoken.backbones.base import Backbone, StackName
+from softspoken.backbones.weights import StackName
 from softspoken.defaults import DEFAULT_EMBEDDER
 from softspoken.frozen import Frozen
+from softspoken.prompts.arrays import STATISTICS, shapes_of
 from softspoken.prompts.config import PromptConfig
-from softspoken.prompts.modules import SoftPrompts
 from softspoken.prompts.silence import SilenceModel
 
 FORMAT_VERSION = 1
@@ -19,6 +19,22 @@ FORMAT_VERSION = 1
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Layers = Annotated[int, Field(ge=1, le=1000)]
+
+
+@runtime_checkable
+class FrozenModel(Protocol):
+    """What prompts record of a model: `Backbone` has it, and so has `StoredWhisper`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def layers(self) -> Mapping[StackName, int]: ...
+    @property
+    def parameter_count(self) -> int: ...
 
 
 class BackboneRef(Frozen):
@@ -35,13 +51,13 @@ class BackboneRef(Frozen):
     """Number of its weights, for the share that the prompts are of it."""
 
     @classmethod
-    def of(cls, backbone: Backbone) -> "BackboneRef":
-        """Describe a loaded backbone."""
+    def of(cls, backbone: FrozenModel) -> "BackboneRef":
+        """Describe a backbone."""
         return cls(
             name=backbone.name,
             fingerprint=backbone.fingerprint,
-            width=backbone.stacks["encoder"].width,
-            layers={name: len(stack.layers) for name, stack in backbone.stacks.items()},
+            width=backbone.width,
+            layers=dict(backbone.layers),
             parameters=backbone.parameter_count,
         )
 
@@ -85,16 +101,16 @@ class PromptInfo(Frozen):
             content.pop("silence", None)
         return content
 
-    def skeleton(self) -> SoftPrompts:
-        """The prompts this describes, with shapes but without numbers (on torch's meta device)."""
-        with torch.device("meta"):
-            return SoftPrompts(self.prompts, self.backbone.width, self.backbone.layers)
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the stored tensors. Raises KeyError for a stack that the backbone has not."""
+        return shapes_of(self.prompts, self.backbone.width, self.backbone.layers)
 
     @cached_property
     def deployed_parameters(self) -> int:
         """Numbers of the folded prompts, the speaker projection included."""
-        with torch.device("meta"):
-            return SoftPrompts(self.prompts.folded(), self.backbone.width, self.backbone.layers).parameter_count
+        shapes = shapes_of(self.prompts.folded(), self.backbone.width, self.backbone.layers)
+        return sum(prod(shape) for name, shape in shapes.items() if name not in STATISTICS)
 
     @property
     def share_percent(self) -> float | None:

@@ -10,36 +10,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from softspoken.backbones.base import SAMPLE_RATE_HZ, Backbone
+from softspoken.backbones.base import Backbone
 from softspoken.errors import ConfigError
 from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.short import silent_places
 
 WINDOW_S = 30.0
 """What Whisper was trained on: speech, and silence up to here."""
-SETTLED_S = 1.0
-"""Behind the speech, so much silence still carries traces of its end."""
-_FRAME = SAMPLE_RATE_HZ // 50
 
 
 @torch.no_grad()
 def silent_states(backbone: Backbone, speech: Sequence[np.ndarray], count: int) -> Float[Tensor, "L N D"]:
     """What enters each encoder layer at `count` positions, spread evenly over the silence behind `speech`.
 
-    The window's last position is always among them, also where there is only one: on tiny.en it alone does nearly all
-    of the work, and as many others without it do not (docs/experiments.md). For that reason positions are chosen, never
-    pooled with their neighbours. The clips (mono, 16 kHz) are padded to 30 s, or as far as the encoder goes, and their
+    See `short.silent_places`. The clips (mono, 16 kHz) are padded to 30 s, or as far as the encoder goes, and their
     mean is taken position by position. Not to be called under a prompt. Raises ConfigError when the clips leave too
     little silence.
     """
     found = backbone.encode_layers(backbone.features(list(speech), WINDOW_S)).states[:-1]
-    first = max(-(-clip.size // _FRAME) for clip in speech) + round(SETTLED_S * SAMPLE_RATE_HZ / _FRAME)
-    last = found[0].shape[1] - 1
-    if last - first + 1 < count:
-        raise ConfigError(
-            f"the longest clip leaves {max(last - first + 1, 0)} silent positions, {count} vectors begin as such; "
-            "give shorter clips or fewer vectors"
-        )
-    chosen = torch.linspace(last, first, count).round().long().flip(0)
+    chosen = torch.from_numpy(silent_places(speech, found[0].shape[1], count).copy())
     return torch.stack([states[:, chosen].float().mean(dim=0) for states in found])
 
 

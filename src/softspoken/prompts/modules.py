@@ -4,46 +4,19 @@ Shapes: B batch, L layers, N prompt vectors, D width, S speaker dimensions, R ra
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from softspoken.backbones.base import StackName
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, PromptMismatch
-from softspoken.prompts.config import Placement, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.config import PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.enrolment import EnrolmentPrompts
-from softspoken.prompts.frames import FramePrompts, FrameRows
-
-
-@dataclass(frozen=True)
-class StackRows:
-    """What one stack gets: shallow vectors, before the first layer alone, and rows overwritten before each layer."""
-
-    shallow: Float[Tensor, "B F D"]
-    """The projected voice (F is 0 or 1), before the first layer."""
-    rows: Float[Tensor, "L P N D"]
-    """Prompt vectors; L is 1 for depth `input`, else the number of layers; P is 1 for one set on all rows, else B."""
-    counts: Int[Tensor, "P"] | None = None
-    """How many of each set's N vectors are used; None: all. So sets of different lengths run as rows of one batch."""
-
-    unattended: int = 0
-    """How many of the first of `rows` the decoder sees nothing of: an enrolment clip, whose words nobody wants."""
-
-    @property
-    def slots(self) -> int:
-        return self.shallow.shape[1] + self.rows.shape[2]
-
-
-@dataclass(frozen=True)
-class PromptRows:
-    """A set of prompts made concrete for a batch of voices: what `inject` places."""
-
-    encoder: StackRows | None
-    decoder: StackRows | None
-    frames: FrameRows | None
-    placement: Placement
+from softspoken.prompts.frames import FramePrompts
+from softspoken.prompts.rows import AXIS_OF_SETS, PromptRows, StackRows
 
 
 class ResidualMLP(nn.Module):
@@ -198,6 +171,10 @@ class SoftPrompts(nn.Module):
         folded.load_state_dict(state)
         return folded
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of all tensors, by name, as serving has them."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+
     @property
     def parameter_count(self) -> int:
         """Trainable numbers, reparameterisation included; `fold()` first for the deployed count."""
@@ -225,12 +202,21 @@ def stack_rows(sets: list[PromptRows]) -> PromptRows:
                 raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
             return torch.cat(tensors, dim=axis)
         names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-        # Shallow vectors and the counts have no layers in front of their rows.
-        axes = {"shallow": 0, "counts": 0}
         return type(first)(
-            **{name: joined([getattr(part, name) for part in parts], axes.get(name, 1)) for name in names}
+            **{name: joined([getattr(part, name) for part in parts], AXIS_OF_SETS.get(name, 1)) for name in names}
         )
 
     result = joined(list(sets), 1)
     assert isinstance(result, PromptRows)
     return result
+
+
+def prompts_from(
+    config: PromptConfig, width: int, layers: Mapping[StackName, int], tensors: Mapping[str, np.ndarray]
+) -> SoftPrompts:
+    """Prompts in evaluation mode with these numbers, which are copied."""
+    with torch.device("meta"):
+        prompts = SoftPrompts(config, width, layers)
+    state = {name: torch.from_numpy(tensor.astype(np.float32)) for name, tensor in tensors.items()}
+    prompts.load_state_dict(state, assign=True)
+    return prompts.eval()

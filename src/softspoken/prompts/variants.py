@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from softspoken.backbones.base import StackName
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError
-from softspoken.prompts.modules import PromptRows, StackRows
+from softspoken.prompts.rows import PromptRows, StackRows
 
 
 def vectors_of(rows: PromptRows, stack: StackName = "encoder") -> Float[Tensor, "L N D"]:
@@ -20,7 +20,8 @@ def vectors_of(rows: PromptRows, stack: StackName = "encoder") -> Float[Tensor, 
     part = _part(rows, stack)
     if part.rows.shape[1] != 1 or part.counts is not None:
         raise ConfigError(f"{part.rows.shape[1]} sets of {stack} prompts; expected a single, whole one")
-    return part.rows[:, 0]
+    vectors: Tensor = part.rows[:, 0]
+    return vectors
 
 
 def with_vectors(

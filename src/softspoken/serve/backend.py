@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.backbones.whisper import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.plain import IGNORED_REST_S
@@ -52,9 +52,9 @@ class EngineBackend(Backend):
         if len({each.embedder.name for each in transcribers.values()}) > 1:
             raise ConfigError("prompts with different speaker embedders; serve those with one embedder together")
         self._first, self._engine = first, first.engine
-        self.model = first.backbone.name
+        self.model = first.engine.backbone.name
         self.prompt_sets = tuple(transcribers)
-        self.languages = tuple(first.backbone.tokens.languages) or ("en",)
+        self.languages = tuple(first.engine.tokens.languages) or ("en",)
 
     @classmethod
     def load(
@@ -72,7 +72,7 @@ class EngineBackend(Backend):
         loaded = {Path(prompts[0]).name: first}
         for name in prompts[1:]:
             loaded[Path(name).name] = TargetSpeakerTranscriber(
-                first.backbone, load_prompts(name), first.embedder, first.store, first.engine
+                first.engine, load_prompts(name), first.embedder, first.store
             )
         return cls(loaded)
 
@@ -103,19 +103,19 @@ class EngineBackend(Backend):
 
     @property
     def plain_window_s(self) -> float:
-        return min(MAX_WINDOW_S, self._engine.backbone.max_frames / FRAME_RATE_HZ)
+        return min(MAX_WINDOW_S, self._engine.max_frames / FRAME_RATE_HZ)
 
     def segments(self, piece: "_PlainPiece", decoded: DecodedWindow) -> tuple[list[Segment], float]:
         """The segments of a window, and after how many seconds the next one begins."""
         window = piece.window
-        return seek(decoded, self._engine.backbone.tokens, offset_s=window.start_s, window_s=window.duration_s)
+        return seek(decoded, self._engine.tokens, offset_s=window.start_s, window_s=window.duration_s)
 
     def _run_plain(self, pieces: Sequence["_PlainPiece"]) -> list[object]:
-        backbone = self._engine.backbone
-        heard = self._engine.encode(backbone.features([piece.window.audio for piece in pieces], self.plain_window_s))
+        engine = self._engine
+        heard = engine.encode(engine.features([piece.window.audio for piece in pieces], self.plain_window_s))
         lengths = [piece.window.duration_s for piece in pieces]
         seeds = [piece.number for piece in pieces]
-        return list(decode_batch(backbone, heard, pieces[0].options, window_s=lengths, seeds=seeds))
+        return list(decode_batch(heard, pieces[0].options, window_s=lengths, seeds=seeds))
 
 
 @dataclass(frozen=True)

@@ -129,12 +129,12 @@ def transcriber_of(
         weights.attach()
     embedder = load_embedder(loaded.config.embedder)
     made = load_engine(backbone, engine, precision, threads=threads)
-    return TargetSpeakerTranscriber(backbone, LoadedPrompts(prompts.fold().eval(), info), embedder, engine=made)
+    return TargetSpeakerTranscriber(made, LoadedPrompts.of(prompts.fold(), info), embedder)
 
 
 def digest_of(trained: Trained) -> str:
     """Names the trained numbers, rounded to half precision."""
-    return fingerprint(trained.state_dict())
+    return fingerprint({name: tensor.float().cpu() for name, tensor in trained.state_dict().items()})
 
 
 def run_named(name: str) -> tuple[Path, StateName] | None:

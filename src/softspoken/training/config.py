@@ -1,7 +1,7 @@
 """Everything that determines a training run. Recipes (TOML) and the command line derive from it."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,12 +22,18 @@ class ObjectiveConfig(Frozen):
     """Distance of the encoder's states to the teacher's, a frame: says far more of voices than words do."""
     layers: float = Field(default=0.0, ge=0)
     """The same between the encoder's layers, the mean over these: a nearer goal for the first prompts."""
-    activity: float = Field(default=0.0, ge=0)
-    """Binary cross-entropy of the activity that `refined` frame prompts work out, against the clean target's."""
     tokens: float = Field(default=0.0, ge=0)
     """Kullback-Leibler divergence to the teacher's token distribution."""
     teacher_window: Literal["audio", "30s"] = "audio"
     """Window in which the teacher hears the target."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_activity(cls, values: Any) -> Any:
+        # Runs recorded before that trial ended say that they take no part in it.
+        if isinstance(values, dict) and values.get("activity") == 0:
+            return {name: value for name, value in values.items() if name != "activity"}
+        return values
 
 
 class LoopConfig(Frozen):

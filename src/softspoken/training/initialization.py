@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.backbones.whisper import FRAME_RATE_HZ
+from softspoken.backbones.features import FRAME_RATE_HZ
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.windows import short_speech
 from softspoken.errors import ConfigError

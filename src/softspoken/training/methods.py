@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.backbones.base import StackName
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, MissingExtra
 from softspoken.prompts import PromptRows, SoftPrompts
 from softspoken.training.method_config import (

@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.base import EncodedLayers, valid_positions
 from softspoken.data.batches import IGNORED, Batch
-from softspoken.data.levels import speech_frames
-from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, inject
 from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.frames import activity_of
@@ -39,13 +37,11 @@ class TargetSpeakerObjective:
         rows = prompts(*given.of_prompts)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         wanted = batch.labels != IGNORED
-        with attached(self.tuned), inject(backbone, rows, activity=given.activity) as activities:
+        with attached(self.tuned), inject(backbone, rows, activity=given.activity):
             heard = backbone.encode_layers(features)
             logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
         parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted])}
         lengths = heard.lengths - slots
-        if weights.activity > 0:
-            parts["activity"] = self._activity(activities, batch, lengths)
         if weights.states > 0 or weights.layers > 0 or weights.tokens > 0:
             student = [states[:, slots:] for states in heard.states]
             with torch.no_grad():
@@ -70,18 +66,6 @@ class TargetSpeakerObjective:
         taught = self.backbone.encode_layers(self.backbone.features(batch.clean, window_s))
         assert taught.states[-1].shape[1] >= frames
         return taught
-
-    def _activity(self, found: list[Tensor], batch: Batch, lengths: Tensor) -> Tensor:
-        """Mean over the layers of how wrong the activity is that each works with."""
-        if not found:
-            raise ConfigError(
-                "objective 'activity' is for frame prompts; set prompts.frames, with 'refined', or leave it out"
-            )
-        true = torch.zeros_like(found[0])
-        for row, clean in zip(true, batch.clean, strict=True):
-            speaks = torch.from_numpy(speech_frames(clean)).to(row)[: row.shape[0]]
-            row[: speaks.shape[0]] = speaks
-        return torch.stack([activity_error(each, true, lengths) for each in found]).mean()
 
 
 @dataclass(frozen=True)
@@ -147,11 +131,3 @@ def token_divergence(student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"
     log_student = F.log_softmax(student.float(), dim=-1)
     log_teacher = F.log_softmax(teacher.float(), dim=-1)
     return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
-
-
-def activity_error(
-    found: Float[Tensor, "B T"], true: Float[Tensor, "B T"], lengths: Int[Tensor, "B"]
-) -> Float[Tensor, ""]:
-    """Binary cross-entropy of how likely the target speaks, mean over the valid frames."""
-    valid = valid_positions(lengths, found.shape[1])
-    return F.binary_cross_entropy(found[valid].float().clamp(1e-4, 1 - 1e-4), true[valid].float())

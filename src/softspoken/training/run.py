@@ -14,8 +14,9 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.data.batches import Batch
 from softspoken.decoding import DecodingOptions, decode_batch
+from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError
-from softspoken.prompts import PromptInfo, inject, save_prompts
+from softspoken.prompts import PromptInfo, save_prompts
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.speakers import SpeakerEmbedder, load_embedder
@@ -209,9 +210,13 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
     for batch in batches:
         batch = batch.to(backbone.device)
         given = conditioning(backbone, prompts.config, batch)
-        with attached(weights), inject(backbone, prompts(*given.of_prompts), activity=given.activity):
-            encoded = backbone.encode(backbone.features(batch.audio))
-            found = decode_batch(backbone, encoded, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
+        with attached(weights):
+            # Weights are attached in turns, and autocasting keeps copies of them: no recorded steps.
+            engine = TorchEngine(backbone, graphs=False)
+            rows = engine.compile_rows(prompts(*given.of_prompts))
+            activity = None if given.activity is None else given.activity.float().cpu().numpy()
+            heard = engine.encode(engine.features(batch.audio), rows, activity)
+            found = decode_batch(heard, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
         scores += [
             score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)
         ]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.backbones.base import Backbone, Features
-from softspoken.backbones.whisper import FRAME_RATE_HZ, TRAILING_SILENCE_S
+from softspoken.backbones.features import FRAME_RATE_HZ, TRAILING_SILENCE_S
 from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
@@ -25,7 +25,7 @@ from softspoken.noise.folder import LoadedRecognizer
 from softspoken.noise.items import Item
 from softspoken.noise.search import greedy
 from softspoken.noise.utterances import TestUtterance
-from softspoken.prompts.modules import PromptRows, StackRows
+from softspoken.prompts.rows import PromptRows, StackRows
 from softspoken.prompts.variants import vectors_of, with_vectors
 from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.analysis.results import Counts, SubjectInfo

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from softspoken.backbones import load_backbone, load_encoder
-from softspoken.backbones.base import StackName
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.noise.folder import load_recognizer
 from softspoken.prompts.checkpoint import load_prompts

@@ -22,7 +22,7 @@ from softspoken.errors import ConfigError, PromptError
 from softspoken.frozen import Frozen
 from softspoken.noise.folder import LoadedRecognizer
 from softspoken.noise.model import mean_pooled, prompted_states
-from softspoken.prompts.modules import PromptRows
+from softspoken.prompts.rows import PromptRows
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import Condition, Counts, NoiseFile, RoleSplit, ShiftInfo, ShiftResult
 from softspoken_lab.analysis.subject import (

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from softspoken.audio import load_audio
-from softspoken.backbones import Features, WhisperBackbone
-from softspoken.backbones.base import StackName
+from softspoken.backbones import WhisperBackbone
+from softspoken.backbones.weights import StackName
 from softspoken.decoding.conditioning import Target, activity, score_voices
 from softspoken.decoding.longform import Reader, Window, audio_blocks
 from softspoken.decoding.options import DecodingOptions
@@ -21,12 +21,12 @@ from softspoken.decoding.result import joined
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.windows import cut_windows
+from softspoken.engines import TorchEngine
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.prompts import inject
 from softspoken.prompts.checkpoint import LoadedPrompts
 from softspoken.prompts.enrolment import clip_states
-from softspoken.prompts.modules import PromptRows
+from softspoken.prompts.rows import PromptRows
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits, SpeakerEmbedder
@@ -63,11 +63,12 @@ class TargetSpeakerSubject(Subject):
         if stack not in have:
             raise ConfigError(f"'{name}' has no {stack} vectors (it has: {', '.join(have) or 'none'}); choose another")
         self.backbone = backbone
+        self._engine = TorchEngine(backbone)
         self.embedder = embedder
         self.stack: StackName = stack
         self.about = prompts.info
         self._name = name
-        self._options = options_under(prompts.info, backbone, options)
+        self._options = options_under(prompts.info, backbone.max_frames, options)
         self._prompts = prompts.prompts.fold().to(backbone.device).eval()
         self._normalize = TextNormalizer()
 
@@ -151,7 +152,7 @@ class TargetSpeakerSubject(Subject):
     ) -> dict[int, str]:
         """Variants of one size run as rows of one batch; what is heard in the window was measured once."""
         config = self.about.prompts
-        features = self.backbone.features([window.audio], 30.0 if self.about.window == "30s" else None)
+        features = self._engine.features([window.audio], 30.0 if self.about.window == "30s" else None)
         groups: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(variants):
             groups[0 if one is None else one.shape[1]].append(index)
@@ -160,19 +161,12 @@ class TargetSpeakerSubject(Subject):
             for start in range(0, len(indices), _ROWS):
                 chosen = indices[start : start + _ROWS]
                 count = len(chosen)
-                rows = self._with(own, [variants[index] for index in chosen])
+                rows = self._engine.compile_rows(self._with(own, [variants[index] for index in chosen]))
                 active = None
                 if config.frames is not None:
-                    active = activity([target.scores[0]] * count, config.frames, self.backbone.device)
-                repeated = Features(features.values.repeat(count, 1, 1), features.lengths.repeat(count))
-                with inject(self.backbone, rows, activity=active):
-                    decoded = decode_batch(
-                        self.backbone,
-                        self.backbone.encode(repeated),
-                        self._options,
-                        window_s=[window.duration_s] * count,
-                        seeds=[0] * count,
-                    )
+                    active = activity([target.scores[0]] * count, config.frames)
+                heard = self._engine.encode_rows(features, [0] * count, rows, active)
+                decoded = decode_batch(heard, self._options, window_s=[window.duration_s] * count, seeds=[0] * count)
                 for index, written in zip(chosen, decoded, strict=True):
                     segments = window_segments(written, self.backbone.tokens, offset_s=0.0, window_s=window.duration_s)
                     found[index] = joined([segment.text for segment in segments], self._options.language)

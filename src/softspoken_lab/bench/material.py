@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import load_audio, write_wav
-from softspoken.backbones.base import SAMPLE_RATE_HZ
+from softspoken.backbones.features import SAMPLE_RATE_HZ
 from softspoken.data.levels import mix_at_snr, speech_span
 from softspoken.demo import load_recordings
 from softspoken.demo.recordings import DemoRecordings, Mixture, read_clip

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from softspoken.decoding import (
     DecodingOptions,
     PlainTranscriber,
@@ -21,7 +19,10 @@ from softspoken_lab.bench.contract import SAMPLE_RATE_HZ, AbsentError, Contender
 
 def make_engine(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Engine:
     """The one place that makes our engines; `specs.ENGINES` names those that take part."""
-    torch.set_num_threads(threads)
+    if engine == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
     return load_engine(backbone, engine, precision, threads=threads)
 
 
@@ -41,8 +42,8 @@ class Short(Contender):
     def __init__(self, engine: Engine, prompts: LoadedPrompts) -> None:
         self._engine = engine
         self._info = prompts.info
-        self._transcriber = PromptedTranscriber(engine.backbone, prompts, engine)
-        self._rows = engine.compile(prompts.prompts).rows()
+        self._transcriber = PromptedTranscriber(engine, prompts)
+        self._rows = engine.compile(prompts).rows()
 
     def hear(self, prepared: Item) -> Iterator[tuple[int, str]]:
         if isinstance(prepared.audio, Path):
@@ -52,16 +53,14 @@ class Short(Contender):
         for segment in self._transcriber.stream(prepared.audio):
             yield 0, segment.text
 
-    @torch.no_grad()
     def hear_together(self, prepared: Sequence[Item]) -> list[str]:
         if self._info.window == "30s":
             raise AbsentError("its prompt is for windows of 30 s")
         audio = [samples_of(item.audio) for item in prepared]
-        backbone = self._engine.backbone
-        heard = self._engine.encode(backbone.features(audio), self._rows)
+        heard = self._engine.encode(self._engine.features(audio), self._rows)
         options = DecodingOptions(start="any", timestamps=self._info.timestamps)
         window_s = [samples.size / SAMPLE_RATE_HZ for samples in audio]
-        return [found.text for found in decode_batch(backbone, heard, options, window_s=window_s)]
+        return [found.text for found in decode_batch(heard, options, window_s=window_s)]
 
 
 class Target(Contender):
@@ -87,7 +86,7 @@ def plain(backbone: str, engine: EngineName, precision: Precision, threads: int)
 def short(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Contender:
     """Factory: the prompt for short windows of this backbone."""
     made = make_engine(backbone, engine, precision, threads)
-    return Short(made, short_window_prompts(made.backbone))
+    return Short(made, short_window_prompts(made))
 
 
 def target(backbone: str, engine: EngineName, precision: Precision, threads: int) -> Contender:
@@ -95,4 +94,4 @@ def target(backbone: str, engine: EngineName, precision: Precision, threads: int
     prompts = load_prompts(backbone)
     made = make_engine(backbone, engine, precision, threads)
     embedder = load_embedder(DEFAULT_EMBEDDER if prompts.info.embedder is None else prompts.info.embedder)
-    return Target(TargetSpeakerTranscriber(made.backbone, prompts, embedder, engine=made))
+    return Target(TargetSpeakerTranscriber(made, prompts, embedder))

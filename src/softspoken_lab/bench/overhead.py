@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32
-from torch import Tensor
+from jaxtyping import Float32
 
-from softspoken.backbones.whisper import FRAME_RATE_HZ
+from softspoken.backbones.features import FRAME_RATE_HZ
 from softspoken.decoding.conditioning import activity, score_voices, window_embedder
 from softspoken.engines import Engine, EngineName, Precision
+from softspoken.prompts.arrays import fitted_clips
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
 from softspoken.prompts.compiled import CompiledRows
-from softspoken.prompts.enrolment import clip_states
 from softspoken.prompts.short import short_window_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, SpeakerEmbedder, load_embedder
 from softspoken_lab.bench.contract import SAMPLE_RATE_HZ, Contender, Item, Samples, samples_of
@@ -29,7 +27,7 @@ class _Forced:
     samples: Samples
     voice: Float32[np.ndarray, "1 S"]
     rows: CompiledRows | None
-    activity: Tensor | None
+    activity: Float32[np.ndarray, "1 _"] | None
     tokens: tuple[int, ...]
 
 
@@ -42,7 +40,7 @@ class Forced(Contender):
         """`embedder`: measures within the time where the voice sounds; None: that is known."""
         self._engine = engine
         self._info = None if prompts is None else prompts.info
-        self._compiled = None if prompts is None else engine.compile(prompts.prompts)
+        self._compiled = None if prompts is None else engine.compile(prompts)
         self._embedder = embedder
         config = None if prompts is None else prompts.info.prompts.speaker
         known = 0 if config is None else config.dimension
@@ -58,31 +56,29 @@ class Forced(Contender):
             if config.enrolment is not None:
                 # Any sound will do, and it is heard before the clock runs: once a voice, not once a recording.
                 clip = rng.standard_normal(SAMPLE_RATE_HZ, np.float32) / 10
-                heard = clip_states(self._engine.backbone, [clip], config.enrolment)
-            rows = self._compiled.rows(torch.from_numpy(voice) if config.speaker is not None else None, heard)
+                heard = self._engine.layer_states(fitted_clips([clip], config.enrolment), config.enrolment.clip_s)
+            rows = self._compiled.rows(voice if config.speaker is not None else None, heard)
             frames = -(-samples.size * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
-            known = torch.from_numpy(rng.random((1, frames), np.float32)) if config.frames is not None else None
+            known = rng.random((1, frames), np.float32) if config.frames is not None else None
         return _Forced(samples, voice, rows, known, item.tokens)
 
-    @torch.no_grad()
     def hear(self, prepared: _Forced) -> Iterator[tuple[int, str]]:
-        engine, backbone = self._engine, self._engine.backbone
-        features = backbone.features([prepared.samples])
-        start = backbone.tokens.start(None, timestamps=True)
+        engine = self._engine
+        features = engine.features([prepared.samples])
+        start = engine.tokens.start(None, timestamps=True)
         heard = engine.encode(features, prepared.rows, self._activity(prepared))
-        with engine.searching():
-            live = heard.prefill(start).live([0])
-            for index in range(sum(prepared.tokens)):
-                # Any text will do: a step costs the same whatever is written.
-                live.step([backbone.tokens.encode(" a")[0] + index % 50])
+        live = heard.prefill(start).live([0])
+        for index in range(sum(prepared.tokens)):
+            # Any text will do: a step costs the same whatever is written.
+            live.step([engine.tokens.encode(" a")[0] + index % 50])
         yield 0, ""
 
-    def _activity(self, prepared: _Forced) -> Float[Tensor, "1 _"] | None:
+    def _activity(self, prepared: _Forced) -> Float32[np.ndarray, "1 _"] | None:
         frames = None if self._info is None else self._info.prompts.frames
         if self._embedder is None or frames is None:
             return prepared.activity
         measured = score_voices(self._embedder, prepared.samples, prepared.voice, frames)
-        return activity(list(measured.scores), frames, self._engine.backbone.device)
+        return activity(list(measured.scores), frames)
 
 
 def forced(backbone: str, engine: EngineName, precision: Precision, threads: int, prompt: str | None) -> Contender:
@@ -95,7 +91,7 @@ def forced_in(engine: Engine, backbone: str, prompt: str | None) -> Forced:
     if prompt is None:
         return Forced(engine)
     if prompt == "short":
-        return Forced(engine, short_window_prompts(engine.backbone))
+        return Forced(engine, short_window_prompts(engine))
     loaded = load_prompts(backbone)
     if prompt == "target":
         return Forced(engine, loaded)

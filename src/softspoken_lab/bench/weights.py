@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers.utils import logging
 
-from softspoken.backbones.checkpoints import LoadedWhisper, load_whisper
 from softspoken.backbones.embedded import EMBEDDED
+from softspoken.backbones.model import LoadedWhisper, load_whisper
 from softspoken.backbones.openai import save_openai
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S, WhisperTokens
 from softspoken_lab.bench.contract import AbsentError

@@ -178,7 +178,7 @@ def hallucinated_words(
     """
     if not voices:
         raise DataError("no voice to listen for; give clips of one or more talkers")
-    transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone)
+    transcriber = TargetSpeakerTranscriber.from_pretrained(reference, backbone, engine="torch")
     enrolled = [transcriber.voice(path) for path in voices]
 
     def plain(audio: np.ndarray) -> list[Transcript]:

@@ -52,6 +52,6 @@ def measure_prompt(
 ) -> tuple[SilenceReport, list[Observation]]:
     """What a prompt, as it is stored, does with speaking and silent targets."""
     items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
-    transcriber = TargetSpeakerTranscriber.from_pretrained(reference)
+    transcriber = TargetSpeakerTranscriber.from_pretrained(reference, engine="torch")
     observations = list(observe(progress(items), transcriber.transcribe))
     return report(observations, false_rejection), observations

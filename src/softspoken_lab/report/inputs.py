@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from softspoken.backbones import load_backbone, load_encoder
-from softspoken.backbones.base import Backbone, StackName
+from softspoken.backbones.base import Backbone
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError
 from softspoken.noise.folder import LoadedRecognizer, load_recognizer
 from softspoken.noise.items import parse_data

@@ -11,6 +11,7 @@ from voices import PitchEmbedder, voice
 from softspoken.audio import write_wav
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.options import WindowOptions
+from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError, DataError
 from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
@@ -78,7 +79,9 @@ def test_its_own_prompts_write_what_the_transcriber_writes(tmp_path: Path, mixtu
     heard = EnrolmentPrompt(clip_s=1.0) if hears else None
     prompts = loaded(tmp_path / "p", CONFIG.model_copy(update={"enrolment": heard}))
     subject = TargetSpeakerSubject(prompts, BACKBONE, EMBEDDER, options=QUICK)
-    transcriber = TargetSpeakerTranscriber(BACKBONE, prompts, EMBEDDER, EnrolmentStore(tmp_path / "voices.db"))
+    transcriber = TargetSpeakerTranscriber(
+        TorchEngine(BACKBONE), prompts, EMBEDDER, EnrolmentStore(tmp_path / "voices.db")
+    )
     for item in mixtures.items:
         expected = transcriber.transcribe(item.audio, voice_of(item), QUICK)  # type: ignore[union-attr]
         (text,) = subject._write(item, [subject.vectors])  # type: ignore[arg-type]

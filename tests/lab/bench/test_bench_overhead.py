@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from tiny import tiny_backbone, tone
 from voices import PitchEmbedder, voice
 
-from softspoken.engines import TorchEngine
-from softspoken.engines.rows import EngineRows
+from softspoken.engines import LiveRows, TorchEngine
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken.prompts.short import short_window_prompts
@@ -21,15 +19,15 @@ from softspoken_lab.bench.specs import engine_names, forced
 @pytest.mark.parametrize("prompted", [False, True])
 def test_as_many_steps_as_tokens(prompted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TorchEngine(tiny_backbone(3))
-    contender = Forced(engine, short_window_prompts(engine.backbone) if prompted else None)
+    contender = Forced(engine, short_window_prompts(engine) if prompted else None)
     steps = []
-    step = EngineRows.step
+    step = LiveRows.step
 
-    def counted(self: EngineRows, tokens: list[int]) -> torch.Tensor:
+    def counted(self: LiveRows, tokens: list[int]) -> np.ndarray:
         steps.append(tokens)
         return step(self, tokens)
 
-    monkeypatch.setattr(EngineRows, "step", counted)
+    monkeypatch.setattr(LiveRows, "step", counted)
     item = Item(tone(2.0).astype(np.float32), tokens=(9,))
     assert list(contender.hear(contender.prepare(item))) == [(0, "")]
     assert len(steps) == 9

@@ -13,7 +13,7 @@ from tokenizers.models import WordLevel
 from whisper_files import openai_checkpoint, tiny_model
 
 import softspoken_lab.bench.weights
-from softspoken.backbones.checkpoints import LoadedWhisper
+from softspoken.backbones.model import LoadedWhisper
 from softspoken.backbones.openai import load_openai, rename_openai, rename_transformers, save_openai
 from softspoken.errors import ConfigError
 from softspoken_lab.bench import specs

@@ -20,12 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softspoken.backbones.base import Backbone, StackName
+from softspoken.backbones.base import Backbone
+from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts.config import Placement
-from softspoken.prompts.frames import FrameRows
+from softspoken.prompts.frames import added_by
 from softspoken.prompts.layout import Layout
-from softspoken.prompts.modules import PromptRows, SoftPrompts, StackRows
+from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.rows import FrameRows, PromptRows, StackRows
 
 _CLAIMING = threading.Lock()
 _CLAIMED: set[int] = set()
@@ -39,7 +41,7 @@ def inject(
     speaker: Float[Tensor, "B S"] | None = None,
     activity: Float[Tensor, "B T"] | None = None,
     clips: Float[Tensor, "L B F D"] | None = None,
-) -> Iterator[list[Float[Tensor, "B T"]]]:
+) -> Iterator[None]:
     """Inside this context, `backbone.encode` and `backbone.decode` run with `prompts`; after it, without a trace.
 
     Args:
@@ -49,15 +51,11 @@ def inject(
             at the end count as 0.
         clips: `clip_states` of the enrolments, for prompts that hear these.
 
-    Yields:
-        The activity as each layer saw it in the encoder's last run, for frame prompts; else it stays empty.
-
     Raises:
         PromptMismatch: the prompts do not fit this backbone, or a voice or activity they need is missing.
         ConfigError: the same stack already runs under a prompt, of an outer context or of another thread.
     """
     rows = prompts(speaker, clips) if isinstance(prompts, SoftPrompts) else prompts
-    seen: list[Tensor] = []
     _check(backbone, rows, activity)
     with ExitStack() as hooks:
         _claim(backbone, rows, hooks)
@@ -66,10 +64,10 @@ def inject(
             _hook_encoder(backbone, rows.encoder, rows.placement, hooks)
         if rows.frames is not None:
             assert activity is not None
-            _hook_frames(backbone, rows.frames, activity, slots, seen, hooks)
+            _hook_frames(backbone, rows.frames, activity, slots, hooks)
         if rows.decoder is not None:
             _hook_decoder(backbone, rows.decoder, hooks)
-        yield seen
+        yield
 
 
 def _claim(backbone: Backbone, rows: PromptRows, hooks: ExitStack) -> None:
@@ -183,19 +181,14 @@ def _hook_frames(
     part: FrameRows,
     activity: Float[Tensor, "B T"],
     slots: int,
-    seen: list[Float[Tensor, "B T"]],
     hooks: ExitStack,
 ) -> None:
     def add(layer: int) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             hidden, *rest = args
             frames = hidden[:, slots:]
-            if layer == 0:
-                seen.clear()
-            before = seen[-1] if seen else _fitted(activity, frames.shape[1])
-            added, after = part.at(layer, frames, before.to(frames.dtype))
-            seen.append(after)
-            return torch.cat([hidden[:, :slots], frames + added], dim=1), *rest
+            active = _fitted(activity, frames.shape[1]).to(frames.dtype)
+            return torch.cat([hidden[:, :slots], frames + added_by(part, layer, frames, active)], dim=1), *rest
 
         return hook
 
@@ -260,7 +253,8 @@ def used_slots(part: StackRows, size: int) -> Int[Tensor, "B"]:
     rows = torch.tensor([part.rows.shape[2]]) if part.counts is None else part.counts
     if rows.shape[0] not in (1, size):
         raise PromptMismatch(f"{rows.shape[0]} sets of prompts for a batch of {size}; give one a row")
-    return (rows + part.shallow.shape[1]).expand(size)
+    taken: Tensor = rows + part.shallow.shape[1]
+    return taken.expand(size)
 
 
 def _slots(part: StackRows, hidden: Float[Tensor, "B T D"]) -> Float[Tensor, "B N D"]:

@@ -1,4 +1,4 @@
-"""The decoder's memory of a batch: keys and values made once, then branched, shrunk and reordered."""
+"""Decoding under injected prompts, on transformers' own cache: what engines are compared with."""
 
 import copy
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from torch import Tensor
 from transformers import EncoderDecoderCache
 
 from softspoken.backbones import Encoded, WhisperBackbone
-from softspoken.engines.rows import EnginePrefill
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,7 @@ class Prefill:
         return LiveRows(self, windows)
 
 
-Started = Prefill | EnginePrefill
-"""What search begins with: under injected prompts, or of an engine."""
-
-
+@torch.no_grad()
 def prefill(backbone: WhisperBackbone, encoded: Encoded, start: Sequence[int]) -> Prefill:
     """Run the forced start tokens, under whatever prompts the caller has injected."""
     cache = backbone.new_cache()
@@ -62,6 +58,7 @@ class LiveRows:
             self.cache.self_attention_cache.batch_select_indices(self._index(windows))
         self._share_audio(windows)
 
+    @torch.no_grad()
     def step(self, tokens: Sequence[int]) -> Float[Tensor, "R V"]:
         """Append one token a row; the scores of the next."""
         column = torch.tensor(list(tokens), device=self._lengths.device)[:, None]

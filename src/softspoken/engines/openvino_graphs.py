@@ -1,0 +1,283 @@
+"""A frozen Whisper under compiled prompts as OpenVINO graphs, built from the weights with OpenVINO's operations.
+
+Three functions: the front end, one encoder for each kind of frame prompt (what is added to frames is a computation of
+its own), and the decoder on top of a cache. Prompt rows that are overwritten before every layer are no queries, only
+keys and values (see `prompts.compiled`); the order of the encoder's states is [shallow][audio][rows], which attention
+does not care about. `engines.network` is the same in PyTorch.
+
+Shapes: B batch, L layers, H heads, E = D / H, T audio frames, F shallow vectors, N overwritten rows, S = F + T + N
+states, R rows being written, U new tokens, C columns of the cache, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from softspoken.backbones.weights import EMBEDDING, ENCODER_POSITIONS, WhisperConfig
+
+FrameKind = Literal["none", "plain", "keyed"]
+Node = Any
+"""A node of a graph, which carries no types."""
+SMALLEST_QUANTISED = 1 << 12
+"""Weights with fewer numbers stay in float32."""
+FIRST_STATE = 3
+"""Inputs of the decoder before its cache: vectors and two masks."""
+EPSILON = 1e-5
+"""Of every layer normalisation."""
+
+
+def graphs(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool = False) -> dict[str, Callable[[], Any]]:
+    """The functions that an engine runs, by name, each made when it is called for.
+
+    `int8`: weights of matrix products with one scale an output channel; the runtime quantises what is multiplied with
+    them as it comes.
+    """
+    found = {
+        "frontend": partial(_frontend, sizes, weights),
+        "decoder": partial(_decoder, sizes, weights, int8),
+        "layers": partial(_layers, sizes, weights),
+    }
+    kinds: tuple[FrameKind, ...] = ("none", "plain", "keyed")
+    return found | {f"encoder-{kind}": partial(_encoder, sizes, weights, int8, kind) for kind in kinds}
+
+
+class _Graph:
+    """A graph under construction, with Whisper's building blocks on weights given by name."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray], int8: bool, heads: int, width: int) -> None:
+        from openvino import opset13
+
+        self.ops: Any = opset13
+        self._weights, self._int8 = weights, int8
+        self._heads, self._each = heads, width // heads
+        self._inputs: list[Node] = []
+
+    def input(self, *shape: int) -> Node:
+        """An input in float32; -1: any size."""
+        self._inputs.append(self.ops.parameter(list(shape), np.float32, name=f"input{len(self._inputs)}"))
+        return self._inputs[-1]
+
+    def model(self, outputs: list[Node], name: str) -> Any:
+        from openvino import Model
+
+        model = Model(outputs, self._inputs, name)
+        for index, port in enumerate(model.inputs):
+            port.get_tensor().set_names({f"input{index}"})
+        return model
+
+    def constant(self, values: np.ndarray | list[int] | float) -> Node:
+        made = np.asarray(values, np.float32) if isinstance(values, float) else values
+        return self.ops.constant(np.asarray(made, np.int64) if isinstance(made, list) else made)
+
+    def weight(self, name: str) -> Node:
+        """A weight of a matrix product, as int8 where that is wanted and worth it: the largest of a row is 127."""
+        numbers = np.ascontiguousarray(self._weights[name], np.float32)
+        if not self._int8 or numbers.ndim != 2 or numbers.size < SMALLEST_QUANTISED:
+            return self.ops.constant(numbers)
+        scale = np.maximum(np.abs(numbers).max(axis=1, keepdims=True), 1e-12) / np.float32(127)
+        small = self.ops.constant(np.round(numbers / scale).astype(np.int8))
+        return self.ops.multiply(self.ops.convert(small, "f32"), self.ops.constant(scale))
+
+    def linear(self, name: str, states: Node) -> Node:
+        product = self.ops.matmul(states, self.weight(f"{name}.weight"), False, True)
+        bias = f"{name}.bias"
+        return self.ops.add(product, self.constant(self._weights[bias])) if bias in self._weights else product
+
+    def norm(self, name: str, states: Node) -> Node:
+        """Layer normalisation; without a name that of the states alone."""
+        normed = self.ops.mvn(states, self.constant([-1]), True, EPSILON, "INSIDE_SQRT")
+        if not name:
+            return normed
+        scaled = self.ops.multiply(normed, self.constant(self._weights[f"{name}.weight"]))
+        return self.ops.add(scaled, self.constant(self._weights[f"{name}.bias"]))
+
+    def gelu(self, states: Node) -> Node:
+        return self.ops.gelu(states, "erf")
+
+    def feed_forward(self, layer: str, hidden: Node) -> Node:
+        inner = self.gelu(self.linear(f"{layer}.fc1", self.norm(f"{layer}.final_layer_norm", hidden)))
+        return self.ops.add(hidden, self.linear(f"{layer}.fc2", inner))
+
+    def join(self, parts: list[Node], axis: int) -> Node:
+        return self.ops.concat(parts, axis)
+
+    def split(self, states: Node) -> Node:
+        """(B, T, D) to (B, H, T, E)."""
+        parted = self.ops.reshape(states, self.constant([0, 0, self._heads, self._each]), True)
+        return self.ops.transpose(parted, self.constant([0, 2, 1, 3]))
+
+    def merge(self, states: Node) -> Node:
+        """(B, H, T, E) to (B, T, D)."""
+        turned = self.ops.transpose(states, self.constant([0, 2, 1, 3]))
+        return self.ops.reshape(turned, self.constant([0, 0, self._heads * self._each]), True)
+
+    def layer_of(self, stacked: Node, index: int) -> Node:
+        """(L, ...) to one layer's."""
+        return self.ops.gather(stacked, self.ops.constant(np.int64(index)), self.constant([0]))
+
+    def attend(self, query: Node, keys: Node, values: Node, mask: Node) -> Node:
+        """Attention of a few queries, written out: nothing as large as the keys (R, H, E, C) is copied, turned or
+        scaled. Keys of one row are those of all."""
+        scaled = self.ops.multiply(query, self.constant(self._each**-0.5))
+        scores = self.ops.add(self.ops.matmul(scaled, keys, False, False), mask)
+        return self.merge(self.ops.matmul(self.ops.softmax(scores, -1), values, False, False))
+
+
+def _frontend(sizes: WhisperConfig, weights: Mapping[str, np.ndarray]) -> Any:
+    """(mel (B, M, frames of 10 ms), valid (B, 1, frames)) -> (B, T, D), positions added."""
+    graph = _Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
+    ops = graph.ops
+    mel, valid = graph.input(-1, sizes.num_mel_bins, -1), graph.input(-1, 1, -1)
+
+    def convolved(name: str, states: Node, stride: int) -> Node:
+        found = ops.convolution(states, graph.constant(weights[f"{name}.weight"]), [stride], [1], [1], [1])
+        return graph.gelu(ops.add(found, graph.constant(weights[f"{name}.bias"][:, None])))
+
+    # Zeroing behind a row's end is what the convolution's own padding does for a single row.
+    hidden = ops.multiply(convolved("model.encoder.conv1", ops.multiply(mel, valid), 1), valid)
+    hidden = ops.transpose(convolved("model.encoder.conv2", hidden, 2), graph.constant([0, 2, 1]))
+    time = ops.gather(ops.shape_of(hidden, "i64"), graph.constant([1]), graph.constant([0]))
+    table = graph.constant(weights[ENCODER_POSITIONS])
+    positions = ops.slice(table, graph.constant([0]), time, graph.constant([1]), graph.constant([0]))
+    return graph.model([ops.add(hidden, positions)], "frontend")
+
+
+def _encoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool, kind: FrameKind) -> Any:
+    """Audio frames to the keys (B, H, E, S) and values (B, H, S, E) of each decoder layer: k1, v1, k2, v2, ...
+
+    Inputs: audio (B, T, D), shallow (B, F, D), keys and values of the rows (L, B, N, D), the last layer's rows (B, N,
+    D), `heard` (B, S, 1), which is 0 for states that the decoder sees nothing of, else 1, and a mask (B, 1, 1, S) that
+    is added to scores; for frame prompts the activity (B, T) and the fields of `FrameRows` (and `Bank`), in order.
+    """
+    width, count = sizes.d_model, sizes.encoder_layers
+    graph = _Graph(weights, int8, sizes.encoder_attention_heads, width)
+    audio, shallow = graph.input(-1, -1, width), graph.input(-1, -1, width)
+    keys, values = graph.input(count, -1, -1, width), graph.input(count, -1, -1, width)
+    last, heard, mask = graph.input(-1, -1, width), graph.input(-1, -1, 1), graph.input(-1, 1, 1, -1)
+    add_frames = _frame_prompts(graph, kind, count, width)
+    hidden = graph.join([shallow, add_frames(0, audio)], 1)
+    for index in range(count):
+        name = f"model.encoder.layers.{index}"
+        if index:
+            hidden = _behind(graph, shallow, hidden, partial(add_frames, index)) if kind != "none" else hidden
+        if index == count - 1:
+            hidden = graph.join([hidden, last], 1)
+            hidden = _encoder_layer(graph, name, hidden, None, mask)
+        else:
+            rows = graph.layer_of(keys, index), graph.layer_of(values, index)
+            hidden = _encoder_layer(graph, name, hidden, rows, mask)
+    states = graph.ops.multiply(graph.norm("model.encoder.layer_norm", hidden), heard)
+    across = _Graph(weights, int8, sizes.decoder_attention_heads, width)
+    found: list[Node] = []
+    for index in range(sizes.decoder_layers):
+        attention = f"model.decoder.layers.{index}.encoder_attn"
+        key = across.split(across.linear(f"{attention}.k_proj", states))
+        found.append(graph.ops.transpose(key, graph.constant([0, 1, 3, 2])))
+        found.append(across.split(across.linear(f"{attention}.v_proj", states)))
+    return graph.model(found, f"encoder-{kind}")
+
+
+def _behind(graph: _Graph, shallow: Node, hidden: Node, change: Callable[[Node], Node]) -> Node:
+    """`change` of the states behind the shallow vectors."""
+    ops = graph.ops
+    count = ops.gather(ops.shape_of(shallow, "i64"), graph.constant([1]), graph.constant([0]))
+    far, step, axis = graph.constant([2**31]), graph.constant([1]), graph.constant([1])
+    front = ops.slice(hidden, graph.constant([0]), count, step, axis)
+    return graph.join([front, change(ops.slice(hidden, count, far, step, axis))], 1)
+
+
+def _frame_prompts(graph: _Graph, kind: FrameKind, layers: int, width: int) -> Callable[[int, Node], Node]:
+    """What a layer does to the audio frames before it: `prompts.frames.FrameRows.added`, as operations."""
+    if kind == "none":
+        return lambda index, frames: frames
+    ops = graph.ops
+    activity = ops.unsqueeze(graph.input(-1, -1), graph.constant([2]))
+    rest, active = graph.input(layers, -1, width), graph.input(layers, -1, width)
+    bank: list[Node] = []
+    if kind == "keyed":
+        bank = [graph.input(layers, -1, width, -1), graph.input(layers, -1, -1, width)]
+        bank += [graph.input(layers, -1, -1) for _ in range(3)]
+
+    def row(stacked: Node, index: int) -> Node:
+        return ops.unsqueeze(graph.layer_of(stacked, index), graph.constant([1]))
+
+    def added(index: int, frames: Node) -> Node:
+        quiet, loud = row(rest, index), row(active, index)
+        more = ops.add(quiet, ops.multiply(activity, ops.subtract(loud, quiet)))
+        if bank:
+            keys, values, gate, bias, by_activity = bank
+            found = ops.matmul(graph.norm("", frames), graph.layer_of(keys, index), False, False)
+            found = ops.add(ops.multiply(found, row(gate, index)), row(bias, index))
+            chosen = graph.gelu(ops.add(found, ops.multiply(activity, row(by_activity, index))))
+            more = ops.add(more, ops.matmul(chosen, graph.layer_of(values, index), False, False))
+        return ops.add(frames, more)
+
+    return added
+
+
+def _encoder_layer(graph: _Graph, name: str, hidden: Node, rows: tuple[Node, Node] | None, mask: Node) -> Node:
+    """Whisper's layer with further keys and values that ask nothing themselves."""
+    attention, ops = f"{name}.self_attn", graph.ops
+    normed = graph.norm(f"{name}.self_attn_layer_norm", hidden)
+    query, key, value = (graph.linear(f"{attention}.{part}_proj", normed) for part in "qkv")
+    if rows is not None:
+        key, value = graph.join([key, rows[0]], 1), graph.join([value, rows[1]], 1)
+    mixed = ops.scaled_dot_product_attention(graph.split(query), graph.split(key), graph.split(value), mask)
+    hidden = ops.add(hidden, graph.linear(f"{attention}.out_proj", graph.merge(mixed)))
+    return graph.feed_forward(name, hidden)
+
+
+def _layers(sizes: WhisperConfig, weights: Mapping[str, np.ndarray]) -> Any:
+    """Audio frames (B, T, D) and a mask (B, 1, 1, T) to what enters each encoder layer, without prompts."""
+    graph = _Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
+    hidden, mask = graph.input(-1, -1, sizes.d_model), graph.input(-1, 1, 1, -1)
+    found = []
+    for index in range(sizes.encoder_layers):
+        found.append(hidden)
+        hidden = _encoder_layer(graph, f"model.encoder.layers.{index}", hidden, None, mask)
+    return graph.model(found, "layers")
+
+
+def _decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool) -> Any:
+    """New vectors (tokens embedded, positions added) on top of a cache.
+
+    Inputs: vectors (R, U, D), masks that are added to the scores of the C + U columns (R, 1, U, C + U) and of the S
+    encoder states (R, 1, 1, S), the cache's keys and values (R, H, C, E) by layer, and the audio's, as the encoder
+    gives them. Gives scores (R, U, V) of what may follow, then keys and values (R, H, U, E) of the new: k1, v1, k2, ...
+    """
+    width, heads, count = sizes.d_model, sizes.decoder_attention_heads, sizes.decoder_layers
+    graph = _Graph(weights, int8, heads, width)
+    ops, each = graph.ops, width // heads
+    hidden, mask, cross_mask = graph.input(-1, -1, width), graph.input(-1, 1, -1, -1), graph.input(-1, 1, 1, -1)
+    past = [graph.input(-1, heads, -1, each) for _ in range(2 * count)]
+    cross = [graph.input(*shape) for _ in range(count) for shape in ((-1, heads, each, -1), (-1, heads, -1, each))]
+    written: list[Node] = []
+    for index in range(count):
+        name = f"model.decoder.layers.{index}"
+        own, over = f"{name}.self_attn", f"{name}.encoder_attn"
+        normed = graph.norm(f"{own}_layer_norm", hidden)
+        query, key, value = (graph.split(graph.linear(f"{own}.{part}_proj", normed)) for part in "qkv")
+        written += [key, value]
+        keys = ops.transpose(graph.join([past[2 * index], key], 2), graph.constant([0, 1, 3, 2]))
+        mixed = graph.attend(query, keys, graph.join([past[2 * index + 1], value], 2), mask)
+        hidden = ops.add(hidden, graph.linear(f"{own}.out_proj", mixed))
+        query = graph.split(graph.linear(f"{over}.q_proj", graph.norm(f"{over}_layer_norm", hidden)))
+        mixed = graph.attend(query, cross[2 * index], cross[2 * index + 1], cross_mask)
+        hidden = graph.feed_forward(name, ops.add(hidden, graph.linear(f"{over}.out_proj", mixed)))
+    normed = graph.norm("model.decoder.layer_norm", hidden)
+    logits = ops.matmul(normed, graph.weight(EMBEDDING), False, True)
+    return graph.model([logits, *written], "decoder")
+
+
+def with_half_states(model: Any, first: int, of_output: bool) -> Any:
+    """The model with the audio's keys and values, from this input (or output) on, in bfloat16."""
+    from openvino import Type
+    from openvino.preprocess import PrePostProcessor
+
+    prepared = PrePostProcessor(model)
+    for index in range(first, len(model.outputs if of_output else model.inputs)):
+        port = prepared.output(index) if of_output else prepared.input(index)
+        port.tensor().set_element_type(Type.bf16)
+    return prepared.build()
