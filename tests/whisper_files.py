@@ -41,7 +41,9 @@ def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
     return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
 
 
-def tiny_model(seed: int = 0, mels: int = 80, vocabulary: int = 300) -> WhisperForConditionalGeneration:
+def tiny_model(
+    seed: int = 0, mels: int = 80, vocabulary: int = 300, frames: int = 50
+) -> WhisperForConditionalGeneration:
     """Two layers, width 32, random weights and biases."""
     torch.manual_seed(seed)
     config = WhisperConfig(
@@ -54,7 +56,7 @@ def tiny_model(seed: int = 0, mels: int = 80, vocabulary: int = 300) -> WhisperF
         decoder_ffn_dim=48,
         num_mel_bins=mels,
         vocab_size=vocabulary,
-        max_source_positions=50,
+        max_source_positions=frames,
         max_target_positions=40,
         pad_token_id=None,
         bos_token_id=0,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from softspoken.backbones.weights import (
     make_config,
 )
 from softspoken.defaults import DEFAULT_BACKBONE
-from softspoken.errors import BackboneError
+from softspoken.errors import BackboneError, MissingExtra
 from softspoken.files import replace_text
 from softspoken.packages import cache_folder
 
@@ -166,7 +167,8 @@ def _load_file(path: Path, name: str) -> StoredWhisper:
     if path.suffix != ".pt":
         raise BackboneError(f"{path} is not an OpenAI .pt file; give a .pt file, a folder or a hub id")
     refuse_pointer(path)
-    # Such a file is a pickle, which PyTorch alone can read.
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", "cuda", f"OpenAI's file {path.name}, a pickle of tensors,")
     from softspoken.backbones.openai import load_openai
 
     config, state = load_openai(path)

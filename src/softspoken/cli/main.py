@@ -40,12 +40,16 @@ def new_app(name: str, about: str) -> typer.Typer:
     )
 
 
+LEARNING = frozenset({"accelerate", "lhotse", "torch", "transformers"})
+"""Packages that only learning needs; serving is installed without them."""
+
+
 def run_app(app: typer.Typer) -> None:
     """Entry point: an expected error is one line on stderr and exit code 1, never a traceback.
 
     A stream that cannot say a character gets '?' in its place; a reader that leaves early, such as `head`, is no error.
     """
-    from softspoken.errors import SoftspokenError
+    from softspoken.errors import MissingExtra, SoftspokenError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -56,6 +60,12 @@ def run_app(app: typer.Typer) -> None:
         app()
     except SoftspokenError as error:
         print(f"{app.info.name}: {error}", file=sys.stderr)
+        code = 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in LEARNING:
+            raise
+        print(f"{app.info.name}: {MissingExtra(package, 'train', 'this command')}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print(f"{app.info.name}: stopped", file=sys.stderr)

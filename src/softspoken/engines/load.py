@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from softspoken.backbones.checkpoints import StoredWhisper, read_whisper
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.openvino_engine import OpenVinoEngine
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
     from softspoken.backbones import WhisperBackbone
@@ -31,7 +31,7 @@ def load_engine(
         threads: of the processor, for 'openvino'; None: all.
 
     Raises:
-        ConfigError: the engine has no such precision or cannot run there. MissingExtra: it is not installed.
+        ConfigError: the engine has no such precision or cannot run there. MissingExtra: PyTorch is not installed.
         BackboneError: the weights cannot be had.
     """
     loaded = None if isinstance(backbone, str | StoredWhisper) else backbone
@@ -61,6 +61,8 @@ def stored_whisper(reference: str) -> StoredWhisper:
 
 
 def _torch_engine(backbone: Any, precision: Precision | None, device: str) -> Engine:
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", "cuda", "the engine 'torch'")
     from softspoken.backbones import load_backbone
     from softspoken.backbones.whisper import WhisperBackbone
     from softspoken.engines.torch_engine import TorchEngine

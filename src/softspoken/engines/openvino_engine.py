@@ -15,7 +15,7 @@ from softspoken.backbones.weights import DECODER_POSITIONS, EMBEDDING
 from softspoken.engines.base import AudioFeatures, Engine, Precision, valid_positions
 from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
 from softspoken.engines.store import ModelStore
-from softspoken.errors import BackboneError, ConfigError, MissingExtra
+from softspoken.errors import BackboneError, ConfigError
 from softspoken.prompts.rows import FrameRows
 
 LAYOUT = 2
@@ -33,15 +33,15 @@ class OpenVinoEngine(Engine):
     def __init__(self, backbone: StoredWhisper, precision: Precision = "float32", threads: int | None = None) -> None:
         """`threads`: of the processor, None for all.
 
-        Raises MissingExtra without OpenVINO; ConfigError for a precision it does not have; BackboneError for a cache
-        that cannot be written.
+        Raises ConfigError for a precision it does not have, or without OpenVINO; BackboneError for a cache that cannot
+        be written.
         """
         if precision not in HINTS:
             raise ConfigError(f"engine 'openvino' has no precision '{precision}'; use {', '.join(HINTS)}")
         try:
             import openvino
         except ModuleNotFoundError:
-            raise MissingExtra("openvino", "cpu", "the engine 'openvino'") from None
+            raise ConfigError("the engine 'openvino' needs the package 'openvino': pip install openvino") from None
         super().__init__(backbone)
         self.precision = precision
         self._core = openvino.Core()

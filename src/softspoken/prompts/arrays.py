@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.backbones.features import SAMPLE_RATE_HZ
 from softspoken.backbones.weights import StackName
 from softspoken.errors import PromptMismatch
 from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig

@@ -11,8 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.backbones.features import MAX_WINDOW_S
+from softspoken.backbones.features import MAX_WINDOW_S, SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, info_of
 from softspoken.prompts.config import PromptConfig, StackPrompt
