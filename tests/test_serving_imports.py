@@ -19,7 +19,9 @@ from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPr
 from softspoken.prompts.config import EnrolmentPrompt
 
 FORBIDDEN = ("torch", "transformers", "lhotse", "sklearn", "pandas")
-REPORT = f"import json, sys; print(json.dumps([name for name in {FORBIDDEN!r} if name in sys.modules]), file=sys.stderr)"
+REPORT = (
+    f"import json, sys; print(json.dumps([name for name in {FORBIDDEN!r} if name in sys.modules]), file=sys.stderr)"
+)
 FOLLOW = """
 import sys
 import numpy as np

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import wav
+from served import wav
 from starlette.testclient import TestClient
 
 from softspoken.audio import load_audio

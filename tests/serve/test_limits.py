@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import ADA_HZ, Live, listening, multipart, until, wav
 from fake_backend import FakeBackend
+from served import ADA_HZ, Live, listening, multipart, until, wav
 from starlette.testclient import TestClient
 from voices import voice
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import ADA_HZ, BEN_HZ, Live, data_url, listening, wav
 from fake_backend import FakeBackend
 from openai import OpenAI
 from openai.types.audio import (
@@ -19,6 +18,7 @@ from openai.types.audio import (
     Translation,
     TranslationVerbose,
 )
+from served import ADA_HZ, BEN_HZ, Live, data_url, listening, wav
 from voices import voice
 
 from softspoken.serve.config import ServerConfig

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ADA_HZ, BEN_HZ, until
 from fake_backend import FakeBackend, FakeJob, FakePiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from served import ADA_HZ, BEN_HZ, until
 from voices import PitchEmbedder, voice
 
 from softspoken.errors import ConfigError

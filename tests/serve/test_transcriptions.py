@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from conftest import ADA_HZ, BEN_HZ, CLEO_HZ, data_url, wav
 from fake_backend import FakeBackend
+from served import ADA_HZ, BEN_HZ, CLEO_HZ, data_url, wav
 from starlette.testclient import TestClient
 from voices import voice
 

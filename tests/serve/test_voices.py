@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ADA_HZ, BEN_HZ, wav
 from fake_backend import FakeBackend
+from served import ADA_HZ, BEN_HZ, wav
 from starlette.testclient import TestClient
 from voices import voice
 

@@ -111,8 +111,9 @@ class EngineBackend(Backend):
         return seek(decoded, self._engine.tokens, offset_s=window.start_s, window_s=window.duration_s)
 
     def _run_plain(self, pieces: Sequence["_PlainPiece"]) -> list[object]:
-        engine = self._engine
-        heard = engine.encode(engine.features([piece.window.audio for piece in pieces], self.plain_window_s))
+        heard = self._engine.encode(
+            self._engine.features([piece.window.audio for piece in pieces], self.plain_window_s)
+        )
         lengths = [piece.window.duration_s for piece in pieces]
         seeds = [piece.number for piece in pieces]
         return list(decode_batch(heard, pieces[0].options, window_s=lengths, seeds=seeds))
