@@ -84,20 +84,29 @@ def differences(one: Path, other: Path) -> list[str]:
     return found + ([] if plain[0] == plain[1] else ["log"])
 
 
-def killed(folder: Path, data: MixtureDataset, steps: int, kills: int, whole_s: float, seed: int) -> dict[str, Any]:
-    """Kill it so many times, then let it end. The moments are drawn so that it gets on by some steps each time."""
+def logged(folder: Path) -> int:
+    """Lines in a run's log."""
+    log = folder / LOG
+    return log.read_bytes().count(b"\n") if log.is_file() else 0
+
+
+def killed(folder: Path, data: MixtureDataset, steps: int, kills: int, seed: int) -> dict[str, Any]:
+    """Kill it so many times, then let it end. A moment is drawn once it has got on by a step, now and then before."""
     draw, done_at = random.Random(seed), []
     made = 0
     while made < kills:
         child = started(folder, data, steps)
-        time.sleep(draw.uniform(0.2, 1.0) * 0.1 + draw.uniform(0, 1.2 * whole_s / kills))
-        if os.waitpid(child, os.WNOHANG)[0]:
+        before, gone = logged(folder) + draw.randrange(3), 0
+        while draw.random() < 0.998 and not gone and logged(folder) <= before:
+            time.sleep(0.002)
+            gone = os.waitpid(child, os.WNOHANG)[0]
+        time.sleep(draw.uniform(0, 0.02))
+        if gone or os.waitpid(child, os.WNOHANG)[0]:
             break
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         made += 1
-        log = folder / LOG
-        done_at.append(len(log.read_text().splitlines()) if log.is_file() else 0)
+        done_at.append(logged(folder))
     os.waitpid(started(folder, data, steps), 0)
     return {"kills": made, "steps logged at each kill": done_at}
 
@@ -137,7 +146,7 @@ def main() -> None:
         os.waitpid(started(folder / "whole", data, asked.steps), 0)
         whole_s = time.monotonic() - begun
         report: dict[str, Any] = {"steps": asked.steps, "undisturbed_s": round(whole_s, 1)}
-        report |= killed(folder / "run", data, asked.steps, asked.kills, whole_s, asked.seed)
+        report |= killed(folder / "run", data, asked.steps, asked.kills, asked.seed)
         report["differences"] = differences(folder / "whole", folder / "run")
         report["files"] = sorted(path.name for path in (folder / "run").iterdir())
         if sys.platform == "linux" and os.geteuid() == 0:

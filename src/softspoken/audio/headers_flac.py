@@ -35,6 +35,8 @@ def flac_parts(content: "mmap.mmap | bytes", size: int) -> list[Part]:
 
 def _last_flac_sample(content: "mmap.mmap | bytes", start: int, end: int) -> int | None:
     """Samples up to the end of the last frame, by its header; None where none is found."""
+    if end - start < 12:
+        return None
     smallest, largest = struct.unpack(">HH", content[start + 8 : start + 12])
     place = end
     while (place := content.rfind(b"\xff", start, place)) >= 0 and end - place < 1 << 18:

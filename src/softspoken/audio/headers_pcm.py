@@ -159,7 +159,7 @@ def _true_aiff(common: bytes, begin: int, present: int) -> Part:
     if len(common) < 18:
         return Part(())
     channels, bits = struct.unpack(">h4xh", common[:8])
-    frames = (present - 8) // max(1, channels * ((bits + 7) // 8))
+    frames = max(present - 8, 0) // max(1, channels * ((bits + 7) // 8))
     common = common[:2] + struct.pack(">I", frames) + common[6:]
     kind = b"AIFC" if len(common) > 18 else b"AIFF"
     chunk = struct.pack(">4sI", b"COMM", len(common)) + common + b"\0" * (len(common) % 2)
@@ -168,7 +168,7 @@ def _true_aiff(common: bytes, begin: int, present: int) -> Part:
 
 
 def au_part(head: bytes, size: int) -> Part:
-    begin, length = struct.unpack(">II", head[4:12])
+    begin, length = struct.unpack(">II", head[4:12]) if len(head) >= 12 else (0, 0)
     if not 24 <= begin <= size:
         return Part((), missing="its header is there and none of the samples")
     present = size - begin

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli import silence, trust
+from softspoken.cli import doctor, silence, trust
 from softspoken.cli.trust import Folder
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 app.command("calibrate")(silence.calibrate)
 app.command("verify")(trust.verify)
+app.command("doctor")(doctor.doctor)
 app.command("seal")(trust.seal)
 app.command("keygen")(trust.keygen)
 app.command("trust")(trust.trust)

@@ -1,6 +1,5 @@
 """From manifests to lhotse cuts: talkers, and the pieces of speech each of them has."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.cache import AudioCache
 from softspoken.data.config import DataConfig
 from softspoken.data.pauses import Span, kept_cuts
+from softspoken.data.rows import read_rows
 from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 
@@ -38,22 +38,19 @@ def read_manifest(path: str | Path, split: str = "train") -> CutSet:
 
 
 def _cuts(path: Path, split: str) -> Iterator[Cut]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
+    for where, row in read_rows(path, "utterance"):
+        if row.get("split", split) != split:
             continue
         try:
-            row = json.loads(line)
-            if row.get("split", split) != split:
-                continue
             duration_s = float(row["duration_s"])
+            samples = round(duration_s * SAMPLE_RATE_HZ)
             source = path.parent / row["path"]
             identity = str(row["id"])
             speaker = f"{row.get('corpus', path.parent.name)}:{row['speaker']}"
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path}:{number}: not an utterance ({error}); see the manifest's field list") from error
-        if not source.is_file():
-            raise DataError(f"{path}:{number}: no audio at '{source}'; fetch it or remove the line")
-        samples = round(duration_s * SAMPLE_RATE_HZ)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{where}: not an utterance ({error}); see the manifest's field list") from error
+        if not _is_file(source):
+            raise DataError(f"{where}: no audio at '{source}'; fetch it or remove the line")
         recording = Recording(
             id=identity,
             sources=[_audio_source(source)],
@@ -82,6 +79,13 @@ def _cuts(path: Path, split: str) -> Iterator[Cut]:
             recording=recording,
             supervisions=[supervision],
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _audio_source(path: Path) -> object:
@@ -262,8 +266,10 @@ def read_noises(paths: Iterable[Path], split: str = "train") -> list[tuple[str, 
     for path in paths:
         if not path.is_file():
             raise DataError(f"no noise manifest at '{path}'; give a JSON-lines file with one recording a line")
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            if row["split"] == split:
-                noises.append((str(path.parent / row["path"]), float(row["duration_s"])))
+        for where, row in read_rows(path, "recording"):
+            try:
+                if row["split"] == split:
+                    noises.append((str(path.parent / row["path"]), float(row["duration_s"])))
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{where}: not a noise recording ({error}); give path, duration_s and split") from error
     return noises

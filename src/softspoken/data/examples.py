@@ -15,6 +15,7 @@ from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import scale_to
 from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
 from softspoken.data.pools import Pools
+from softspoken.data.rows import read_rows
 from softspoken.data.voices import VoiceCache
 from softspoken.errors import DataError
 from softspoken.files import replace_text
@@ -257,8 +258,13 @@ def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no texts at '{path}'; write them with 'softspoken data teach'")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {row["id"]: row["text"] for row in rows if rejected or row["text"].strip()}
+    texts: dict[str, str] = {}
+    for where, row in read_rows(path, "text"):
+        if not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
+            raise DataError(f"{where}: no 'id' and 'text'; write them anew with 'softspoken data teach'")
+        if rejected or row["text"].strip():
+            texts[row["id"]] = row["text"]
+    return texts
 
 
 def write_texts(path: str | Path, texts: Mapping[str, str]) -> None:

@@ -27,8 +27,8 @@ def read_rows(path: str | Path, what: str) -> Iterator[tuple[str, dict[str, Any]
         where = f"{path}:{number}"
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}: not JSON ({error.msg}); give one {what} a line") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: not JSON ({getattr(error, 'msg', error)}); give one {what} a line") from error
         if not isinstance(row, dict):
             raise DataError(f"{where}: got {type(row).__name__}, expected an object; give one {what} a line")
         yield where, row

@@ -64,8 +64,9 @@ def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
     where = f"{manifest}:{number}"
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg} at column {error.colno}); {_EXPECTED}") from error
+    except (ValueError, RecursionError) as error:
+        said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise DataError(f"{where}: not JSON ({said}); {_EXPECTED}") from error
     if not isinstance(row, dict):
         raise DataError(f"{where}: got {type(row).__name__}; {_EXPECTED}")
     for key in ("audio", "enrolment", "text"):

@@ -7,11 +7,12 @@ one word shorter.
 
 import gzip
 import math
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from softspoken.errors import DataError, MissingExtra
 
@@ -21,6 +22,7 @@ _KENLM_BINARY = b"mmap lm http://kheafield.com/code"
 _START, _END, _UNKNOWN = "<s>", "</s>", "<unk>"
 _NEVER = -99.0
 """What ARPA files write for log10 of zero."""
+_LONGEST_LINE = 100_000
 
 
 class LanguageModel(ABC):
@@ -121,8 +123,8 @@ def load_language_model(path: str | Path, words: str | Path | None = None) -> La
             if opening[:2] == b"\x1f\x8b"
             else path.open(encoding="utf-8") as file
         ):
-            return _read_arpa(file, path)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+            return _read_arpa(_lines(file, path), path)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
             f"language model '{path}' is neither ARPA text nor a KenLM binary: {_one_line(error)}"
         ) from error
@@ -179,6 +181,14 @@ def _read_counts(lines: Iterator[str], path: Path) -> list[int]:
     if not counts:
         raise _damaged(path, "it counts no n-grams")
     return counts
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """Its lines. Of a compressed file that is one endless line, no more than the longest is ever held."""
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise _damaged(path, f"a line of more than {_LONGEST_LINE:,} characters")
+        yield line
 
 
 def _filled(lines: Iterator[str]) -> Iterator[str]:

@@ -160,7 +160,7 @@ def from_json(text: str) -> list[Enrolment]:
     try:
         content = json.loads(text)
         form, version, voices = content["format"], content["version"], content["voices"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EnrolmentError("not an export of voices: expected the JSON of 'softspoken speaker export'") from error
     if form != FORMAT or version not in _READABLE or not isinstance(voices, list):
         expected = f"'{FORMAT}' version {FORMAT_VERSION} or less"

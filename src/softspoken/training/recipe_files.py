@@ -135,5 +135,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error

@@ -118,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; nothing where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -62,7 +62,7 @@ def unreadable(folder: Path) -> dict[str, Any]:
     Nothing where it read everything. Items that a killed run met twice count once.
     """
     try:
-        lines = (folder / UNREADABLE).read_text(encoding="utf-8").splitlines()
+        lines = (folder / UNREADABLE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     rows = {(row["item"], row["problem"]) for row in map(_parsed, lines) if row}
@@ -77,9 +77,10 @@ def _parsed(line: str) -> dict[str, Any]:
     """A line of JSON; nothing where a full disk has torn it."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    whole = isinstance(found, dict) and isinstance(found.get("item"), int) and isinstance(found.get("problem"), str)
+    return found if whole else {}
 
 
 def surviving_workers(train: Callable[[bool], Progress], state: Path, processes: int) -> Progress:
