@@ -52,6 +52,7 @@ async function choose(file) {
   recording = file;
   samples = null;
   transcript.clear();
+  show();
   say("");
   $("chosen").textContent = file.name;
   $("go").disabled = false;
@@ -183,8 +184,10 @@ async function transcribe() {
     return;
   }
   transcript.clear();
+  show();
   running = new AbortController();
   busy(true);
+  $("busy").scrollIntoView({ block: "nearest" });
   say(whose === "all" ? "Listening for who speaks ..." : "Transcribing ...");
   let reached = 0;
   try {
