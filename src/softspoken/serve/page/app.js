@@ -184,9 +184,9 @@ async function transcribe() {
     return;
   }
   transcript.clear();
-  show();
   running = new AbortController();
   busy(true);
+  show();
   $("busy").scrollIntoView({ block: "nearest" });
   say(whose === "all" ? "Listening for who speaks ..." : "Transcribing ...");
   let reached = 0;
@@ -217,13 +217,16 @@ async function transcribe() {
 function busy(yes) {
   $("busy").hidden = !yes;
   $("go").disabled = yes;
-  if (!yes) running = null;
-  else $("progress").removeAttribute("value");
+  if (yes) $("progress").removeAttribute("value");
+  else {
+    running = null;
+    show();
+  }
 }
 
 function show() {
   const some = transcript.segments.length > 0;
-  $("empty").hidden = some;
+  $("empty").hidden = some || running !== null;
   $("downloads").hidden = !some;
   wave.mark(transcript.segments, transcript.talkers);
   $("legend").replaceChildren(...[...transcript.talkers].map(([name, number]) => {
