@@ -52,6 +52,7 @@ async function choose(file) {
   recording = file;
   samples = null;
   transcript.clear();
+  show();
   say("");
   $("chosen").textContent = file.name;
   $("go").disabled = false;
@@ -185,6 +186,8 @@ async function transcribe() {
   transcript.clear();
   running = new AbortController();
   busy(true);
+  show();
+  $("busy").scrollIntoView({ block: "nearest" });
   say(whose === "all" ? "Listening for who speaks ..." : "Transcribing ...");
   let reached = 0;
   try {
@@ -214,13 +217,16 @@ async function transcribe() {
 function busy(yes) {
   $("busy").hidden = !yes;
   $("go").disabled = yes;
-  if (!yes) running = null;
-  else $("progress").removeAttribute("value");
+  if (yes) $("progress").removeAttribute("value");
+  else {
+    running = null;
+    show();
+  }
 }
 
 function show() {
   const some = transcript.segments.length > 0;
-  $("empty").hidden = some;
+  $("empty").hidden = some || running !== null;
   $("downloads").hidden = !some;
   wave.mark(transcript.segments, transcript.talkers);
   $("legend").replaceChildren(...[...transcript.talkers].map(([name, number]) => {

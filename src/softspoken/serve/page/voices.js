@@ -11,7 +11,9 @@ export class VoiceDialog {
     $("clip").addEventListener("change", (event) => this.chose(event.target.files[0], event.target.files[0]?.name));
     $("record-clip").addEventListener("click", async () => {
       const blob = await on.recorded($("record-clip"), null);
-      if (blob) this.chose(blob, blob.type === "audio/wav" ? "recorded.wav" : "recorded.webm");
+      if (!blob) return;
+      $("clip").value = "";
+      this.chose(blob, blob.type === "audio/wav" ? "recorded.wav" : "recorded.webm");
     });
     $("keep").addEventListener("change", () => { $("consent-row").hidden = !$("keep").checked; });
     $("voice-cancel").addEventListener("click", () => this.dialog.close());
@@ -48,7 +50,7 @@ export class VoiceDialog {
   chose(clip, name) {
     this.clip = clip ?? null;
     this.clipName = name;
-    $("clip-chosen").textContent = clip && this.speaker === null ? name : "";
+    $("clip-chosen").textContent = clip && this.speaker === null && !$("clip").value ? "recorded" : "";
   }
 
   async save() {

@@ -1,6 +1,7 @@
 // The picture of the recording: its waveform, a lane for each talker, and where we are.
 
 const WAVE_PX = 84;
+const LANE_PX = 12;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export class Wave {
@@ -51,6 +52,7 @@ export class Wave {
   mark(segments, talkers) {
     this.segments = segments;
     this.talkers = talkers;
+    this.canvas.style.blockSize = `${WAVE_PX + 8 + LANE_PX * Math.min(8, talkers.size)}px`;
     this.draw();
   }
 
@@ -67,7 +69,7 @@ export class Wave {
     pen.fillRect(0, 0, width, height);
     this.drawPeaks(pen, width);
     const x = (seconds) => (this.duration ? (seconds / this.duration) * width : 0);
-    const lane = Math.min(12, (height - WAVE_PX - 8) / Math.max(1, this.talkers.size));
+    const lane = Math.min(LANE_PX, (height - WAVE_PX - 8) / Math.max(1, this.talkers.size));
     for (const one of this.segments) {
       const number = this.talkers.get(one.speaker) ?? 0;
       pen.fillStyle = colour(`--t${number % 8}`);
