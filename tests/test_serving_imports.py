@@ -19,7 +19,9 @@ from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPr
 from softspoken.prompts.config import EnrolmentPrompt
 
 FORBIDDEN = ("torch", "transformers", "lhotse", "sklearn", "pandas")
-REPORT = f"import json, sys; print(json.dumps([name for name in {FORBIDDEN!r} if name in sys.modules]), file=sys.stderr)"
+REPORT = (
+    f"import json, sys; print(json.dumps([name for name in {FORBIDDEN!r} if name in sys.modules]), file=sys.stderr)"
+)
 FOLLOW = """
 import sys
 import numpy as np
@@ -27,7 +29,7 @@ from softspoken.audio import load_audio
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.target_session import TargetSession, decode_session
-from softspoken.decoding.prompt_options import options_under
+from softspoken.decoding.options import options_under
 from softspoken.engines import load_engine
 from softspoken.prompts import load_prompts
 from softspoken.speakers import Enrolment
