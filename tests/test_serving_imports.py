@@ -29,7 +29,7 @@ from softspoken.audio import load_audio
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.target_session import TargetSession, decode_session
-from softspoken.decoding.prompt_options import options_under
+from softspoken.decoding.options import options_under
 from softspoken.engines import load_engine
 from softspoken.prompts import load_prompts
 from softspoken.speakers import Enrolment

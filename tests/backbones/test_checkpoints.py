@@ -16,7 +16,7 @@ from softspoken.backbones import catalogue, checkpoints, hub
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.embedded import EMBEDDED, EmbeddedBackbone, PackagedFile, Source
 from softspoken.backbones.model import load_whisper
-from softspoken.backbones.vocabulary import tokenizer_from_vocabulary, with_cantonese
+from softspoken.backbones.tokens import tokenizer_from_vocabulary, with_cantonese
 from softspoken.backbones.weights import ENCODER_POSITIONS, fingerprint
 from softspoken.errors import BackboneError
 from softspoken.packages import PinnedPackage

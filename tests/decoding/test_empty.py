@@ -9,10 +9,9 @@ from tiny import tiny_backbone, tone
 
 from softspoken.backbones import Encoded, WhisperBackbone
 from softspoken.backbones.tokens import TIMESTAMP_COUNT
-from softspoken.decoding.empty import empty_logprobs
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.rules import Rules
-from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.search import DecodedWindow, decode_batch, empty_logprobs
 from softspoken.decoding.strategies import Limits, sample
 from softspoken.engines import EncodedAudio, TorchEngine
 

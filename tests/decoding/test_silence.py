@@ -10,7 +10,7 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 from voices import PitchEmbedder, voice
 
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, WindowOptions, as_dict, presence
-from softspoken.decoding.silence import SUREST, log_odds, window_features
+from softspoken.decoding.conditioning import SUREST, log_odds, window_features
 from softspoken.engines import TorchEngine
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts

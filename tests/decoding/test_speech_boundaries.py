@@ -7,10 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.decoding.longform import Reader, Window, audio_blocks
+from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.options import SpeechOptions, WindowOptions
 from softspoken.decoding.speech_boundaries import Chunks, Smoother, speech_windows, stretches
-from softspoken.decoding.windows import cut_windows
 from softspoken.speakers.silero import CHUNK
 
 LOUD, SOFT = 0.1, 0.0005

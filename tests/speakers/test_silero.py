@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from softspoken.audio import load_audio
-from softspoken.decoding.longform import Reader, audio_blocks
+from softspoken.decoding.longform import Reader, audio_blocks, cut_windows
 from softspoken.decoding.options import WindowOptions
-from softspoken.decoding.windows import cut_windows
 from softspoken.errors import BackboneError, MissingExtra
 from softspoken.speakers import silero
 from softspoken.speakers.silero import CHUNK, SileroDetector, read_weights, weights_file

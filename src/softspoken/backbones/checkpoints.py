@@ -21,8 +21,7 @@ from softspoken.backbones.embedded import EMBEDDED
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S, log_mel, window_samples
 from softspoken.backbones.files import has_safetensors, read_json, read_safetensors, refuse_pointer, shards
 from softspoken.backbones.hub import HUB_SIZES, is_hub_id, snapshot
-from softspoken.backbones.tokens import WhisperTokens
-from softspoken.backbones.vocabulary import check_tokenizer, read_tokenizer, with_cantonese
+from softspoken.backbones.tokens import WhisperTokens, check_tokenizer, read_tokenizer, with_cantonese
 from softspoken.backbones.weights import (
     DECODER_POSITIONS,
     EMBEDDING,

@@ -1,5 +1,6 @@
 """From a voice to what a prompt needs: its vector, its activity in every frame, and whether it speaks at all."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.arrays import activity_of
 from softspoken.prompts.config import FramePrompt
+from softspoken.prompts.silence import SilenceFeature, SilenceModel
 from softspoken.speakers import (
     Clip,
     Enrolment,
@@ -100,3 +102,34 @@ def activity(scores: list[Float32[np.ndarray, " _"]], config: FramePrompt) -> Fl
     for row, own in zip(padded, scores, strict=True):
         row[: own.size] = activity_of(own, config)
     return padded
+
+
+SUREST = 15.0
+"""Log-odds are cut off here: behind it float32 tells nothing apart."""
+
+
+def log_odds(logprob: float) -> float:
+    """Of a log-probability, between -SUREST and SUREST."""
+    if logprob >= 0.0:
+        return SUREST
+    odds = logprob - math.log(-math.expm1(logprob))
+    return max(-SUREST, min(SUREST, odds))
+
+
+def window_features(scores: Float32[np.ndarray, " frames"], empty_logprob: float) -> dict[SilenceFeature, float]:
+    """Features of one window (see `SilenceFeature`).
+
+    Args:
+        scores: raw cosine to the voice in every frame of 20 ms.
+        empty_logprob: log-probability that the decoder gives to an empty transcript.
+    """
+    return {
+        "empty": log_odds(empty_logprob),
+        "presence": presence(scores),
+        "spread": float(scores.std(dtype=np.float64)) if scores.size else 0.0,
+    }
+
+
+def verdict(model: SilenceModel | None, scores: Float32[np.ndarray, " frames"], empty_logprob: float) -> bool | None:
+    """Whether anything of the target is written in a window (see `SilenceModel.speaks`); None without a model."""
+    return None if model is None else model.speaks(model.probability(window_features(scores, empty_logprob)))

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike, Recording, require_sound, stream_audio
 from softspoken.decoding.options import WindowOptions
+
+if TYPE_CHECKING:
+    from softspoken.speakers.silero import SpeechDetector
 
 CHUNK_S = 5.0
 SHORTEST_REST_S = 1.0
@@ -75,6 +79,27 @@ class Reader:
         # A copy, so that the block it lay in can be freed.
         self._held = self._held[samples:].copy()
         self._passed += samples
+
+
+def cut_windows(
+    reader: Reader, options: WindowOptions | None = None, detector: "SpeechDetector | None" = None
+) -> Iterator[Window]:
+    """Windows in order, lazily; their start times are those of the recording.
+
+    Args:
+        reader: at the beginning of a recording.
+        detector: who hears speech for `cut='speech'`; None: silero.
+
+    Raises:
+        MissingExtra: at once, for `cut='speech'` without the extra `vad`.
+    """
+    options = WindowOptions() if options is None else options
+    if options.cut == "quiet":
+        return quiet_windows(reader, options)
+    from softspoken.decoding.speech_boundaries import speech_windows
+    from softspoken.speakers.silero import SileroDetector
+
+    return speech_windows(reader, options, SileroDetector() if detector is None else detector)
 
 
 def quiet_windows(reader: Reader, options: WindowOptions | None = None) -> Iterator[Window]:

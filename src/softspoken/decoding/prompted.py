@@ -12,14 +12,12 @@ import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import MAX_WINDOW_S
-from softspoken.decoding.longform import Reader, Window, audio_blocks
-from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
+from softspoken.decoding.options import DecodingOptions, options_under
 from softspoken.decoding.plain import language_of
-from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
-from softspoken.decoding.windows import cut_windows
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine

@@ -11,14 +11,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from softspoken.backbones.features import MAX_WINDOW_S
-from softspoken.decoding.conditioning import Target, activity, score_voices
-from softspoken.decoding.longform import Reader, Window
+from softspoken.decoding.conditioning import Target, activity, score_voices, verdict, window_features
+from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
-from softspoken.decoding.silence import verdict, window_features
-from softspoken.decoding.windows import cut_windows
 from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.arrays import fitted_clips

@@ -9,9 +9,8 @@ import numpy as np
 from softspoken.audio import AudioLike
 from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
 from softspoken.decoding.longform import Reader, audio_blocks
-from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.options import DecodingOptions, options_under
 from softspoken.decoding.plain import PlainTranscriber, language_of
-from softspoken.decoding.prompt_options import options_under
 from softspoken.decoding.result import OnSegment, Segment, Transcript
 from softspoken.decoding.target_session import TargetSession, VoiceWindow, decode_session
 from softspoken.engines.base import Engine, Precision

@@ -18,13 +18,12 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from softspoken.backbones.features import INPUTS_PER_FRAME
 from softspoken.backbones.tokens import WhisperTokens
-from softspoken.engines.cache import Prefill
+from softspoken.engines.cache import Prefill, prefill, spread
 from softspoken.errors import BackboneError, PromptMismatch
 from softspoken.prompts.checkpoint import LoadedPrompts
 from softspoken.prompts.compiled import (
     CompiledPrompts,
     CompiledRows,
-    CompiledStack,
     PromptedModel,
     compile_rows,
     unprompted,
@@ -216,13 +215,13 @@ class Engine(ABC):
         if frames is not None and activity is None:
             raise PromptMismatch("this prompt has frame vectors; give the activity of the target, (batch, frames)")
         audible = valid_positions(entered.lengths, size)
-        shallow_valid = _spread(stack.shallow_valid, 0, batch)
-        seen = np.concatenate([shallow_valid, audible, _spread(stack.valid, 0, batch)], axis=1)
-        mask = self._additive(seen)[:, None, None]
-        attended = ~_spread(stack.unattended, 0, batch)
+        shallow_valid = spread(stack.shallow_valid, 0, batch)
+        seen = np.concatenate([shallow_valid, audible, spread(stack.valid, 0, batch)], axis=1)
+        mask = self.additive(seen)[:, None, None]
+        attended = ~spread(stack.unattended, 0, batch)
         heard = np.concatenate([np.ones_like(shallow_valid), np.ones_like(audible), attended], axis=1)
         rows = tuple(
-            self.array(_spread(part, axis, batch))
+            self.array(spread(part, axis, batch))
             for part, axis in ((stack.shallow, 0), (stack.keys, 1), (stack.values, 1), (stack.last, 0))
         )
         given = (*rows, self.array(heard[..., None]), mask)
@@ -262,46 +261,15 @@ class Engine(ABC):
 
     def prefill(self, heard: EncodedAudio, start: Sequence[int]) -> Prefill:
         """The decoder's prompts and start tokens, for all rows of `heard`."""
-        stack, batch = heard.prompts.decoder, heard.rows
-        offsets = _spread(stack.positions, 0, batch)
-        tokens = np.array([list(start)] * batch)
-        shallow = self.array(_spread(stack.shallow, 0, batch))
-        hidden = self._joined([shallow, self.embed(tokens, offsets)], 1)
-        past = self._as_cache(_spread(stack.keys, 1, batch), _spread(stack.values, 1, batch))
-        mask = self._prefill_mask(stack, batch, len(start))
-        logits, written = self.decode(hidden, mask, heard.mask, past, heard.cross)
-        cache = tuple(self._joined(list(pair), 2) for pair in zip(past, written, strict=True))
-        place = shallow.shape[1] + list(start).index(self.tokens.start_of_transcript)
-        no_speech = softmax(self.numpy(logits[:, place]))[:, self.tokens.no_speech]
-        prompted = np.concatenate([_spread(stack.valid, 0, batch), _spread(stack.shallow_valid, 0, batch)], axis=1)
-        columns = np.pad(prompted, ((0, 0), (0, len(start))), constant_values=True)
-        first = self.numpy(logits[:, -1])
-        return Prefill(self, heard.cross, heard.mask, cache, first, no_speech, columns, offsets + len(start))
+        return prefill(self, heard, start, int(self.backbone.config.decoder_attention_heads))
 
     @abstractmethod
-    def _joined(self, parts: Sequence[Array], axis: int) -> Array:
+    def joined(self, parts: Sequence[Array], axis: int) -> Array:
         """Arrays of the engine one behind the other."""
 
-    def _additive(self, seen: Bool[np.ndarray, "..."]) -> Array:
+    def additive(self, seen: Bool[np.ndarray, "..."]) -> Array:
         """0 where something is seen, else `unseen`."""
         return self.array(np.where(seen, np.float32(0.0), np.float32(self.unseen)))
-
-    def _as_cache(self, keys: Float[np.ndarray, "L B N D"], values: Float[np.ndarray, "L B N D"]) -> list[Array]:
-        heads = int(self.backbone.config.decoder_attention_heads)
-        both = (part.reshape(*part.shape[:3], heads, part.shape[3] // heads).swapaxes(2, 3) for part in (keys, values))
-        return [self.array(part) for pair in zip(*both, strict=True) for part in pair]
-
-    def _prefill_mask(self, stack: CompiledStack, batch: int, tokens: int) -> Array:
-        """Shallow vectors stand before the rows and do not see them; tokens see all of both that is no padding."""
-        shallow_valid, row_valid = stack.shallow_valid, stack.valid
-        count, rows = shallow_valid.shape[1], row_valid.shape[1]
-        size = count + tokens
-        sees = np.ones((batch, size, rows + size), bool)
-        sees[:, :count, :rows] = False
-        sees[:, :, :rows] &= row_valid[:, None]
-        sees[:, :, rows : rows + count] &= shallow_valid[:, None]
-        sees[:, :, rows:] &= np.tri(size, dtype=bool)
-        return self._additive(sees)[:, None]
 
 
 def valid_positions(lengths: Int[np.ndarray, "B"], size: int) -> Bool[np.ndarray, "B T"]:
@@ -324,17 +292,3 @@ def muted_mel(
     floor = mel.max(axis=(1, 2), keepdims=True) - np.float32(80 / 40)
     found: np.ndarray = np.maximum(mel - (1 - each) * np.float32(mute_db / 40), floor)
     return found.astype(np.float32)
-
-
-def softmax(scores: Float[np.ndarray, "B V"]) -> Float[np.ndarray, "B V"]:
-    """Probabilities of a row's scores."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
-    return found
-
-
-def _spread(part: np.ndarray, axis: int, size: int) -> np.ndarray:
-    """One set for all rows, as one a row."""
-    if part.shape[axis] == size:
-        return part
-    return np.broadcast_to(part, (*part.shape[:axis], size, *part.shape[axis + 1 :]))

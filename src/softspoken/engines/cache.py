@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
+
+from softspoken.backbones.tokens import WhisperTokens
+from softspoken.prompts.compiled import CompiledStack
 
 BUCKET = 32
 """Widths of the cache are multiples of this."""
@@ -20,6 +23,7 @@ class Decoder(Protocol):
     """What of an engine a cache needs; see `Engine`."""
 
     unseen: float
+    tokens: WhisperTokens
 
     def embed(self, tokens: np.ndarray, first: np.ndarray) -> Any: ...
 
@@ -32,6 +36,10 @@ class Decoder(Protocol):
     def numpy(self, values: Any) -> np.ndarray: ...
 
     def padded(self, values: Any, front: int, behind: int, axis: int) -> Any: ...
+
+    def joined(self, parts: Sequence[Any], axis: int) -> Any: ...
+
+    def additive(self, seen: np.ndarray) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,59 @@ class Prefill:
     def live(self, windows: Sequence[int]) -> "LiveRows":
         """Rows to write on with, each belonging to a window."""
         return LiveRows(self, windows)
+
+
+def prefill(engine: Decoder, heard: Any, start: Sequence[int], heads: int) -> Prefill:
+    """Run a decoder's prompts and the start tokens for all rows of an `EncodedAudio`."""
+    stack, batch = heard.prompts.decoder, heard.rows
+    offsets = spread(stack.positions, 0, batch)
+    tokens = np.array([list(start)] * batch)
+    shallow = engine.array(spread(stack.shallow, 0, batch))
+    hidden = engine.joined([shallow, engine.embed(tokens, offsets)], 1)
+    rows = spread(stack.keys, 1, batch), spread(stack.values, 1, batch)
+    past = [engine.array(part) for part in _as_cache(*rows, heads)]
+    mask = engine.additive(_prefill_mask(stack, batch, len(start)))[:, None]
+    logits, written = engine.decode(hidden, mask, heard.mask, past, heard.cross)
+    cache = tuple(engine.joined(list(pair), 2) for pair in zip(past, written, strict=True))
+    place = shallow.shape[1] + list(start).index(engine.tokens.start_of_transcript)
+    no_speech = _softmax(engine.numpy(logits[:, place]))[:, engine.tokens.no_speech]
+    prompted = np.concatenate([spread(stack.valid, 0, batch), spread(stack.shallow_valid, 0, batch)], axis=1)
+    columns = np.pad(prompted, ((0, 0), (0, len(start))), constant_values=True)
+    first = engine.numpy(logits[:, -1])
+    return Prefill(engine, heard.cross, heard.mask, cache, first, no_speech, columns, offsets + len(start))
+
+
+def _as_cache(
+    keys: Float[np.ndarray, "L B N D"], values: Float[np.ndarray, "L B N D"], heads: int
+) -> list[Float[np.ndarray, "B H N E"]]:
+    both = (part.reshape(*part.shape[:3], heads, part.shape[3] // heads).swapaxes(2, 3) for part in (keys, values))
+    return [part for pair in zip(*both, strict=True) for part in pair]
+
+
+def _prefill_mask(stack: CompiledStack, batch: int, tokens: int) -> Bool[np.ndarray, "B U _"]:
+    """Shallow vectors stand before the rows and do not see them; tokens see all of both that is no padding."""
+    shallow_valid, row_valid = stack.shallow_valid, stack.valid
+    count, rows = shallow_valid.shape[1], row_valid.shape[1]
+    size = count + tokens
+    sees = np.ones((batch, size, rows + size), bool)
+    sees[:, :count, :rows] = False
+    sees[:, :, :rows] &= row_valid[:, None]
+    sees[:, :, rows : rows + count] &= shallow_valid[:, None]
+    sees[:, :, rows:] &= np.tri(size, dtype=bool)
+    return sees
+
+
+def _softmax(scores: Float[np.ndarray, "B V"]) -> Float[np.ndarray, "B V"]:
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return found
+
+
+def spread(part: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """One set for all rows, as one a row."""
+    if part.shape[axis] == size:
+        return part
+    return np.broadcast_to(part, (*part.shape[:axis], size, *part.shape[axis + 1 :]))
 
 
 class LiveRows:

@@ -3,19 +3,22 @@
 import queue
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from jaxtyping import Float32
 
 from softspoken.backbones.checkpoints import StoredWhisper
 from softspoken.backbones.weights import DECODER_POSITIONS, EMBEDDING
 from softspoken.engines.base import AudioFeatures, Engine, Precision, valid_positions
 from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
-from softspoken.engines.store import ModelStore
 from softspoken.errors import BackboneError, ConfigError
+from softspoken.files import LEFTOVERS, remove, replacing
+from softspoken.packages import CACHE_VARIABLE, cache_folder
 from softspoken.prompts.rows import FrameRows
 
 LAYOUT = 2
@@ -101,7 +104,7 @@ class OpenVinoEngine(Engine):
 
     def layer_states(self, audio: Sequence[np.ndarray], window_s: float) -> Float32[np.ndarray, "L B T D"]:
         entered = self.embed_audio(self.features(audio, window_s))
-        mask = self._additive(valid_positions(entered.lengths, entered.states.shape[1]))[:, None, None]
+        mask = self.additive(valid_positions(entered.lengths, entered.states.shape[1]))[:, None, None]
         return np.stack(self._model("layers")(entered.states, mask))
 
     def array(self, values: np.ndarray) -> np.ndarray:
@@ -113,7 +116,7 @@ class OpenVinoEngine(Engine):
     def padded(self, values: np.ndarray, front: int, behind: int, axis: int) -> np.ndarray:
         return np.pad(values, [(front, behind) if at == axis else (0, 0) for at in range(values.ndim)])
 
-    def _joined(self, parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    def joined(self, parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
         return np.concatenate(parts, axis=axis)
 
     def embed(self, tokens: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -212,3 +215,44 @@ def _shared(part: np.ndarray) -> Any:
 def _rounds(core: Any) -> bool:
     """Whether it computes in bfloat16 here where that is asked of it; else in float32."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """A folder for the models of one backbone, runtime and precision."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, fingerprint: str, kind: str) -> "ModelStore":
+        """`kind` says everything else that makes another model: runtime and its version, layout, precision."""
+        return cls(cache_folder() / "engines" / fingerprint[:16] / kind)
+
+    def model(self, name: str, write: Callable[[Path], None]) -> Path:
+        """The folder that holds the files of a model; `write` makes them in a new folder where there are none.
+
+        Only one process makes a model, others wait for it; a folder is there whole or not at all. Raises BackboneError
+        where the cache cannot be written.
+        """
+        target = self.folder / name
+        if target.is_dir():
+            return target
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f".{name}.lock"):
+                # Another process may have made it while this one waited for the lock.
+                if not target.is_dir():
+                    self._make(name, target, write)
+        except OSError as error:
+            problem = error.strerror or str(error) or type(error).__name__
+            advice = f"free space or set {CACHE_VARIABLE} to a folder that can be written"
+            raise BackboneError(f"cannot write the cache {self.folder}: {problem}; {advice}") from None
+        return target
+
+    def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:
+        for stale in self.folder.glob(f".{name}{LEFTOVERS}"):
+            # Left by a process that was killed: the lock says that nobody is at work here.
+            remove(stale)
+        with replacing(target) as scratch:
+            scratch.mkdir()
+            write(scratch)

@@ -84,7 +84,7 @@ class TorchEngine(Engine):
     def padded(self, values: Tensor, front: int, behind: int, axis: int) -> Tensor:
         return functional.pad(values, [*[0, 0] * (values.dim() - 1 - axis), front, behind])
 
-    def _joined(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+    def joined(self, parts: Sequence[Tensor], axis: int) -> Tensor:
         return torch.cat([part.to(self._dtype) for part in parts], dim=axis)
 
     @torch.no_grad()

@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 from softspoken.audio import load_audio
 from softspoken.decoding import Transcript
-from softspoken.decoding.silence import SilenceModel
 from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.files import replace_text
+from softspoken.prompts.silence import SilenceModel
 from softspoken.scoring.text import writes_something
 
 Waveform = Float[np.ndarray, " N"]

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from softspoken.decoding import TargetSpeakerTranscriber
-from softspoken.decoding.silence import Decides, SilenceFeature, SilenceModel
 from softspoken.engines import load_engine
 from softspoken.errors import ConfigError, DataError, MissingExtra
 from softspoken.evaluation.detection import Detection, detection
@@ -27,6 +26,7 @@ from softspoken.evaluation.observations import (
 )
 from softspoken.evaluation.presence import Calibration, calibrate
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, store_silence
+from softspoken.prompts.silence import Decides, SilenceFeature, SilenceModel
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 
 FEATURES: tuple[SilenceFeature, ...] = get_args(SilenceFeature)

@@ -14,13 +14,11 @@ from softspoken.audio import load_audio
 from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.weights import StackName
 from softspoken.decoding.conditioning import Target, activity, score_voices
-from softspoken.decoding.longform import Reader, Window, audio_blocks
-from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.prompt_options import options_under
+from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
+from softspoken.decoding.options import DecodingOptions, options_under
 from softspoken.decoding.result import joined
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import window_segments
-from softspoken.decoding.windows import cut_windows
 from softspoken.engines import TorchEngine
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
