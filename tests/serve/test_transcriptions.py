@@ -122,7 +122,8 @@ def test_only_some_voices(client: TestClient, talk: bytes) -> None:
     [
         ({"response_format": "docx"}, "response_format", "verbose_json"),
         ({"temperature": "2"}, "temperature", "less than or equal to 1"),
-        ({"language": "xx"}, "language", "en"),
+        ({"language": "xx"}, "language", "no language"),
+        ({"language": "French"}, "language", "fr"),
         ({"include__": "logprobs"}, "include", "log-probabilities"),
         ({"prompt_set": "third"}, "prompt_set", "first, second"),
         ({"speakers__": "nobody"}, "speakers", "POST /v1/voices"),

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from softspoken.decoding import Segment, Transcript, to_srt, to_vtt
 from softspoken.decoding.result import joined
-from softspoken.serve.languages import name_of
+from softspoken.languages import LANGUAGES
 from softspoken.serve.work import Spoken
 
 
@@ -125,7 +125,7 @@ def as_verbose(
     words = [TranscriptionWord(word=w.text, start=w.start_s, end=w.end_s) for one in spoken for w in one.words]
     return TranscriptionVerbose(
         task=task,
-        language=name_of(language),
+        language=LANGUAGES.get(language, language),
         duration=round(duration_s, 3),
         text=text_of(spoken, language),
         segments=segments if not granularities or "segment" in granularities else None,

@@ -25,10 +25,17 @@ class JsonLines(logging.Formatter):
 
 
 def write_json_lines() -> None:
-    """Everything that is logged goes to stderr, one object a line."""
+    """The server's own lines and uvicorn's go to stderr, one object a line.
+
+    What other parts of softspoken say of recordings is left out: it names files.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    others = logging.getLogger("softspoken")
+    others.handlers, others.propagate = [logging.NullHandler()], False
+    LOGGER.handlers, LOGGER.propagate = [handler], False
+    LOGGER.setLevel(logging.INFO)
 
 
 def request(facts: dict[str, Any]) -> None:

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from softspoken.audio import SAMPLE_RATE_HZ, SILENCE_PEAK_DB
+from softspoken.errors import ConfigError
+from softspoken.languages import language_code
 from softspoken.serve.answers import as_diarized, as_json, as_srt, as_verbose, as_vtt, in_order, plain, text_of
 from softspoken.serve.events import EventStream, events
 from softspoken.serve.form import TranscriptionFields, TranslationFields, fields_of, file_of, schema_of
 from softspoken.serve.known import voices_of
-from softspoken.serve.languages import code_of
 from softspoken.serve.models import check_model
 from softspoken.serve.naming import named
 from softspoken.serve.problems import Problem, took_too_long
@@ -99,7 +100,10 @@ def _check(fields: TranscriptionFields, service: Service, task: Task) -> None:
 
 def _language(fields: TranscriptionFields, service: Service) -> str:
     given = fields.language if fields.language is not None else next(iter(fields.languages), None)
-    return code_of("en" if given is None else given)
+    try:
+        return language_code("en" if given is None else given)
+    except ConfigError as error:
+        raise Problem(400, str(error), param="language") from None
 
 
 def _by_talker(fields: TranscriptionFields) -> bool:

@@ -2,11 +2,9 @@
 
 import base64
 import binascii
-import os
 import re
-import tempfile
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import BinaryIO
 
 import anyio
@@ -15,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from softspoken.audio import SAMPLE_RATE_HZ, require_sound, stream_audio
+from softspoken.audio import SAMPLE_RATE_HZ, Recording, require_sound, stream_audio
 from softspoken.errors import AudioError, MissingExtra
 from softspoken.serve.config import MEGABYTE, Limits
 from softspoken.serve.problems import Problem
@@ -88,19 +86,17 @@ def decoded(source: BinaryIO | bytes, name: str, longest_s: float, *, sound: boo
 
     Raises AudioError for what is no usable recording, Problem (413) for one that lasts longer than `longest_s`.
     """
-    with _as_path(source) as path:
-        blocks, total = [], 0
-        try:
-            for block in stream_audio(path, _BLOCK_S):
-                blocks.append(block)
-                total += block.size
-                if total > longest_s * SAMPLE_RATE_HZ:
-                    told = f"'{name}' lasts longer than {longest_s:g} s, the limit of this server; cut it in parts"
-                    raise Problem(413, told, code="too_long", param="file")
-        except MissingExtra:
-            raise AudioError(f"this server cannot read '{name}'; send wav, flac, ogg or mp3") from None
-        except AudioError as error:
-            raise AudioError(_renamed(str(error), path, name)) from None
+    recording = replace(Recording.of(source), name=name)
+    blocks, total = [], 0
+    try:
+        for block in stream_audio(recording, _BLOCK_S):
+            blocks.append(block)
+            total += block.size
+            if total > longest_s * SAMPLE_RATE_HZ:
+                told = f"'{name}' lasts longer than {longest_s:g} s, the limit of this server; cut it in parts"
+                raise Problem(413, told, code="too_long", param="file")
+    except MissingExtra:
+        raise AudioError(f"this server cannot read '{name}'; send wav, flac, ogg or mp3") from None
     audio = np.concatenate(blocks)
     if sound:
         require_sound(audio, name)
@@ -126,38 +122,3 @@ def from_data_url(text: str) -> bytes:
         return base64.b64decode(text[head.end() :], validate=True)
     except (binascii.Error, ValueError):
         raise Problem(400, "the data URL holds no valid base64", param="known_speaker_references") from None
-
-
-def _renamed(message: str, path: str, name: str) -> str:
-    """A message that knows nothing of where the upload lies."""
-    short = path.rsplit("/", 1)[-1]
-    return message.replace(path, name).replace(f"'{short}'", f"'{name}'")
-
-
-@contextmanager
-def _as_path(source: BinaryIO | bytes) -> Iterator[str]:
-    """A path that decoders can open; what is in memory stays there where the system can do that."""
-    if not isinstance(source, bytes) and getattr(source, "_rolled", False):
-        source.seek(0)
-        yield _descriptor_path(source.fileno())
-        return
-    content = source if isinstance(source, bytes) else _whole(source)
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("upload"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield _descriptor_path(file.fileno())
-        return
-    with tempfile.NamedTemporaryFile(prefix="softspoken-upload-") as file:
-        file.write(content)
-        file.flush()
-        yield file.name
-
-
-def _whole(source: BinaryIO) -> bytes:
-    source.seek(0)
-    return source.read()
-
-
-def _descriptor_path(descriptor: int) -> str:
-    return f"/dev/fd/{descriptor}"
