@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -31,3 +32,20 @@ def shared_reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference numbers not found at {folder}: set SOFTSPOKEN_SHARED_REFERENCE to run this test")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def made_voices_are_speech(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests make voices of tones, which the real detector takes for what they are; where weights are embedded it runs.
+
+    Here speech is what is louder than -60 dBFS.
+    """
+    if request.node.get_closest_marker("embedded") is not None:
+        return
+
+    def voiced(audio: np.ndarray) -> np.ndarray:
+        chunks = np.pad(audio, (0, -len(audio) % 512)).reshape(-1, 512)
+        loud: np.ndarray = np.sqrt(np.square(chunks).mean(axis=1)) > 1e-3
+        return loud
+
+    monkeypatch.setattr("softspoken.speakers.speech.voiced_chunks", voiced)

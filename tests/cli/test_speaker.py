@@ -12,7 +12,7 @@ from voices import PitchEmbedder, voice
 import softspoken.speakers
 from softspoken.audio import write_wav
 from softspoken.cli.speaker import app
-from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
+from softspoken.errors import AudioError, ConfigError, EnrolmentError, SpeakerNotFound
 
 
 @pytest.fixture
@@ -73,15 +73,44 @@ def test_export_and_import(home: Path) -> None:
         typed("import", home / "nowhere.json")
 
 
-def test_two_voices_are_said(home: Path) -> None:
+def test_two_voices_are_refused_or_said(home: Path) -> None:
     import numpy as np
 
-    write_wav(home / "both.wav", np.concatenate([voice(5, 300), voice(5, 1500)]))
-    result = typed("enrol", "both", home / "both.wav")
+    write_wav(home / "both.wav", np.concatenate([voice(9, 300), voice(5, 1500)]))
+    with pytest.raises(EnrolmentError, match="--accept-mixed"):
+        typed("enrol", "both", home / "both.wav")
+    result = typed("enrol", "both", home / "both.wav", "--accept-mixed")
     assert result.exit_code == 0
-    assert "warning: " in result.stderr
-    assert "two voices" in result.stderr
+    assert "holds two voices" in result.stderr
     assert [row["name"] for row in listed()] == ["both"]
+
+
+def test_what_cannot_be_enrolled_costs_no_model(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    monkeypatch.setattr(softspoken.speakers, "load_embedder", None)
+    with pytest.raises(AudioError, match="does not exist"):
+        typed("enrol", "Bob", home / "nowhere.wav")
+    with pytest.raises(EnrolmentError, match="enrolled already"):
+        typed("enrol", "Anna", home / "bob.wav")
+
+
+def test_all_voices_are_removed(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    typed("enrol", "Bob", home / "bob.wav")
+    with pytest.raises(ConfigError, match="which voices"):
+        typed("remove")
+    with pytest.raises(SpeakerNotFound):
+        typed("remove", "Anna", "Carl")
+    assert len(listed()) == 2
+    assert "'Anna', 'Bob'" in typed("remove", "--all").stderr
+    assert listed() == []
+
+
+def test_export_without_clips(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    for flag, kept in (("--clips", True), ("--no-clips", False)):
+        (one,) = json.loads(typed("export", flag).stdout)["voices"]
+        assert (one["clip"] is not None) is kept
 
 
 def test_no_voices_yet(home: Path) -> None:

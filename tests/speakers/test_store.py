@@ -4,15 +4,18 @@ import json
 import multiprocessing
 import sqlite3
 import stat
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from voices import PitchEmbedder, voice
 
-from softspoken.audio import write_wav
+from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
+from softspoken.speakers.kept_clips import pack
 from softspoken.speakers.store import default_store_path
 
 
@@ -270,3 +273,76 @@ def test_a_voice_of_another_embedder(store: EnrolmentStore) -> None:
     store.add([made("Anna", embedder="ge2e")])
     with pytest.raises(EnrolmentError, match="enrolled with the embedder 'ge2e', but 'pitch' is needed"):
         resolve_voice("Anna", store, PitchEmbedder())
+
+
+def voice_of(name: str, number: int = 0, clip_s: float = 0.0) -> Enrolment:
+    rng = np.random.default_rng(number)
+    vector = rng.normal(size=192).astype(np.float32)
+    clip = rng.normal(0, 0.1, round(clip_s * SAMPLE_RATE_HZ)).astype(np.float32) if clip_s else None
+    return Enrolment(name, "e", vector / np.linalg.norm(vector), 5.0, "2026-01-01T00:00:00+00:00", ("a",), (), clip)
+
+
+def test_ten_thousand_voices_are_listed_at_once(tmp_path: Path) -> None:
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.add([voice_of(f"voice {number}", number) for number in range(10_000)])
+    begin = time.process_time()
+    assert len(store.list(clips=False)) == 10_000
+    # 0.2 s on a machine with nothing else to do.
+    assert time.process_time() - begin < 1.0
+
+
+def test_what_is_removed_is_gone_from_the_file(tmp_path: Path) -> None:
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.add([voice_of("ada", 1, 2.0), voice_of("boris", 2, 2.0)])
+    kept = voice_of("ada", 1, 2.0)
+    assert kept.clip is not None
+    packed, before = pack(kept.clip), store.path.read_bytes()
+    # Some pieces lie across two pages of the file.
+    pieces = [packed[start : start + 64] for start in range(0, len(packed) - 64, 1000)]
+    traces = [kept.vector.tobytes(), b"ada", *(piece for piece in pieces if piece in before)]
+    assert len(traces) > 0.8 * len(pieces)
+    assert all(trace in before for trace in traces)
+    store.delete("ada")
+    after = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert not any(trace in after for trace in traces)
+    assert store.delete_all() == ["boris"]
+    assert voice_of("boris", 2).vector.tobytes() not in store.path.read_bytes()
+
+
+def test_a_name_may_take_the_place_of_another(tmp_path: Path) -> None:
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.add([voice_of("ada", 1), voice_of("boris", 2)])
+    with pytest.raises(EnrolmentError, match="enrolled already"):
+        store.rename("ada", "boris")
+    with pytest.raises(SpeakerNotFound):
+        store.rename("carl", "boris", replace=True)
+    assert len(store.names()) == 2
+    store.rename("ada", "boris", replace=True)
+    np.testing.assert_array_equal(store.get("boris").vector, voice_of("ada", 1).vector)
+    assert store.names() == ["boris"]
+
+
+def test_a_full_disk_says_so_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.add([voice_of("ada", 1)])
+    connect = sqlite3.connect
+
+    def small(*given: object, **named: object) -> sqlite3.Connection:
+        database = connect(*given, **named)  # type: ignore
+        database.execute("PRAGMA max_page_count = 8")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(EnrolmentError, match="disk is full"):
+        store.add([voice_of("boris", 2, 10.0)])
+    assert store.names() == ["ada"]
+
+
+def test_eight_processes_enrol_at_once(tmp_path: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        pool.map(partial(_add, tmp_path / "voices.db"), range(24))
+    assert len(EnrolmentStore(tmp_path / "voices.db").names()) == 24
+
+
+def _add(path: Path, number: int) -> None:
+    EnrolmentStore(path).add([voice_of(f"voice {number}", number, 1.0)])

@@ -28,7 +28,9 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace a voice of the
 @app.command("enrol")
 def enrol(
     name: Annotated[str, typer.Argument(help="A name for the voice.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of that voice alone.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Recordings of that voice alone; '-' is the standard input.")
+    ],
     start_s: Annotated[float | None, typer.Option("--from", help="Use each file from this second on.")] = None,
     end_s: Annotated[float | None, typer.Option("--to", help="Use each file up to this second.")] = None,
     replace: Replace = False,
@@ -36,14 +38,22 @@ def enrol(
     clip: Annotated[
         bool, typer.Option("--clip/--no-clip", help="Keep up to 30 s of the sound, too, for prompts that hear it.")
     ] = True,
+    accept_mixed: Annotated[
+        bool, typer.Option("--accept-mixed", help="Of a clip with two voices, take the one that says more.")
+    ] = False,
     store: Store = None,
 ) -> None:
     """Learn a voice from clips with at least 3 s of speech each; 10 s or more is better."""
+    from softspoken.audio import Recording, require_readable
     from softspoken.speakers import Clip, load_embedder
 
-    clips = [Clip(file, start_s, end_s) for file in files]
     opened = _open(store)
-    enrolment = opened.enrol(name, clips, load_embedder(embedder), replace=replace, keep_clip=clip)
+    opened.require_free(name, replace=replace)
+    clips = [Clip(Recording.of(file), start_s, end_s) for file in files]
+    for one in clips:
+        require_readable(one.audio)
+    loaded = load_embedder(embedder)
+    enrolment = opened.enrol(name, clips, loaded, replace=replace, keep_clip=clip, accept_mixed=accept_mixed)
     for warning in enrolment.warnings:
         typer.echo(f"softspoken: warning: {warning}", err=True)
     count = "one clip" if len(clips) == 1 else f"{len(clips)} clips"
@@ -54,7 +64,7 @@ def enrol(
 def list_voices(as_json: AsJson = False, store: Store = None) -> None:
     """All enrolled voices, one a line."""
     opened = _open(store)
-    voices = opened.list()
+    voices = opened.list(clips=as_json)
     if as_json:
         typer.echo(json.dumps([_record(voice) for voice in voices], indent=2, ensure_ascii=False))
         return
@@ -62,9 +72,8 @@ def list_voices(as_json: AsJson = False, store: Store = None) -> None:
         typer.echo(f"no voices in {opened.path}; enrol one: softspoken speaker enrol NAME FILE", err=True)
         return
     width = max(len("NAME"), *(len(voice.name) for voice in voices))
-    typer.echo(f"{'NAME'.ljust(width)}  SPEECH   ENROLLED    EMBEDDER")
-    for voice in voices:
-        typer.echo(f"{voice.name.ljust(width)}  {voice.speech_s:5.1f} s  {voice.created[:10]}  {voice.embedder}")
+    rows = [f"{one.name.ljust(width)}  {one.speech_s:5.1f} s  {one.created[:10]}  {one.embedder}" for one in voices]
+    typer.echo("\n".join([f"{'NAME'.ljust(width)}  SPEECH   ENROLLED    EMBEDDER", *rows]))
 
 
 @app.command("show")
@@ -81,17 +90,35 @@ def show(name: Name, as_json: AsJson = False, store: Store = None) -> None:
 
 
 @app.command("rename")
-def rename(name: Name, new_name: Annotated[str, typer.Argument(help="Its new name.")], store: Store = None) -> None:
+def rename(
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="Its new name.")],
+    replace: Replace = False,
+    store: Store = None,
+) -> None:
     """Give a voice another name."""
-    _open(store).rename(name, new_name)
+    _open(store).rename(name, new_name, replace=replace)
     typer.echo(f"renamed '{name}' to '{new_name}'", err=True)
 
 
 @app.command("remove")
-def remove(name: Name, store: Store = None) -> None:
-    """Forget a voice."""
-    _open(store).delete(name)
-    typer.echo(f"removed '{name}'", err=True)
+def remove(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of enrolled voices.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Forget every voice.")] = False,
+    store: Store = None,
+) -> None:
+    """Forget voices; nothing of them can be read from the file afterwards."""
+    from softspoken.errors import ConfigError
+
+    opened = _open(store)
+    if everyone == bool(names):
+        raise ConfigError("which voices? give names, or --all alone")
+    for name in names or []:
+        opened.get(name)
+    removed = opened.delete_all() if everyone else list(names or [])
+    for name in names or []:
+        opened.delete(name)
+    typer.echo("removed " + (", ".join(f"'{name}'" for name in removed) or "no voices"), err=True)
 
 
 @app.command("export")
@@ -99,10 +126,11 @@ def export(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of voices; all of them by default.")
     ] = None,
+    clips: Annotated[bool, typer.Option("--clips/--no-clips", help="Include the sound that is kept of them.")] = True,
     store: Store = None,
 ) -> None:
-    """Print voices as JSON, vectors and kept clips included: softspoken speaker export > voices.json"""
-    typer.echo(_open(store).export(names or None))
+    """Print voices as JSON, vectors included: softspoken speaker export > voices.json"""
+    typer.echo(_open(store).export(names or None, clips=clips))
 
 
 @app.command("import")

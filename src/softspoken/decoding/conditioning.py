@@ -33,7 +33,7 @@ Speaker = Enrolment | str | Path | np.ndarray | Any
 16 kHz; `Recording.of` takes other rates)."""
 
 _SAMPLES_NAME = "speaker"
-LENIENT = EnrolmentLimits(shortest_speech_s=1.0)
+LENIENT = EnrolmentLimits(shortest_speech_s=1.0, accept_mixed=True)
 """For samples given by a program, which may know better than to offer a longer clip."""
 
 

@@ -6,13 +6,12 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from softspoken.audio import SAMPLE_RATE_HZ, load_audio
+from softspoken.audio import SAMPLE_RATE_HZ, AudioLike, load_audio
 from softspoken.errors import EnrolmentError
 from softspoken.speakers.base import SpeakerEmbedder, unit
 from softspoken.speakers.kept_clips import pack, unpack
@@ -23,15 +22,16 @@ FORMAT_VERSION = 2
 _READABLE = (1, FORMAT_VERSION)
 LONGEST_NAME = 64
 # Longer clips teach nothing more about a voice, and an hour by mistake should not take minutes.
-_LONGEST_CLIP_S = 120.0
+_LONGEST_CLIP_S = 600.0
+_LONGEST_SPEECH_S = 120.0
 _LONGEST_KEPT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What to learn a voice from: a file (or a part of it), or samples at 16 kHz mono float32."""
+    """What to learn a voice from: a recording of any kind (samples at 16 kHz, or see `Recording`), or a part of it."""
 
-    audio: str | Path | np.ndarray
+    audio: AudioLike
     start_s: float | None = None
     end_s: float | None = None
 
@@ -40,15 +40,17 @@ class Clip:
         """For messages and the record: the file, and the part of it."""
         if isinstance(self.audio, np.ndarray):
             return "samples"
+        if isinstance(self.audio, bytes):
+            return "bytes"
         if self.start_s is None and self.end_s is None:
             return str(self.audio)
         end = "the end" if self.end_s is None else f"{self.end_s:g} s"
         return f"{self.audio} ({0 if self.start_s is None else self.start_s:g} s to {end})"
 
     def samples(self) -> np.ndarray:
-        """The audio, at most two minutes of it. AudioError when it cannot be read."""
+        """The audio, at most ten minutes of it. AudioError when it cannot be read."""
         if isinstance(self.audio, np.ndarray):
-            return self.audio
+            return load_audio(self.audio)
         start_s = 0.0 if self.start_s is None else self.start_s
         latest_s = start_s + _LONGEST_CLIP_S
         # The end is only set where it must be: a file read to its end is also checked to be whole.
@@ -57,7 +59,7 @@ class Clip:
         return audio[: round(_LONGEST_CLIP_S * SAMPLE_RATE_HZ)]
 
 
-ClipLike = Clip | str | Path | np.ndarray | tuple[str | Path, float | None, float | None]
+ClipLike = Clip | tuple[AudioLike, float | None, float | None] | AudioLike
 
 
 def as_clip(given: ClipLike) -> Clip:
@@ -92,6 +94,8 @@ def enrol(
 ) -> Enrolment:
     """The mean of the clips' unit vectors, weighted by their seconds of speech, as a unit vector.
 
+    Vectors and the kept clip come from the speech in the clips alone, wherever it stands.
+
     Raises AudioError or EnrolmentError for the first clip that cannot be used, EnrolmentError without clips.
     """
     name = checked_name(name)
@@ -103,10 +107,10 @@ def enrol(
     chosen = [as_clip(clip) for clip in clips]
     heard = np.zeros(0, np.float32)
     for clip in chosen:
-        audio = clip.samples()
-        heard = max(heard, audio, key=len)
-        quality = check_enrolment(audio, clip.source, embedder, limits)
-        vectors.append(embedder.embed(audio))
+        quality = check_enrolment(clip.samples(), clip.source, embedder, limits)
+        spoken = quality.spoken[: round(_LONGEST_SPEECH_S * SAMPLE_RATE_HZ)]
+        heard = max(heard, spoken, key=len)
+        vectors.append(embedder.embed(spoken))
         seconds.append(quality.speech_s)
         warnings.extend(quality.warnings)
     vector = unit(np.average(np.stack(vectors), axis=0, weights=seconds))

@@ -5,6 +5,7 @@ from pathlib import Path
 from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import LONGEST_NAME, Clip, Enrolment, enrol
+from softspoken.speakers.quality import EnrolmentLimits
 from softspoken.speakers.store import EnrolmentStore
 
 
@@ -17,7 +18,8 @@ def resolve_voice(reference: str, store: EnrolmentStore, embedder: SpeakerEmbedd
     found = find_voice(reference, store)
     if isinstance(found, Enrolment):
         return _of(embedder, found)
-    return enrol(found.stem[:LONGEST_NAME] or "clip", [Clip(found)], embedder)
+    mixed = EnrolmentLimits(accept_mixed=True)
+    return enrol(found.stem[:LONGEST_NAME] or "clip", [Clip(found)], embedder, limits=mixed)
 
 
 def find_voice(reference: str, store: EnrolmentStore) -> Enrolment | Path:

@@ -20,6 +20,7 @@ from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import ClipLike, Enrolment, checked_name, close_names, enrol, from_json, to_json
 from softspoken.speakers.kept_clips import pack, unpack
+from softspoken.speakers.quality import EnrolmentLimits
 
 HOME_VARIABLE = "SOFTSPOKEN_HOME"
 SCHEMA_VERSION = 2
@@ -67,23 +68,30 @@ class EnrolmentStore:
         *,
         replace: bool = False,
         keep_clip: bool = True,
+        accept_mixed: bool = False,
     ) -> Enrolment:
         """Make a voice from clips and keep it under `name`.
 
         `keep_clip`: the sound, too, at most half a minute of the longest clip; prompts that hear the clip themselves
-        cannot be told of the voice by its name without it.
+        cannot be told of the voice by its name without it; `accept_mixed`: see `EnrolmentLimits`.
 
         Nothing is written unless every clip passes its checks. Raises AudioError or EnrolmentError for a clip that
         cannot be used, EnrolmentError for a name that is taken (unless `replace`) or not possible.
         """
         # Both are looked at before the work, so that a taken name costs no time, and again when writing.
-        if not replace and checked_name(name) in self.names():
-            raise _taken(name)
-        enrolment = enrol(name, clips, embedder, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        self.require_free(name, replace=replace)
+        limits = EnrolmentLimits(accept_mixed=accept_mixed)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        enrolment = enrol(name, clips, embedder, created=now, limits=limits)
         if not keep_clip:
             enrolment = dataclasses.replace(enrolment, clip=None)
         self.add([enrolment], replace=replace)
         return enrolment
+
+    def require_free(self, name: str, *, replace: bool = False) -> None:
+        """Raise EnrolmentError for a name that is not possible, or taken (unless `replace`)."""
+        if checked_name(name) in self.names() and not replace:
+            raise _taken(name)
 
     def add(self, enrolments: Sequence[Enrolment], *, replace: bool = False) -> None:
         """Keep ready-made enrolments, all or none. EnrolmentError when a name is taken (unless `replace`)."""
@@ -103,14 +111,17 @@ class EnrolmentStore:
             return enrolment
         raise self._not_found(name)
 
-    def list(self) -> Voices:
-        """All voices, by name."""
-        return sorted(self._select(""), key=lambda enrolment: enrolment.name.casefold())
+    def list(self, *, clips: bool = True) -> Voices:
+        """All voices, by name; without reading their clips, where nobody wants those."""
+        return sorted(self._select("", clips=clips), key=lambda enrolment: enrolment.name.casefold())
 
-    def rename(self, name: str, new_name: str) -> None:
-        """SpeakerNotFound for `name`, EnrolmentError when `new_name` is taken."""
+    def rename(self, name: str, new_name: str, *, replace: bool = False) -> None:
+        """SpeakerNotFound for `name`, EnrolmentError when `new_name` is taken (unless `replace`: it is removed)."""
         with self._writing() as database:
             try:
+                known = database.execute("SELECT 1 FROM voices WHERE name = ?", (checked_name(name),)).fetchone()
+                if replace and known is not None and checked_name(new_name) != checked_name(name):
+                    database.execute("DELETE FROM voices WHERE name = ?", (checked_name(new_name),))
                 changed = database.execute(
                     "UPDATE voices SET name = ? WHERE name = ?", (checked_name(new_name), checked_name(name))
                 )
@@ -125,9 +136,22 @@ class EnrolmentStore:
             if database.execute("DELETE FROM voices WHERE name = ?", (checked_name(name),)).rowcount == 0:
                 raise self._not_found(name)
 
-    def export(self, names: Sequence[str] | None = None) -> str:
-        """JSON of the named voices, or of all, vectors included; `import_json` reads it."""
-        return to_json(self.list() if names is None else [self.get(name) for name in names])
+    def delete_all(self) -> Names:
+        """Remove every voice; the names of those that were there."""
+        if not self.path.exists():
+            return []
+        with self._writing() as database:
+            names = [name for (name,) in database.execute("SELECT name FROM voices ORDER BY name")]
+            database.execute("DELETE FROM voices")
+        return names
+
+    def export(self, names: Sequence[str] | None = None, *, clips: bool = True) -> str:
+        """JSON of the named voices, or of all, vectors included, kept clips too unless `clips` is False.
+
+        `import_json` reads it.
+        """
+        voices = self.list(clips=clips) if names is None else [self.get(name) for name in names]
+        return to_json(voices if clips else [dataclasses.replace(voice, clip=None) for voice in voices])
 
     def import_json(self, text: str, *, replace: bool = False) -> Voices:
         """Keep the voices of an export, all or none. EnrolmentError when the text is not one, or a name is taken."""
@@ -145,11 +169,11 @@ class EnrolmentStore:
     def _not_found(self, name: str) -> SpeakerNotFound:
         return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self.names())}")
 
-    def _select(self, condition: str, *values: str) -> Voices:
+    def _select(self, condition: str, *values: str, clips: bool = True) -> Voices:
         if not self.path.exists():
             return []
         with self._open() as database:
-            clip = "NULL" if _version(database) == _WITHOUT_CLIPS else "clip"
+            clip = "NULL" if _version(database) == _WITHOUT_CLIPS or not clips else "clip"
             rows = database.execute(f"SELECT {_COLUMNS}, {clip} FROM voices {condition}", values).fetchall()
         return [_enrolment(row, self.path) for row in rows]
 
@@ -173,7 +197,8 @@ class EnrolmentStore:
                 yield database
                 database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                if database.in_transaction:  # a full disk ends it by itself
+                    database.execute("ROLLBACK")
                 raise
 
     @contextmanager
@@ -181,6 +206,8 @@ class EnrolmentStore:
         try:
             database = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
             try:
+                # What is removed is overwritten, so that no voice can be read out of the file afterwards.
+                database.execute("PRAGMA secure_delete = ON")
                 version = _version(database)
                 if version > SCHEMA_VERSION:
                     raise EnrolmentError(
@@ -192,6 +219,10 @@ class EnrolmentStore:
             finally:
                 database.close()
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise EnrolmentError(
+                    f"the disk is full: nothing was changed in {self.path}; free some space"
+                ) from error
             raise EnrolmentError(
                 f"cannot use the voices in {self.path}: {error}; move the file away, or name another"
             ) from error
