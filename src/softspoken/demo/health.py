@@ -56,7 +56,7 @@ def examine(
 
     `report` is told what is listened to.
     """
-    count = {name: 0 for name in Signs.__dataclass_fields__}
+    count = dict.fromkeys(Signs.__dataclass_fields__, 0)
     voices = {voice.name: read_clip(voice.enrolment) for voice in recordings.voices}
 
     def errors(said: str, text: str) -> int:
