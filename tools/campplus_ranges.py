@@ -12,8 +12,8 @@ import numpy as np
 import openvino
 
 from softspoken.audio import load_audio
-from softspoken.speakers.campplus import MEMBER, PACKAGE, RANGES, read_weights, window_frames
-from softspoken.speakers.campplus_graph import BANDS, window_graph
+from softspoken.speakers.campplus import BANDS, MEMBER, PACKAGE, RANGES, read_weights, window_frames
+from softspoken.speakers.campplus_graph import window_graph
 from softspoken.speakers.features import centred, kaldi_log_mel
 from softspoken.speakers.graphs import Graph
 

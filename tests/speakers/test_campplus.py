@@ -10,8 +10,8 @@ from voices import voice
 
 from softspoken.errors import AudioError, BackboneError
 from softspoken.speakers import campplus
-from softspoken.speakers.campplus import CamPlusEmbedder, ranges, read_weights, sounding, window_frames
-from softspoken.speakers.campplus_graph import BANDS, context_weights, recording_inputs, window_graph
+from softspoken.speakers.campplus import BANDS, CamPlusEmbedder, ranges, read_weights, sounding, window_frames
+from softspoken.speakers.campplus_graph import context_weights, recording_inputs, window_graph
 from softspoken.speakers.features import centred, kaldi_log_mel
 from softspoken.speakers.graphs import Graph
 

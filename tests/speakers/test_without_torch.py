@@ -49,3 +49,9 @@ def test_importing_the_room_imports_neither_pytorch_nor_openvino() -> None:
     code = f"import sys, softspoken.speakers; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.split() == []
+
+
+def test_what_learns_needs_no_openvino() -> None:
+    code = "import sys; sys.modules['openvino'] = None; import softspoken.training.run, softspoken.data.campplus_torch"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr

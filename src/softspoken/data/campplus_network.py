@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from softspoken.speakers.campplus_graph import BANDS, BLOCKS, SEGMENT, STRIDE, WIDTH
+from softspoken.speakers.campplus import BANDS, BLOCKS, SEGMENT, STRIDE, WIDTH
 
 GROWTH, BOTTLENECK, _FIRST = 32, 128, 128
 

@@ -18,17 +18,18 @@ from softspoken.data.campplus_windows import WindowNetwork
 from softspoken.speakers import DEFAULT_EMBEDDER, SpeakerEmbedder, Windows, load_embedder
 from softspoken.speakers.base import Seconds, Vector, Vectors, Waveform, checked
 from softspoken.speakers.campplus import (
+    BANDS,
     FEWEST_FRAMES,
     LONGEST_FRAMES,
     MEMBER,
     PACKAGE,
     SILENT_BELOW_DB,
+    WIDTH,
     CamPlusEmbedder,
     read_weights,
     seconds_of,
     window_frames,
 )
-from softspoken.speakers.campplus_graph import BANDS, WIDTH
 from softspoken.speakers.checkpoint import Arrays
 from softspoken.speakers.features import (
     FFT_SAMPLES,

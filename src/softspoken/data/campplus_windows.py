@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from softspoken.data.campplus_network import BOTTLENECK, GROWTH, CamPlusPlus, Head, Residual, cut
-from softspoken.speakers.campplus_graph import BLOCKS, SEGMENT, STRIDE
+from softspoken.speakers.campplus import BLOCKS, SEGMENT, STRIDE
 
 _EPSILON = 1e-5
 

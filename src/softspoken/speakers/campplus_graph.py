@@ -12,16 +12,10 @@ import numpy as np
 import openvino
 from openvino import opset13 as op
 
+from softspoken.speakers.campplus import BANDS, BLOCKS, SEGMENT, STRIDE
 from softspoken.speakers.checkpoint import Arrays
 from softspoken.speakers.graphs import constant, convolution, integers
 
-BANDS, WIDTH = 80, 192
-STRIDE = 2
-"""Spectrogram frames to one position in time of what is pooled."""
-BLOCKS = ((12, 1), (24, 2), (16, 2))
-"""Layers and dilation of each dense block."""
-SEGMENT = 100
-"""Positions of one segment of context: 2 s."""
 _FOLDED = 320
 _EPSILON = 1e-5
 

@@ -56,7 +56,7 @@ def _window() -> Float32[np.ndarray, " samples"]:
 def kaldi_filters(bands: int) -> Float32[np.ndarray, "bins M"]:
     """Triangles that are straight on the mel axis, from 20 Hz to 8 kHz; the Nyquist bin lies outside of all."""
     hertz = np.arange(FFT_SAMPLES // 2 + 1) * (SAMPLE_RATE_HZ / FFT_SAMPLES)
-    corners = np.linspace(_mel(np.array(_LOWEST_HZ)), _mel(np.array(_HIGHEST_HZ)), bands + 2)
+    corners = np.linspace(*_mel(np.array([_LOWEST_HZ, _HIGHEST_HZ])), bands + 2)
     away = _mel(hertz)[:, None] - corners
     widths = np.diff(corners)
     filters: np.ndarray = np.minimum(away[:, :-2] / widths[:-1], -away[:, 2:] / widths[1:]).clip(0).astype(np.float32)

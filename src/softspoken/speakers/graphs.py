@@ -1,4 +1,7 @@
-"""Small networks on OpenVINO: built from arrays, compiled once for this processor, kept in the user's cache."""
+"""Small networks on OpenVINO: built from arrays, compiled once for this processor, kept in the user's cache.
+
+OpenVINO is imported where a network is made: what learns imports this too, and may run where there is none.
+"""
 
 import hashlib
 import os
@@ -11,9 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino
 from filelock import FileLock
-from openvino import opset13 as op
 
 from softspoken.errors import BackboneError
 from softspoken.files import replacing
@@ -101,6 +102,8 @@ def _written(path: Path, compiled: Any) -> Any:
 @cache
 def core() -> Any:
     """OpenVINO's entry."""
+    import openvino
+
     return openvino.Core()
 
 
@@ -119,6 +122,8 @@ def settings_for(precision: Precision) -> dict[str, Any]:
 @cache
 def processor_folder() -> Path:
     """Where networks that are compiled for this processor by this runtime are kept."""
+    import openvino
+
     able = sorted(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     named = f"{openvino.get_version()} {core().get_property('CPU', 'FULL_DEVICE_NAME')} {able} {LAYOUT}"
     return cache_folder() / "graphs" / hashlib.sha256(named.encode()).hexdigest()[:16]
@@ -163,6 +168,9 @@ def _seconds(graph: Graph, given: np.ndarray) -> float:
 
 def _sample(largest: float | None) -> Any:
     """Products like those of a speaker encoder."""
+    import openvino
+    from openvino import opset13 as op
+
     given = op.parameter([1, 256, 4, 40], openvino.Type.f32)
     weight, hidden = np.full((256, 256, 1, 1), 1 / 256, np.float32), given
     for _ in range(6):
@@ -174,11 +182,15 @@ def _sample(largest: float | None) -> Any:
 
 
 def constant(array: np.ndarray | float) -> Any:
+    from openvino import opset13 as op
+
     return op.constant(np.ascontiguousarray(array, np.float32).reshape(np.shape(array)))
 
 
 def integers(*values: int) -> Any:
     """Axes, or a shape."""
+    from openvino import opset13 as op
+
     return op.constant(np.array(values, np.int64))
 
 
@@ -195,6 +207,8 @@ def convolution(
 
     `largest`: with int8 weights, one scale an output channel, and 8 bits for inputs between nought and this.
     """
+    from openvino import opset13 as op
+
     weights = constant(weight)
     if largest is not None:
         nought, top = constant(0.0), constant(largest)
@@ -215,6 +229,8 @@ def lstm(x: Any, start: Any, lengths: Any, weights: list[tuple[np.ndarray, ...]]
 
     Returns its outputs [B, T, directions * H], and what it remembers then.
     """
+    from openvino import opset13 as op
+
     # PyTorch's order is input, forget, cell, output; OpenVINO's forget, input, cell, output.
     ordered = [[np.concatenate([(q := np.split(part, 4))[1], q[0], q[2], q[3]]) for part in each] for each in weights]
     hidden = ordered[0][1].shape[1]

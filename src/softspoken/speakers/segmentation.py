@@ -23,9 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from jaxtyping import Float32, Int
-from openvino import opset13 as op
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
@@ -137,6 +135,9 @@ def segmentation_graph(weights: Arrays) -> Any:
     SincNet (three convolutions, each with pooling over three and normalised over the time of its recording), four
     bidirectional LSTM layers, two linear ones, and the powerset of talkers.
     """
+    import openvino
+    from openvino import opset13 as op
+
     waveforms = op.parameter([-1, -1], openvino.Type.f32)
     lengths = op.parameter([-1], openvino.Type.i32)
     start = op.parameter([-1, 2, _HIDDEN], openvino.Type.f32)
@@ -165,6 +166,8 @@ def segmentation_graph(weights: Arrays) -> Any:
 
 def _normed(weights: Arrays, name: str, x: Any) -> Any:
     """[B, C, T] normalised over time."""
+    from openvino import opset13 as op
+
     x = op.mvn(x, integers(2), True, _EPSILON, "inside_sqrt")
     return op.add(
         op.multiply(x, constant(weights[f"{name}.weight"][:, None])), constant(weights[f"{name}.bias"][:, None])

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import openvino
 from jaxtyping import Float
 from numpy.lib.stride_tricks import sliding_window_view
-from openvino import opset13 as op
 
 from softspoken.errors import BackboneError, MissingExtra
 from softspoken.speakers.checkpoint import Arrays
@@ -70,6 +68,9 @@ def silero_graph(weights: Arrays) -> Any:
 
     Spectrum, four convolutions, one recurrent layer, one number. Raises KeyError or ValueError for other weights.
     """
+    import openvino
+    from openvino import opset13 as op
+
     chunks, count = op.parameter([-1, CHUNK + 2 * _CONTEXT], openvino.Type.f32), op.parameter([1], openvino.Type.i32)
     start = [op.parameter([1, 1, _HIDDEN], openvino.Type.f32) for _ in range(2)]
     basis = weights["stft.forward_basis_buffer"].reshape(2 * _BINS, 1, 256)
