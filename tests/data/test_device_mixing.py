@@ -11,6 +11,8 @@ from tiny import TinyTokenizer
 from softspoken.audio import write_audio
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import Batch, collate
+from softspoken.data.campplus_network import CamPlusPlus
+from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.device_mixing import DeviceMixer
@@ -20,8 +22,6 @@ from softspoken.data.mixing import MixingConfig
 from softspoken.data.resident import SpeechTable, make_resident
 from softspoken.errors import ConfigError
 from softspoken.speakers import FrameScores
-from softspoken.speakers.campplus import CamPlusEmbedder
-from softspoken.speakers.campplus_network import CamPlusPlus
 
 WINDOW_S, HOP_S = 0.8, 0.4
 MIXING = MixingConfig(
@@ -37,13 +37,13 @@ ON = [
 
 
 @pytest.fixture(scope="module")
-def embedder() -> CamPlusEmbedder:
+def embedder() -> TorchCamPlus:
     torch.manual_seed(0)
-    return CamPlusEmbedder(CamPlusPlus())
+    return TorchCamPlus(CamPlusPlus())
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory, embedder: CamPlusEmbedder) -> MixtureDataset:
+def dataset(tmp_path_factory: pytest.TempPathFactory, embedder: TorchCamPlus) -> MixtureDataset:
     folder = tmp_path_factory.mktemp("speech")
     pieces = cut_into_pieces(read_manifest(make_speech_folder(folder, utterances=2, seconds=2.1)), 1.0, 9.0)
     # The last talker has one piece alone.
@@ -67,9 +67,9 @@ def vocabulary() -> WhisperTokens:
     return WhisperTokens(TinyTokenizer(), TinyTokenizer().size)
 
 
-def both(dataset: MixtureDataset, embedder: CamPlusEmbedder, device: str) -> tuple[Batch, Batch, SpeechTable]:
+def both(dataset: MixtureDataset, embedder: TorchCamPlus, device: str) -> tuple[Batch, Batch, SpeechTable]:
     """Six mixtures made on the processor, and the same ones on the device."""
-    there = CamPlusEmbedder(embedder.network, device)
+    there = TorchCamPlus(embedder.network, device)
     table, resident = make_resident(dataset, there.embed_all, torch.device(device), threads=2)
     chosen = range(6)
     drawn = draw_batch(
@@ -81,7 +81,7 @@ def both(dataset: MixtureDataset, embedder: CamPlusEmbedder, device: str) -> tup
 
 
 @pytest.mark.parametrize("device", ON)
-def test_the_same_draws_give_the_same_batch(dataset: MixtureDataset, embedder: CamPlusEmbedder, device: str) -> None:
+def test_the_same_draws_give_the_same_batch(dataset: MixtureDataset, embedder: TorchCamPlus, device: str) -> None:
     expected, made, _ = both(dataset, embedder, device)
     drawn = [dataset.drawn(index) for index in range(6)]
     assert any(mixture.noise for mixture, _ in drawn)
@@ -112,7 +112,7 @@ def test_the_same_draws_give_the_same_batch(dataset: MixtureDataset, embedder: C
     assert (made.labels.cpu() - expected.labels).abs().max() <= 1
 
 
-def test_a_lone_talker_is_enrolled_with_a_changed_crop(dataset: MixtureDataset, embedder: CamPlusEmbedder) -> None:
+def test_a_lone_talker_is_enrolled_with_a_changed_crop(dataset: MixtureDataset, embedder: TorchCamPlus) -> None:
     _, _, table = both(dataset, embedder, "cpu")
     lone = [pieces[0] for pieces in dataset.corpus.by_speaker.values() if len(pieces) == 1]
     assert table.crops.keys() == {piece.id for piece in lone}

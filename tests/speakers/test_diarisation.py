@@ -6,7 +6,7 @@ from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
-from softspoken.speakers.diarisation import DiarisationOptions, diarise
+from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, diarise
 from softspoken.speakers.segmentation import Segmentation, Segmenter, load_segmentation
 
 PITCHES_HZ = (250.0, 900.0, 1700.0)
@@ -107,3 +107,29 @@ def test_impossible_options_are_refused() -> None:
 def test_the_network_finds_nobody_in_silence() -> None:
     found = diarise(np.zeros(80_000, np.float32), PitchEmbedder(), segmenter=load_segmentation())
     assert found.speaks.shape == (0, 250)
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.3, 0.6, 1.5])
+def test_clusters_are_those_of_scikit_learn(limit: float) -> None:
+    cluster = pytest.importorskip("sklearn.cluster")
+    for seed, size in enumerate((1, 2, 3, 20, 60)):
+        rng = np.random.default_rng(seed)
+        vectors = rng.standard_normal((size, 8)) + 3 * rng.standard_normal((4, 8))[rng.integers(0, 4, size)]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        distances = np.asarray(1 - vectors @ vectors.T, np.float32)
+        # Two talkers of one window are as far apart as can be: many distances are equal.
+        distances[np.abs(np.subtract.outer(range(size), range(size))) == 1] = 2.0
+        np.fill_diagonal(distances, 0)
+        ours = average_linkage(distances, limit)
+        assert sorted(set(ours)) == list(range(ours.max() + 1))
+        if size > 1:
+            other = cluster.AgglomerativeClustering(
+                None, metric="precomputed", linkage="average", distance_threshold=limit
+            ).fit_predict(distances)
+            np.testing.assert_array_equal(ours[:, None] == ours, other[:, None] == other)
+
+
+def test_distances_are_left_as_they_are() -> None:
+    distances = np.asarray([[0, 0.1], [0.1, 0]], np.float32)
+    average_linkage(distances, 0.5)
+    np.testing.assert_array_equal(distances, np.asarray([[0, 0.1], [0.1, 0]], np.float32))

@@ -18,7 +18,6 @@ from softspoken.speakers.onnx import OnnxEmbedder, OnnxInput
 def write_model(path: Path, shape: list[int | str], features: int) -> Path:
     """A linear "encoder" of the mean over time; a waveform is first cut into pieces of `features` samples."""
     onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
     weights = np.random.default_rng(0).normal(size=(features, 16)).astype(np.float32)
     nodes, inner = [], "input"
     constants = [onnx.numpy_helper.from_array(weights, "weights")]
@@ -69,18 +68,18 @@ def test_onnx_with_the_number_of_bands_left_open(tmp_path: Path) -> None:
 def test_onnx_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="does not exist"):
         load_embedder(str(tmp_path / "missing.onnx"))
-    pytest.importorskip("onnxruntime")
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(BackboneError, match="not a readable ONNX model") as error:
         load_embedder(str(tmp_path / "text.onnx"))
     assert "\n" not in str(error.value)
 
 
-def test_onnx_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "encoder.onnx").touch()
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'softspoken\[onnx\]'"):
-        load_embedder(str(tmp_path / "encoder.onnx"))
+@pytest.mark.parametrize("name", ["ge2e", "speechbrain/x-vector"])
+def test_what_needs_pytorch_says_so_where_there_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "softspoken.speakers.torch_embedders", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=rf"'{name}' needs the package 'torch': pip install 'softspoken\[train\]'"):
+        load_embedder(name)
 
 
 @pytest.mark.parametrize("name", ["speechbrain/x-vector", "speechbrain/ecapa"])

@@ -6,7 +6,9 @@ import torch
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 from voices import voice
 
-from softspoken.speakers.features import kaldi_fbank, mel_power
+from softspoken.data import campplus_torch
+from softspoken.speakers.features import centred, kaldi_filters, kaldi_log_mel
+from softspoken.speakers.torch_embedders import mel_power
 
 
 @pytest.mark.parametrize("samples", [100, 16_000, 40_123])
@@ -44,10 +46,20 @@ def test_kaldi_fbank() -> None:
         mel_floor=1.1920929e-07,
         remove_dc_offset=True,
     ).T
-    got = kaldi_fbank(torch.from_numpy(audio)[None], 80)[0].numpy()
-    assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected - expected.mean(axis=0), atol=0.05)
+    np.testing.assert_allclose(kaldi_filters(80), filters, atol=1e-6)
+    ours, theirs = kaldi_log_mel(audio, 80), campplus_torch.kaldi_log_mel(torch.from_numpy(audio)[None], 80)[0].numpy()
+    for got in (ours, theirs):
+        assert got.shape == expected.shape
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(centred(got), expected - expected.mean(axis=0), atol=0.05)
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
-def test_kaldi_fbank_of_less_than_a_frame() -> None:
-    assert kaldi_fbank(torch.zeros(2, 100), 40).shape == (2, 1, 40)
+def test_log_mel_of_a_long_recording_has_no_seam() -> None:
+    audio = voice(12.0)
+    np.testing.assert_array_equal(kaldi_log_mel(audio, 80)[950:1050], kaldi_log_mel(audio[160 * 950 :], 80)[:100])
+
+
+def test_kaldi_log_mel_of_less_than_a_frame() -> None:
+    assert kaldi_log_mel(np.zeros(100, np.float32), 40).shape == (1, 40)
+    assert campplus_torch.kaldi_log_mel(torch.zeros(2, 100), 40).shape == (2, 1, 40)

@@ -8,8 +8,8 @@ import torch
 from voices import voice
 
 from softspoken.errors import AudioError, BackboneError
-from softspoken.speakers import network as speaker_network
-from softspoken.speakers.ge2e import Ge2eEmbedder, Ge2eNetwork, load_network
+from softspoken.speakers import torch_embedders
+from softspoken.speakers.torch_embedders import Ge2eEmbedder, Ge2eNetwork, load_network
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_windows_together_are_windows_alone(embedder: Ge2eEmbedder) -> None:
 
 @pytest.mark.parametrize("able", [True, False])
 def test_only_windows_are_rounded_and_only_where_it_helps(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaker_network, "multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(torch_embedders, "multiplies_bfloat16", lambda: able)
     torch.manual_seed(0)
     exact = Ge2eEmbedder(Ge2eNetwork())
     rounding = exact.rounding()

@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from segmentation_reference import SegmentationNetwork
 from voices import voice
 
 from softspoken.audio import load_audio
 from softspoken.errors import AudioError, BackboneError, ConfigError
-from softspoken.speakers.segmentation import Segmenter, load_network, load_segmentation
-from softspoken.speakers.segmentation_network import FRAME_SAMPLES, FRAME_STEP, SegmentationNetwork
+from softspoken.speakers.segmentation import (
+    FRAME_SAMPLES,
+    FRAME_STEP,
+    Segmenter,
+    band_passes,
+    load_segmentation,
+    read_weights,
+)
 
 
 def network() -> SegmentationNetwork:
@@ -20,17 +27,23 @@ def network() -> SegmentationNetwork:
     return SegmentationNetwork().eval()
 
 
+def weights() -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in network().state_dict().items()}
+
+
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return Segmenter(network())
+    return Segmenter(weights)
 
 
 @pytest.mark.parametrize("samples", [1600, 1601, 16_000, 160_000])
-def test_log_probabilities_of_seven_classes_in_every_frame(samples: int) -> None:
-    with torch.inference_mode():
-        said = network()(torch.randn(2, samples))
+def test_probabilities_are_those_of_the_network_in_pytorch(segmenter: Segmenter, samples: int) -> None:
+    windows = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples))
+    said = segmenter.probabilities(windows.numpy())
     assert said.shape == (2, 1 + (samples - FRAME_SAMPLES) // FRAME_STEP, 7)
-    torch.testing.assert_close(said.exp().sum(-1), torch.ones(said.shape[:2]))
+    np.testing.assert_allclose(said.sum(-1), 1, atol=1e-5)
+    with torch.inference_mode():
+        np.testing.assert_allclose(said, network()(windows).exp().numpy(), atol=1e-4)
 
 
 def test_ten_seconds_are_589_frames() -> None:
@@ -39,7 +52,8 @@ def test_ten_seconds_are_589_frames() -> None:
 
 def test_filters_pass_their_band_alone() -> None:
     """Each pair, even and odd, answers to a tone within its band and hardly to one far from it."""
-    filters = network().sincnet.get_submodule("conv1d.0.filterbank")()
+    filters = torch.from_numpy(band_passes(weights()))
+    torch.testing.assert_close(filters, network().sincnet.get_submodule("conv1d.0.filterbank")().detach())
     assert filters.shape == (80, 1, 251)
     even, odd = filters[:40, 0], filters[40:, 0]
     torch.testing.assert_close(even, even.flip(1))
@@ -108,10 +122,10 @@ def test_short_audio_and_impossible_steps_are_refused(segmenter: Segmenter) -> N
 def test_other_weights_are_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": network().state_dict()}, tmp_path / "other.pt")
     with pytest.raises(BackboneError, match="has tensors"):
-        load_network(tmp_path / "other.pt")
+        read_weights(tmp_path / "other.pt")
     torch.save(network().state_dict(), tmp_path / "bare.pt")
     with pytest.raises(BackboneError, match="not a readable segmentation checkpoint"):
-        load_network(tmp_path / "bare.pt")
+        read_weights(tmp_path / "bare.pt")
 
 
 @pytest.mark.embedded

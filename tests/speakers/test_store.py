@@ -15,7 +15,7 @@ from voices import PitchEmbedder, voice
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
-from softspoken.speakers.kept_clips import pack
+from softspoken.speakers.enrolment import pack
 from softspoken.speakers.store import default_store_path
 
 

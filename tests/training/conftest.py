@@ -8,4 +8,4 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Target-speaker runs get a random small backbone, and an embedder that hears pitch."""
     for room in ("softspoken.training.run", "softspoken.backbones"):
         monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone())
-    monkeypatch.setattr("softspoken.training.run.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.run.load_learning_embedder", lambda reference, device: PitchEmbedder())

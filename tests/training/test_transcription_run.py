@@ -58,10 +58,10 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) 
     path.write_text(RECIPE.format(manifest=manifest))
     monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_WINDOWS", 4)
 
-    def no_embedder(reference: str) -> None:
+    def no_embedder(reference: str, device: str) -> None:
         raise AssertionError("a prompt without a voice needs no embedder")
 
-    monkeypatch.setattr("softspoken.training.run.load_embedder", no_embedder)
+    monkeypatch.setattr("softspoken.training.run.load_learning_embedder", no_embedder)
     return path
 
 

@@ -296,7 +296,7 @@ def _require_voice(reference: str) -> None:
     """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found."""
     from softspoken.audio import require_readable
     from softspoken.speakers import EnrolmentStore
-    from softspoken.speakers.resolve import find_voice
+    from softspoken.speakers.store import find_voice
 
     found = find_voice(reference, EnrolmentStore())
     if isinstance(found, Path):

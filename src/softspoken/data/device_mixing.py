@@ -13,12 +13,12 @@ from torch import Tensor
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.batches import Batch
+from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import LINE_RINGS, LINE_SLOPE_HZ
 from softspoken.data.drawn import FRAME_RATE_HZ, DrawnBatch
 from softspoken.data.levels import FRAME, SPEECH_BELOW_PEAK_DB
 from softspoken.data.mixing import LOUDEST
 from softspoken.data.resident import ResidentSpeech
-from softspoken.speakers.campplus import CamPlusEmbedder
 from softspoken.waveforms import Waveforms
 
 _ROUND = SAMPLE_RATE_HZ // 2
@@ -30,7 +30,7 @@ class DeviceMixer:
     """Renders drawn batches; the same draws give the waveforms and scores of `MixtureDataset`, to rounding."""
 
     resident: ResidentSpeech
-    embedder: CamPlusEmbedder
+    embedder: TorchCamPlus
 
     @torch.no_grad()
     def __call__(self, drawn: DrawnBatch) -> Batch:

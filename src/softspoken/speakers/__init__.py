@@ -1,17 +1,14 @@
 """Voices: embedders (one interface, several models), frame scores, enrolment checks and the enrolment store.
 
-Importing this imports neither torch nor a model; `load_embedder` does.
+Nothing here but `torch_embedders` needs PyTorch; a network is loaded by `load_embedder`, not by importing this.
 """
 
 from softspoken.defaults import DEFAULT_EMBEDDER
-from softspoken.speakers.base import SpeakerEmbedder, Windows
+from softspoken.speakers.base import RecentWindows, SpeakerEmbedder, Windows, load_embedder
 from softspoken.speakers.enrolment import Clip, Enrolment
-from softspoken.speakers.load import load_embedder
 from softspoken.speakers.quality import EnrolmentLimits, Quality, check_enrolment, speech_frames
-from softspoken.speakers.recent import RecentWindows
-from softspoken.speakers.resolve import resolve_voice
 from softspoken.speakers.scores import FrameScores, activity_scores
-from softspoken.speakers.store import EnrolmentStore
+from softspoken.speakers.store import EnrolmentStore, resolve_voice
 
 __all__ = [
     "DEFAULT_EMBEDDER",

@@ -1,13 +1,16 @@
-"""What every speaker embedder offers: one unit vector a recording, and one a short window of it."""
+"""What every speaker embedder offers, one unit vector a recording and one a short window of it; and which there are."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import AudioError, ConfigError
+from softspoken.defaults import DEFAULT_EMBEDDER
+from softspoken.errors import AudioError, ConfigError, MissingExtra
 
 Waveform = Float32[np.ndarray, " samples"]
 Vector = Float32[np.ndarray, " S"]
@@ -16,6 +19,7 @@ Seconds = Float32[np.ndarray, " W"]
 
 _BATCH = 64
 _SHORTEST_S = 0.1
+_REMEMBERED = 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,67 @@ class SpeakerEmbedder(ABC):
     def embed_batch(self, audio: Float32[np.ndarray, "B samples"]) -> Float32[np.ndarray, "B S"]:
         """Unit vectors of recordings of equal length; embedders that can do them together override this."""
         return np.stack([self.embed(row) for row in audio])
+
+
+class RecentWindows(SpeakerEmbedder):
+    """Gives what `embedder` gives; `embed_windows` of a recording among the last few is not computed again."""
+
+    def __init__(self, embedder: SpeakerEmbedder) -> None:
+        self._embedder = embedder
+        self._rounding: RecentWindows | None = None
+        self._recent: OrderedDict[tuple[str, float, float], tuple[Vectors, Seconds]] = OrderedDict()
+        self.name = embedder.name
+        self.dimension = embedder.dimension
+        self.two_voices_below = embedder.two_voices_below
+
+    def embed(self, audio: Waveform) -> Vector:
+        return self._embedder.embed(audio)
+
+    def embed_windows(
+        self, audio: Waveform, window_s: float = Windows.window_s, hop_s: float = Windows.hop_s
+    ) -> tuple[Vectors, Seconds]:
+        key = (hashlib.sha256(audio.tobytes()).hexdigest(), window_s, hop_s)
+        if key not in self._recent:
+            self._recent[key] = self._embedder.embed_windows(audio, window_s, hop_s)
+            if len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)
+        return self._recent[key]
+
+    def rounding(self) -> SpeakerEmbedder:
+        inner = self._embedder.rounding()
+        if inner is self._embedder:
+            return self
+        if self._rounding is None:
+            self._rounding = RecentWindows(inner)
+        return self._rounding
+
+
+def load_embedder(reference: str = DEFAULT_EMBEDDER, device: str = "cpu") -> SpeakerEmbedder:
+    """ "campplus" (the default), "ge2e", "speechbrain/x-vector", "speechbrain/ecapa", or the path of an .onnx file.
+
+    `device`: for those of PyTorch (the second to the fourth); the others run on the processor.
+
+    Raises ConfigError for another name, MissingExtra where an extra is not installed, BackboneError where the weights
+    cannot be had or are damaged.
+    """
+    if reference == "campplus":
+        from softspoken.speakers.campplus import CamPlusEmbedder
+
+        return CamPlusEmbedder.load()
+    if reference in ("ge2e", "speechbrain/x-vector", "speechbrain/ecapa"):
+        try:
+            from softspoken.speakers.torch_embedders import Ge2eEmbedder, SpeechBrainEmbedder
+        except ModuleNotFoundError as error:
+            raise MissingExtra(error.name or "torch", "train", f"the speaker embedder '{reference}'") from None
+        return Ge2eEmbedder.load(device) if reference == "ge2e" else SpeechBrainEmbedder.load(reference, device)
+    if reference.lower().endswith(".onnx"):
+        from softspoken.speakers.onnx import OnnxEmbedder
+
+        return OnnxEmbedder(reference)
+    raise ConfigError(
+        f"no speaker embedder '{reference}': use campplus, ge2e, speechbrain/x-vector, speechbrain/ecapa, "
+        "or a file *.onnx"
+    )
 
 
 def window_starts(length: int, window: int, hop: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import ConfigError, MissingExtra
+from softspoken.errors import ConfigError
 from softspoken.speakers.base import SpeakerEmbedder, Waveform, unit
 from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmentation, Segmenter, load_segmentation
 
@@ -86,8 +86,7 @@ def diarise(
     Returns:
         `K` talkers (0 where nobody speaks) in ceil(50 * seconds) frames.
 
-    Raises AudioError for audio under 0.1 s or not finite, MissingExtra without scikit-learn, BackboneError where the
-    weights cannot be had.
+    Raises AudioError for audio under 0.1 s or not finite, BackboneError where the weights cannot be had.
     """
     chosen = DiarisationOptions() if options is None else options
     said = (load_segmentation() if segmenter is None else segmenter).segment(audio, chosen.step_s)
@@ -157,16 +156,49 @@ def _clusters(
     vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], distance: float
 ) -> Int[np.ndarray, " L"]:
     """Agglomerative clusters by mean cosine distance; two talkers of one window are as far apart as can be."""
-    try:
-        from sklearn.cluster import AgglomerativeClustering
-    except ImportError as error:
-        raise MissingExtra("scikit-learn", "eval", "diarisation by clusters") from error
-    if len(vectors) < 2:
-        return np.zeros(len(vectors), dtype=int)
     distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)
-    np.fill_diagonal(distances, 0)
-    clustering = AgglomerativeClustering(None, metric="precomputed", linkage="average", distance_threshold=distance)
-    return np.asarray(clustering.fit_predict(distances))
+    return average_linkage(distances, distance)
+
+
+def average_linkage(distances: Float32[np.ndarray, "L L"], limit: float) -> Int[np.ndarray, " L"]:
+    """Clusters of which the two nearest by mean distance are joined until no two are nearer than `limit`.
+
+    A chain of nearest neighbours finds the pairs: with mean distances the nearest of two that are each other's nearest
+    stay so whatever else is joined (Murtagh 1983), so that n points cost n * n steps.
+    """
+    distances = distances.astype(np.float64)
+    np.fill_diagonal(distances, np.inf)
+    sizes, labels = np.ones(len(distances)), np.arange(len(distances))
+    alive = np.ones(len(distances), np.bool_)
+    chain: list[int] = []
+    while alive.any():
+        chain = chain or [int(alive.argmax())]
+        last = chain[-1]
+        nearest = int(distances[last].argmin())
+        # Of equally near ones the one before counts, or the chain would never end.
+        if len(chain) > 1 and distances[last, chain[-2]] <= distances[last, nearest]:
+            nearest = chain[-2]
+        if distances[last, nearest] >= limit:
+            # Everything else is as far from it, and stays so.
+            alive[last] = False
+            distances[last], distances[:, last] = np.inf, np.inf
+            chain.pop()
+        elif len(chain) > 1 and nearest == chain[-2]:
+            _join(distances, sizes, last, nearest)
+            labels[labels == last] = nearest
+            alive[last] = False
+            del chain[-2:]
+        else:
+            chain.append(nearest)
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _join(distances: np.ndarray, sizes: np.ndarray, gone: int, kept: int) -> None:
+    mean = (sizes[gone] * distances[gone] + sizes[kept] * distances[kept]) / (sizes[gone] + sizes[kept])
+    distances[kept], distances[:, kept] = mean, mean
+    distances[gone], distances[:, gone] = np.inf, np.inf
+    distances[kept, kept] = np.inf
+    sizes[kept] += sizes[gone]
 
 
 def _over_windows(said: Segmentation, found: _Locals, labels: Int[np.ndarray, " L"]) -> Float32[np.ndarray, "K frames"]:

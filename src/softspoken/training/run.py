@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.data.batches import Batch
+from softspoken.data.campplus_torch import load_learning_embedder
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptInfo, save_prompts
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance, summarize
-from softspoken.speakers import SpeakerEmbedder, load_embedder
+from softspoken.speakers import SpeakerEmbedder
 from softspoken.training.checkpoint import (
     WEIGHT_FILE,
     load_run,
@@ -146,7 +147,7 @@ def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | No
     """What tells voices apart, on a GPU where there is one; None for a run that follows no voice."""
     if config.task != "target-speaker":
         return None
-    embedder = load_embedder(config.embedder) if device.type == "cpu" else load_embedder(config.embedder, str(device))
+    embedder = load_learning_embedder(config.embedder, str(device))
     return embedder.rounding() if config.precision == "bf16" else embedder
 
 

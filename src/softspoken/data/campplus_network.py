@@ -1,5 +1,7 @@
-"""CAM++ in PyTorch: "CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware Masking"
-(arXiv 2303.00332, section 2). Names of the parts are those of the published checkpoints.
+"""CAM++ in PyTorch, for GPUs and for what learns.
+
+"CAM++: A Fast and Efficient Network for Speaker Verification Using Context-Aware Masking" (arXiv 2303.00332,
+section 2). Names of the parts are those of the published checkpoints.
 """
 
 from collections import OrderedDict
@@ -9,14 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-BANDS, WIDTH = 80, 192
-STRIDE = 2
-"""Spectrogram frames to one position in time of what is pooled."""
+from softspoken.speakers.campplus import BANDS, BLOCKS, SEGMENT, STRIDE, WIDTH
+
 GROWTH, BOTTLENECK, _FIRST = 32, 128, 128
-BLOCKS = ((12, 1), (24, 2), (16, 2))
-"""Layers and dilation of each dense block."""
-SEGMENT = 100
-"""Positions of one segment of context: 2 s."""
 
 
 class CamPlusPlus(nn.Module):
@@ -98,9 +95,12 @@ class Head(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, stride=(2, 1), padding=1, bias=False)
         self.bn2: nn.Module = nn.BatchNorm2d(width)
 
-    def forward(self, mel: Float[Tensor, "B M T"]) -> Float[Tensor, "B C T"]:
-        x = self.layer2(self.layer1(self.bn1(self.conv1(mel[:, None])).relu()))
-        folded: Tensor = self.bn2(self.conv2(x)).relu().flatten(1, 2)
+    def forward(self, mel: Float[Tensor, "B M T"], inside: Float[Tensor, "B 1 1 T"] | None = None) -> Tensor:
+        """To [B, C, T]. `inside`: 1 for frames of a recording, 0 for what fills it up; None: there is none of that."""
+        x = cut(self.bn1(self.conv1(mel[:, None])).relu(), inside)
+        for part in (*self.layer1, *self.layer2):
+            x = part(x, inside)
+        folded: Tensor = cut(self.bn2(self.conv2(x)).relu(), inside).flatten(1, 2)
         return folded
 
 
@@ -117,10 +117,14 @@ class Residual(nn.Module):
                 nn.Conv2d(width, width, 1, stride=(stride, 1), bias=False), nn.BatchNorm2d(width)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        summed: Tensor = (inner + self.shortcut(x)).relu()
-        return summed
+    def forward(self, x: Tensor, inside: Float[Tensor, "B 1 1 T"] | None = None) -> Tensor:
+        inner = self.bn2(self.conv2(cut(self.bn1(self.conv1(x)).relu(), inside)))
+        return cut((inner + self.shortcut(x)).relu(), inside)
+
+
+def cut(x: Tensor, inside: Tensor | None) -> Tensor:
+    """Nought for what only fills a recording up."""
+    return x if inside is None else x * inside
 
 
 def _named(**parts: nn.Module) -> nn.Sequential:

@@ -1,4 +1,6 @@
-"""The segmentation network of pyannote in PyTorch: SincNet, four bidirectional LSTM layers, a powerset of talkers.
+"""The segmentation network of pyannote in PyTorch, to compare with.
+
+SincNet, four bidirectional LSTM layers, a powerset of talkers.
 
 "Powerset multi-class cross entropy loss for neural speaker diarization" (arXiv 2310.13025) says what is trained,
 "End-to-end speaker segmentation for overlap-aware resegmentation" (arXiv 2104.04045, section 2) the layers, and
