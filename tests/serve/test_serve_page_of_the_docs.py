@@ -1,0 +1,61 @@
+"""What docs/how-to/serve.md shows runs as it stands, against a server on 127.0.0.1."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ADA_HZ, Live, wav
+from voices import voice
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+PROGRAMS = {"python": [sys.executable, "-c"], "bash": ["bash", "-ec"], "js": ["node", "--input-type=module", "-e"]}
+
+
+def snippets() -> list[tuple[str, str]]:
+    found = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
+    return [(kind, code) for kind, code in found if kind in PROGRAMS]
+
+
+@pytest.mark.parametrize(("kind", "code"), snippets(), ids=[kind for kind, _ in snippets()])
+def test_snippets_run(kind: str, code: str, live: Live, talk: bytes, tmp_path: Path) -> None:
+    needed = "curl" if kind == "bash" else PROGRAMS[kind][0]
+    if shutil.which(needed) is None:
+        pytest.skip(f"{needed} is not installed: it runs this snippet")
+    (tmp_path / "meeting.wav").write_bytes(talk)
+    (tmp_path / "ada.wav").write_bytes(wav(voice(5.0, ADA_HZ)))
+    assert "http://localhost:8000" in code
+    command = [*PROGRAMS[kind], code.replace("http://localhost:8000", live.url)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "word4" in done.stdout
+    if kind == "js":
+        assert "B word2" in done.stdout
+    if kind == "bash":
+        assert '"deleted":true' in done.stdout
+
+
+def test_there_is_one_of_each() -> None:
+    assert {kind for kind, _ in snippets()} == set(PROGRAMS)
+
+
+def test_routes_of_the_page_exist(live: Live) -> None:
+    """Every path that the table names is one of the server's."""
+    known = set(live.server.config.app.openapi()["paths"]) | {"/openapi.json"}  # type: ignore[union-attr]
+    table = PAGE[PAGE.index("| route |") : PAGE.index("A model name")]
+    named = set(re.findall(r"`(?:[A-Z]+ )*(/[\w/]*)`|`(?:[A-Z]+) (/[\w/]+)`", table))
+    paths = {(one or other).replace("NAME", "{name}") for one, other in named}
+    assert paths <= known
+    assert {"/v1/audio/transcriptions", "/v1/voices", "/metrics"} <= paths
+
+
+def test_the_unit_and_the_container_name_options_that_exist() -> None:
+    from softspoken.cli.serve import serve
+
+    for file in ("Dockerfile", "deploy/softspoken.service", "deploy/compose.yaml"):
+        for option in re.findall(r"serve.*|command: .*", (ROOT / file).read_text()):
+            for name in re.findall(r"--([a-z-]+)", option):
+                assert name.replace("-", "_") in {*serve.__annotations__, "build"}, (file, name)
