@@ -65,7 +65,8 @@ def recording_inputs(mel: np.ndarray, frames: int) -> tuple[np.ndarray, ...]:
     positions, known = -(-frames // STRIDE), -(-mel.shape[1] // STRIDE)
     filled = np.zeros((len(mel), frames, BANDS), np.float32)
     filled[:, : mel.shape[1]] = mel
-    ones = [(np.arange(size) < inside).astype(np.float32) for size, inside in ((frames, mel.shape[1]), (positions, known))]
+    spans = ((frames, mel.shape[1]), (positions, known))
+    ones = [(np.arange(size) < inside).astype(np.float32) for size, inside in spans]
     return (filled, *(row[None, None, None] for row in ones), *context_weights(positions, known))
 
 

