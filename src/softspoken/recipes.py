@@ -12,7 +12,7 @@ from softspoken.errors import ConfigError
 from softspoken.noise.config import NoiseTrainConfig
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import CONFIG
-from softspoken.training.recipe_files import RecipeReference, recipe_values
+from softspoken.training.recipe_files import RecipeReference, line_of, recipe_values
 
 Recipe = TrainConfig | NoiseTrainConfig
 
@@ -26,9 +26,17 @@ def read_recipe(reference: str | Path, overrides: dict[str, Any] | None = None) 
     try:
         return recipe_of({**recipe_values(reference), **(overrides if overrides is not None else {})})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"recipe '{reference}': {where}: {first['msg']}") from error
+        raise ConfigError(f"recipe '{reference}': {'; '.join(_problems(error, reference))}") from error
+
+
+def _problems(error: ValidationError, reference: str | Path) -> list[str]:
+    """Every wrong value and every unknown key, each with its place."""
+    found = []
+    for one in error.errors():
+        place = line_of(reference, [str(part) for part in one["loc"]])
+        message = "is no key of a recipe" if one["type"] == "extra_forbidden" else one["msg"]
+        found.append(f"{'.'.join(str(part) for part in one['loc'])} {message}{'' if place is None else f' ({place})'}")
+    return found
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:

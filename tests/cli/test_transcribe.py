@@ -19,7 +19,8 @@ import softspoken.backbones
 from softspoken.audio import Recording, write_wav
 from softspoken.cli.transcribe import enrolled_names, transcribe
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, Segment, TargetSpeakerTranscriber, Transcript
-from softspoken.errors import AudioError, ConfigError, SpeakerNotFound
+from softspoken.defaults import BACKBONE_SIZES
+from softspoken.errors import AudioError, BackboneError, ConfigError, PromptError, SpeakerNotFound
 from softspoken.speakers import Enrolment, EnrolmentStore
 
 SEGMENTS = (Segment(0.0, 1.5, "good morning"), Segment(2.0, 3.25, "and good bye"))
@@ -123,6 +124,9 @@ def test_what_is_no_recording_is_refused_before_a_model_is_loaded(content: bytes
         (["a.wav", "b.wav", "--speaker", "ada", "--format", "srt"], ConfigError, "--out-dir"),
         (["a.wav", "--speaker", "ada", "--channel", "left"], AudioError, "has one channel"),
         (["-", "-", "--speaker", "ada"], ConfigError, "given twice"),
+        (["a.wav", "--speaker", "ada", "--backbone", "tinny"], BackboneError, "did you mean tiny"),
+        (["a.wav", "--speaker", "ada", "--prompt", "shiped"], PromptError, "did you mean shipped"),
+        (["a.wav", "--speaker", "ada", "--device", "gpu"], ConfigError, "no device 'gpu'"),
     ],
 )
 def test_arguments_are_checked_before_a_model_is_loaded(
@@ -276,3 +280,28 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
 def test_a_language_is_written_as_people_write_it() -> None:
     for written in ("German", "de-AT", "DE", "deutsch"):
         assert DecodingOptions(language=written).language == "de"
+
+
+def test_the_names_of_models_are_those_that_can_be_loaded() -> None:
+    from softspoken.backbones.embedded import EMBEDDED
+    from softspoken.backbones.hub import HUB_SIZES
+
+    assert set(BACKBONE_SIZES) == {*EMBEDDED, *HUB_SIZES}
+
+
+def test_a_mistake_loads_nothing_large(recordings: Path) -> None:
+    """No model, no PyTorch: a second and a hundred megabytes on a machine with nothing else to do."""
+    large = "{'torch', 'transformers', 'openvino', 'av'}"
+    program = "import sys\nfrom softspoken.cli.main import run\ntry: run()\nfinally: "
+    program += f"print(sorted({large} & set(sys.modules)))"
+    for words in (
+        ["transcribe", "a.wav", "--speaker", "adda"],
+        ["transcribe", "nowhere.wav", "--plain"],
+        ["speaker", "enrol", "eve", "nowhere.wav"],
+        ["prompt", "train", "nowhere.toml"],
+        ["evaluate", "nowhere.jsonl"],
+    ):
+        result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+        assert result.returncode == 1, result.stderr
+        assert result.stdout == "[]\n", (words, result.stdout)
+        assert len(result.stderr.splitlines()) == 1, result.stderr

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from softspoken.cli.checks import require_recipe
+
 
 def export_prompt(
     run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
@@ -51,6 +53,7 @@ def train_prompt(
     ] = None,
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
+    require_recipe(recipe)
     from softspoken.recipes import read_recipe, recipe_text, run_recipe
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}

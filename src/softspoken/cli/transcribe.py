@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from softspoken.cli.checks import require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 from softspoken.cli.outputs import FileFormat, Output
 from softspoken.cli.progress import Progress, clock
@@ -47,7 +48,7 @@ def transcribe(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="'shipped', the folder of a prompt, or a hub repository (default: shipped; none with --plain)."
+            help="'shipped' (the one for the backbone), a prompt's folder, or a hub repository; none with --plain."
         ),
     ] = None,
     require_signature: RequireSignature = False,
@@ -100,6 +101,8 @@ def transcribe(
     """Write what one voice says in recordings, and nothing else; nothing at all if it is silent there."""
     voice = _one_voice(speaker, plain, prompt, vad)
     spoken = _language(language, backbone)
+    require_backbone(backbone, device)
+    require_prompt(prompt)
     output = Output.of(out, out_dir, file_format, len(files) * (2 if channel == "each" else 1))
     if voice is not None:
         _require_voice(voice)

@@ -23,6 +23,7 @@ from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.prompts.fit import require_fit
 from softspoken.prompts.short import SHORT, short_window_prompts
 
 SHORTEST_S = 1.5
@@ -72,6 +73,8 @@ class PromptedTranscriber:
             ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
         prompts = None if prompt == SHORT else load_prompts(prompt)
+        if prompts is not None:
+            require_fit(prompts.info, backbone)
         trained_on = DEFAULT_BACKBONE if prompts is None else prompts.info.backbone.name
         loaded = load_engine(trained_on if backbone is None else backbone, engine, precision, device)
         return cls(loaded, short_window_prompts(loaded) if prompts is None else prompts)

@@ -17,6 +17,7 @@ from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
+from softspoken.prompts.fit import prompt_for, require_fit
 from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
 
 
@@ -86,7 +87,7 @@ class TargetSpeakerTranscriber:
         """Load everything by name.
 
         Args:
-            prompt: 'shipped', the name of a shipped one, a folder, or a hub repository.
+            prompt: 'shipped' (the one for `backbone`), the name of a shipped one, a folder, or a hub repository.
             backbone: a reference for `read_whisper`; None: the one the prompt was trained on.
             engine: see `load_engine`, as for the next two.
             precision: of the weights.
@@ -96,7 +97,8 @@ class TargetSpeakerTranscriber:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
             ConfigError, MissingExtra: the engine cannot run like that, or is not installed.
         """
-        prompts = load_prompts(prompt)
+        prompts = load_prompts(prompt_for(prompt, backbone))
+        require_fit(prompts.info, backbone)
         reference = prompts.info.backbone.name if backbone is None else backbone
         loaded = load_engine(reference, engine, precision, device, threads)
         prompts.check(loaded.backbone)

@@ -19,7 +19,7 @@ like this, in which the values of `two` are those of `[base]`, then those of `on
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,9 @@ STUDY_COMMANDS = {
 """What runs all rows of a file, by its `task`."""
 _SEEDS = "seeds"
 _HAVE_SEEDS = "target-speaker-study"
+_HEADER = re.compile(r"\s*\[+([^\]]+)\]+")
+_KEY = re.compile(r"\s*([\w.\"'-]+)\s*=")
+_PART = re.compile(r"[\w-]+")
 _WITH_ROW = re.compile(r"(.+\.toml):([^:/\\]+)")
 
 
@@ -57,6 +60,40 @@ def recipe_values(reference: str | Path) -> dict[str, Any]:
     Raises ConfigError in one line: there is no such file or row, it is not TOML, or it extends itself.
     """
     return _values(RecipeReference.of(reference), ())
+
+
+def line_of(reference: str | Path, keys: Sequence[str]) -> str | None:
+    """`FILE:LINE` where a value stands in a recipe, or in those that it extends; None where it is in no line."""
+    path, row = RecipeReference.of(reference)
+    tables = [(), ("base",)] if row is None else [("rows", row), ("base",), ()]
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for table in tables:
+        wanted, header = (*table, *keys), ()
+        for number, line in enumerate(lines, start=1):
+            if found := _HEADER.match(line):
+                header = tuple(_PART.findall(found[1]))
+                here: tuple[str, ...] = header
+            elif found := _KEY.match(line):
+                here = (*header, *_PART.findall(found[1]))
+            else:
+                continue
+            # A table that is wrong as a whole stands where it begins.
+            if here == wanted or (len(here) < len(wanted) and here == wanted[: len(here)] and "{" in line):
+                return f"{path}:{number}"
+    above = _above(path, row)
+    return None if above is None else line_of(above, keys)
+
+
+def _above(path: Path, row: str | None) -> str | None:
+    """The recipe that this one extends."""
+    if not path.is_file():
+        return None
+    document = _read(path)
+    values = document.get("rows", {}).get(row, {}) if row is not None else document
+    if row is not None and "extends" in values:
+        return f"{path}:{values['extends']}"
+    base = document.get("base", {}).get("extends") if row is not None else document.get("extends")
+    return None if base is None else str(path.parent / str(base))
 
 
 def rows_of(document: Mapping[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:

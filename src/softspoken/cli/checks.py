@@ -1,0 +1,59 @@
+"""What can be known of arguments before anything dear is imported, fetched or loaded for them."""
+
+import difflib
+import re
+from pathlib import Path
+
+from softspoken.defaults import BACKBONE_SIZES
+
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_ELSEWHERE = "a folder, or a hub repository owner/name"
+_DEVICE = re.compile(r"cpu|(cuda|xpu|mps)(:\d+)?")
+
+
+def require_recipe(reference: str) -> None:
+    """Raise ConfigError where there is no such file; `FILE.toml:ROW` names a row of one."""
+    from softspoken.errors import ConfigError
+
+    path = Path(re.sub(r"(\.toml):[^:/\\]+$", r"\1", str(reference)))
+    if not path.is_file():
+        raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
+
+
+def require_files(paths: list[Path]) -> None:
+    """Raise DataError for a file that does not exist."""
+    from softspoken.errors import DataError
+
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"'{path}' is no file; check the name, or the folder you are in ({Path.cwd()})")
+
+
+def require_backbone(name: str | None, device: str) -> None:
+    """Raise BackboneError for a name that is no model, folder, file or hub repository, ConfigError for a device."""
+    from softspoken.errors import BackboneError, ConfigError
+
+    if not _DEVICE.fullmatch(device):
+        raise ConfigError(f"no device '{device}'; expected cpu, cuda or cuda:1")
+    if name is None or name in BACKBONE_SIZES or Path(name).exists() or _HUB.fullmatch(name):
+        return
+    raise BackboneError(
+        f"no backbone '{name}'; {_close(name, BACKBONE_SIZES)}, a folder, or a hub repository owner/name"
+    )
+
+
+def require_prompt(reference: str | None) -> None:
+    """Raise PromptError for what is no prompt that comes with the package, no folder and no hub repository."""
+    from softspoken import assets
+    from softspoken.errors import PromptError
+
+    shipped = sorted(path.name for path in (Path(assets.__file__).parent / "prompts").iterdir() if path.is_dir())
+    known = ("shipped", "short", *shipped)
+    if reference is None or reference in known or Path(reference).expanduser().exists() or _HUB.fullmatch(reference):
+        return
+    raise PromptError(f"no prompt '{reference}'; {_close(reference, known)}, {_ELSEWHERE}")
+
+
+def _close(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}? Give a name" if close else f"give a name ({', '.join(known)})"
