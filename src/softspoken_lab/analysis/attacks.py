@@ -85,7 +85,7 @@ def _by_gradient(prompts: SoftPrompts, loss: Loss, strength: float) -> SoftPromp
         length = torch.sqrt(sum((each.square().sum() for each in filled), torch.zeros(()))).clamp(min=1e-12)
         with torch.no_grad():
             for value, gradient in zip(parameters, filled, strict=True):
-                value += 2 * radius / _STEPS * gradient / length
+                value.add_(2 * radius / _STEPS * gradient / length)
             moved = [value - first for value, first in zip(parameters, begun, strict=True)]
             size = torch.sqrt(sum((each.square().sum() for each in moved), torch.zeros(())))
             for value, first, each in zip(parameters, begun, moved, strict=True):
