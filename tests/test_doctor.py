@@ -1,0 +1,83 @@
+"""The doctor: a prompt that does what it is for is well, one that loads and harms is not."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from softspoken.demo import load_recordings
+from softspoken.demo.health import Signs, complaints, examine
+from softspoken.demo.recordings import FloatArray, read_clip
+
+WELL = Signs(mixed_words=188, mixed_errors=40, plain_errors=150, alone_words=210, alone_errors=12, silent_words=0)
+
+
+@dataclass
+class Said:
+    text: str
+
+
+class Listener:
+    """Knows all recordings by heart. `wrong`: what it writes for a silent voice; `deaf`: it writes everybody's."""
+
+    def __init__(self, wrong: str = "", deaf: bool = False) -> None:
+        self.wrong, self.deaf = wrong, deaf
+        self.recordings = load_recordings()
+        self.voices = {read_clip(voice.enrolment).tobytes(): voice for voice in self.recordings.voices}
+        self.mixtures = {read_clip(mixture.file).tobytes(): mixture for mixture in self.recordings.mixtures}
+
+    def transcribe(self, audio: FloatArray, speaker: FloatArray) -> Said:
+        voice = self.voices[speaker.tobytes()]
+        if audio.tobytes() in self.voices:
+            return Said(self.voices[audio.tobytes()].text)
+        mixture = self.mixtures[audio.tobytes()]
+        texts = [talker.text for talker in mixture.talkers if self.deaf or talker.voice == voice.name]
+        return Said(" ".join(texts) or self.wrong)
+
+    def transcribe_plain(self, audio: FloatArray) -> Said:
+        return Said(" ".join(talker.text for talker in self.mixtures[audio.tobytes()].talkers))
+
+
+def test_a_perfect_listener_is_well() -> None:
+    told: list[str] = []
+    signs = examine(load_recordings(), Listener(), told.append)
+    assert (signs.mixed_errors, signs.alone_errors, signs.silent_words) == (0, 0, 0)
+    assert signs.words > 350
+    assert signs.plain_errors > 100
+    assert len(told) == 11
+    assert complaints(signs) == complaints(signs, signs) == []
+
+
+def test_who_writes_for_nobody_or_everybody_is_not() -> None:
+    signs = examine(load_recordings(), Listener(wrong="thank you very much for watching"))
+    assert [line for line in complaints(signs) if "not there" in line]
+    deaf = complaints(examine(load_recordings(), Listener(deaf=True)))
+    assert [line for line in deaf if "does not follow a voice" in line]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mixed_errors": 125}, "does not follow"),
+        ({"alone_errors": 60}, "harms clear speech"),
+        ({"silent_words": 13}, "not there"),
+    ],
+)
+def test_each_sign_has_its_complaint(change: dict[str, int], said: str) -> None:
+    assert complaints(WELL) == []
+    (found,) = complaints(replace(WELL, **change))
+    assert said in found
+
+
+def test_two_points_more_errors_than_a_sound_prompt_are_seen() -> None:
+    assert complaints(replace(WELL, mixed_errors=47), WELL) == []
+    assert complaints(replace(WELL, mixed_errors=49), WELL) == [
+        "it makes 2.3 points more errors than the prompt that comes with the package"
+    ]
+    # A better one is no reason to complain.
+    assert complaints(WELL, replace(WELL, mixed_errors=49)) == []
+
+
+def test_signs_are_plain_data(tmp_path: Path) -> None:
+    assert Signs(**json.loads(json.dumps(WELL.as_json()))) == WELL
