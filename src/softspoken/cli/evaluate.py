@@ -76,7 +76,7 @@ def evaluate(
     Every answer is kept beside the manifest as soon as it is there: an evaluation that was stopped goes on when it is
     started again. What has changed (prompt, backbone, engine, recording, this program) is transcribed anew.
     """
-    require_files(manifest)
+    require_files([manifest])
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest
