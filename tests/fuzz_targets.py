@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from voices import voice
 from whisper_files import ctranslate2_variables, openai_checkpoint, pack_ctranslate2, tiny_model
 
 from softspoken.audio import load_audio
+from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.openai import load_openai
 from softspoken.data.corpus import cut_into_pieces, read_manifest, read_noises
@@ -96,6 +98,11 @@ def _signed(folder: Path) -> Path:
     return path
 
 
+@cache
+def _backbone() -> WhisperBackbone:
+    return tiny_backbone()
+
+
 def _authors() -> bytes:
     state = {
         "soft_prompt_extra_encoder": torch.ones(2, 4, 32),
@@ -161,7 +168,7 @@ TARGETS = {
         _written("model.bin", lambda: pack_ctranslate2(ctranslate2_variables(tiny_model()))), load_ctranslate2
     ),
     "openai": Target(_written("model.pt", lambda: _torch_saved(openai_checkpoint(tiny_model()))), load_openai),
-    "authors": Target(_written("a.safetensors", _authors), lambda path: import_authors(path, tiny_backbone())),
+    "authors": Target(_written("a.safetensors", _authors), lambda path: import_authors(path, _backbone())),
     "arpa": Target(_written("lm.arpa", ARPA.encode), load_language_model),
     "arpa, gzip": Target(_written("lm.arpa.gz", lambda: gzip.compress(ARPA.encode())), load_language_model),
     "prompt config": Target(_prompt(CONFIG_FILE), _resealed),

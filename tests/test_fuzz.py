@@ -10,7 +10,7 @@ import pytest
 from fuzz_targets import TARGETS, tried
 
 MOST_BYTES = 200e6
-COUNT = 60
+COUNT = 25
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -45,7 +45,6 @@ def seal(folder: Folder) -> None:
     """Write the integrity file of a prompt or recogniser that was stored before there was one; trust it first."""
     from tempfile import TemporaryDirectory
 
-    from softspoken.noise.folder import load_recognizer
     from softspoken.prompts.checkpoint import load_prompts
     from softspoken.prompts.folder import RECOGNIZER_FILE, unsealed, write_folder
     from softspoken.prompts.integrity import read_integrity
@@ -56,6 +55,8 @@ def seal(folder: Folder) -> None:
         trial = Path(parent) / "prompt"
         write_folder(trial, files)
         if RECOGNIZER_FILE in files:
+            from softspoken.noise.folder import load_recognizer
+
             load_recognizer(trial)
         else:
             load_prompts(trial)

@@ -83,8 +83,8 @@ class AttackBench:
         return found
 
     def _row(self, setting: Setting | None, prompts: SoftPrompts) -> AttackRow:
-        changed = LoadedPrompts(prompts, self.loaded.info)
-        transcriber = TargetSpeakerTranscriber(self.backbone, changed, self.embedder, engine=self.engine)
+        changed = LoadedPrompts.of(prompts, self.loaded.info)
+        transcriber = TargetSpeakerTranscriber(self.engine, changed, self.embedder)
         score = self._score(transcriber)
         signs = examine(load_recordings(), transcriber)
         if setting is None:
@@ -130,7 +130,7 @@ class AttackBench:
             clip = enrolment if config.enrolment is not None else None
             groups.append([Example(audio, audio, voice, scores, item.text.capitalize(), "", False, clip)])
         batch: Batch = collate(groups, self.backbone.tokens, self.backbone.max_tokens // 2)
-        only_words = ObjectiveConfig(cross_entropy=1.0, states=0.0, layers=0.0, activity=0.0, tokens=0.0)
+        only_words = ObjectiveConfig(cross_entropy=1.0, states=0.0, layers=0.0, tokens=0.0)
         objective = TargetSpeakerObjective(self.backbone, config, only_words)
 
         def loss(prompts: nn.Module) -> torch.Tensor:
