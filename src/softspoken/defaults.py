@@ -9,6 +9,8 @@ EMBEDDER_FINGERPRINTS = {
     "ge2e": "8a18c89b46ea3d83f3f3cd3617fbd65781b7226c90a4e3d2222b78552b2d1f54",
 }
 """SHA-256 of the tensors of each embedder whose weights are pinned: a prompt follows the voices of exactly these."""
-BACKBONE_SIZES = ("tiny.en", "base", "tiny", "base.en", "small", "small.en", "medium", "medium.en")
-BACKBONE_SIZES += ("large-v2", "large-v3", "turbo")
+BACKBONE_SIZES = (
+    *("tiny.en", "base", "tiny", "base.en", "small", "small.en", "medium", "medium.en"),
+    *("large-v2", "large-v3", "turbo"),
+)
 """Whisper models that have a name here, so that a misspelt one is known without loading anything."""
