@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 import soundfile
-from conftest import ADA_HZ, multipart, wav
 from fake_backend import FakeBackend
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served import ADA_HZ, multipart, wav
 from starlette.testclient import TestClient
 from voices import voice
 
