@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import PlainTextResponse
 
 from softspoken import __version__
 from softspoken.serve import models, page_routes, problems, transcriptions, voices
@@ -48,7 +49,7 @@ def create_app(backend: Backend, config: ServerConfig | None = None) -> FastAPI:
     app.mount("/page", page_routes.Files(directory=page_routes.FOLDER), name="page")
     app.get("/health", tags=["state"])(health)
     app.get("/ready", tags=["state"])(ready)
-    app.get("/metrics", tags=["state"])(metrics)
+    app.get("/metrics", tags=["state"], response_class=PlainTextResponse)(metrics)
     return app
 
 

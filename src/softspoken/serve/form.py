@@ -1,5 +1,6 @@
 """The fields of `POST /v1/audio/transcriptions`, as clients send them: lists with and without brackets."""
 
+import json
 import re
 from typing import Annotated, Any, Literal
 
@@ -138,7 +139,8 @@ def file_of(form: FormData, name: str = "file") -> UploadFile:
 def schema_of(fields: type[BaseModel], *files: str) -> dict[str, Any]:
     """For the OpenAPI document: a multipart body with these fields, and at least one of `files`."""
     properties: dict[str, Any] = {name: {"type": "string", "format": "binary"} for name in files}
-    described = fields.model_json_schema(ref_template="#/components/schemas/{model}")
+    described = fields.model_json_schema(ref_template="{model}")
+    described = _inlined(described, described.get("$defs", {}))
     for name, property_schema in described["properties"].items():
         properties[f"{name}[]" if name in _LISTS else name] = property_schema
     required = [*files[:1], *described.get("required", [])]
@@ -146,9 +148,18 @@ def schema_of(fields: type[BaseModel], *files: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}}}
 
 
-def _json(text: str) -> Any:
-    import json
+def _inlined(schema: Any, models: dict[str, Any]) -> Any:
+    """A schema that refers to no other place."""
+    if isinstance(schema, list):
+        return [_inlined(one, models) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(models[schema["$ref"]], models)
+    return {name: _inlined(value, models) for name, value in schema.items() if name != "$defs"}
 
+
+def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

@@ -44,7 +44,7 @@ async def read_form(request: Request, limits: Limits) -> FormData:
         _check_size(int(declared), limits)
     try:
         return await _Parser(request, _body(request, limits), limits).parse()
-    except (MultiPartException, KeyError, UnicodeError) as error:
+    except (MultiPartException, KeyError, ValueError) as error:
         told = getattr(error, "message", "the multipart body cannot be read")
         raise Problem(400, f"{told}; send the form again") from None
     except OSError:

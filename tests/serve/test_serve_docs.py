@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ADA_HZ, Live, wav
+from served import ADA_HZ, Live, wav
 from voices import voice
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ADA_HZ, BEN_HZ, Live, wav
+from served import ADA_HZ, BEN_HZ, Live, wav
 from starlette.testclient import TestClient
 from voices import voice
 
