@@ -8,7 +8,7 @@ RUN pip install torch --index-url https://download.pytorch.org/whl/cpu
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install '.[serve,cpu,media]' && rm -rf /src
+RUN pip install '.[serve,media]' && rm -rf /src
 WORKDIR /
 
 # Fetches and exports all that a first request needs, so that no request waits for it and none needs a network.
