@@ -1,5 +1,6 @@
 """Compiled graphs: kept, made anew where damaged, run by several threads; which rounding is chosen."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from softspoken.speakers.graphs import Graph, constant, convolution, processor_f
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SOFTSPOKEN_CACHE", str(tmp_path))
     graphs.processor_folder.cache_clear()
     graphs.fastest_rounding.cache_clear()

@@ -54,15 +54,21 @@ class OnnxEmbedder(SpeakerEmbedder):
     def _run(self, audio: np.ndarray) -> np.ndarray:
         try:
             output, *_ = self._network(self._features(audio))
+            if not output.size:
+                raise ValueError(f"it gives no numbers, but an output of shape {list(output.shape)}")
             return output.astype(np.float32).reshape(len(audio), -1)
         except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[-1][:200]
-            raise BackboneError(f"'{self._path}' does not run as a speaker encoder: {reason}; give another") from error
+            raise _useless(self._path, error) from error
 
     def _features(self, audio: np.ndarray) -> np.ndarray:
         if self._expects.kind == "waveform":
             return audio
         return centred(np.stack([kaldi_log_mel(row, self._expects.mels) for row in audio]))
+
+
+def _useless(path: Path, error: Exception) -> BackboneError:
+    reason = str(error).strip().splitlines()[-1][:200]
+    return BackboneError(f"'{path}' does not run as a speaker encoder: {reason}; give another")
 
 
 def _model(path: Path) -> Any:
