@@ -320,7 +320,7 @@ def test_a_half_precision_backbone_writes_nearly_the_same(tmp_path: Path) -> Non
         (np.zeros(100, np.float32), "recording 2 of 2 has 100 samples.*at least 0.1 s"),
         (np.zeros(0, np.float32), "recording 2 of 2 has 0 samples"),
         (np.full(8000, np.nan, np.float32), "NaN"),
-        (np.zeros((2, 8000), np.float32), "shape"),
+        (np.zeros((2, 3, 8000), np.float32), "shape"),
         ("nowhere.wav", "nowhere.wav"),
     ],
 )
