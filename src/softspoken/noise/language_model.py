@@ -6,13 +6,14 @@ one word shorter.
 """
 
 import gzip
+import io
 import math
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from softspoken.errors import DataError, MissingExtra
 
@@ -183,7 +184,7 @@ def _read_counts(lines: Iterator[str], path: Path) -> list[int]:
     return counts
 
 
-def _lines(file: TextIO, path: Path) -> Iterator[str]:
+def _lines(file: io.TextIOBase, path: Path) -> Iterator[str]:
     """Its lines. Of a compressed file that is one endless line, no more than the longest is ever held."""
     while line := file.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:

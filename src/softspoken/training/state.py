@@ -82,7 +82,10 @@ def read_progress(path: Path) -> Progress:
         raise _unusable(path, error) from error
     if metadata is None or metadata.get("format") != FORMAT:
         raise PromptDamaged(f"'{path}' is not the state of a training run; start anew in another folder")
-    return Progress(**json.loads(metadata["progress"]))
+    try:
+        return Progress(**json.loads(metadata["progress"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(path, error) from error
 
 
 def _unusable(path: Path, error: Exception) -> PromptDamaged:
