@@ -45,8 +45,9 @@ class ServerConfig(Frozen):
     """Web pages, such as https://app.example.org, whose scripts may use the server; its own page always may."""
     match_threshold: float = Field(default=0.45, gt=-1.0, lt=1.0)
     """Cosine from which on a talker of a recording is taken for a known voice. Measured with CAM++ on 160 training
-    talkers, two utterances of 2.5 to 8 s each: 1.9 % of the voices are not known again, and 4.9 % of strangers take the
-    name of one of four known voices (at 0.4: 0.6 and 9.8 %, at 0.5: 5.6 and 2.5 %)."""
+    talkers, two clean utterances of 2.5 to 8 s each, on which it was also chosen: 1.9 % of the voices are not known
+    again, and by calculation 4.9 % of strangers take the name of one of four known voices (at 0.4: 0.6 and 9.8 %, at
+    0.5: 5.6 and 2.5 %)."""
     stop_s: float = Field(default=30.0, ge=0)
     """For which requests in flight may go on after the signal to stop."""
     limits: Limits = Limits()
