@@ -12,6 +12,7 @@ from tiny import LAYERS, WIDTH
 from voices import PitchEmbedder
 from whisper_files import tiny_model, write_ctranslate2
 
+import softspoken
 from softspoken.audio import write_wav
 from softspoken.backbones.checkpoints import read_whisper
 from softspoken.packages import CACHE_VARIABLE
@@ -108,4 +109,12 @@ def test_one_voices_words(backbone: str, clip: str, cache: Path, precision: str)
 
 @pytest.mark.parametrize("words", [["prompt", "info"], ["speaker", "list"], ["backbone", "list"]])
 def test_looking_at_what_there_is(words: list[str], cache: Path) -> None:
+    assert ran(*command(*words)) == []
+
+
+@pytest.mark.embedded
+def test_one_voices_words_from_file_to_text() -> None:
+    """The whole command on the shipped prompt and two recordings of the demo."""
+    demo = Path(softspoken.__file__).parent / "assets" / "demo"
+    words = ("transcribe", str(demo / "office.flac"), "--speaker", str(demo / "voice_ada.flac"), "--precision", "int8")
     assert ran(*command(*words)) == []
