@@ -77,7 +77,7 @@ def test_two_voices_are_refused_or_said(home: Path) -> None:
     import numpy as np
 
     write_wav(home / "both.wav", np.concatenate([voice(9, 300), voice(5, 1500)]))
-    with pytest.raises(EnrolmentError, match="--accept-mixed"):
+    with pytest.raises(EnrolmentError, match="accept the one"):
         typed("enrol", "both", home / "both.wav")
     result = typed("enrol", "both", home / "both.wav", "--accept-mixed")
     assert result.exit_code == 0

@@ -55,7 +55,7 @@ def test_clipped() -> None:
 
 def test_two_voices_are_refused_or_the_one_that_says_more_is_taken() -> None:
     both = np.concatenate([voice(9, 300), voice(5, 1500)])
-    with pytest.raises(EnrolmentError, match=r"two voices .* --accept-mixed") as error:
+    with pytest.raises(EnrolmentError, match=r"two voices .* accept the one") as error:
         check_enrolment(both, "both.wav", PitchEmbedder())
     assert "\n" not in str(error.value)
     taken = check_enrolment(both, "both.wav", PitchEmbedder(), EnrolmentLimits(accept_mixed=True))
