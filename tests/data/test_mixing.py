@@ -91,7 +91,7 @@ def test_long_utterances_are_cut_at_their_segments() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "manifest.jsonl:1: not an utterance"),
+        ("{", "manifest.jsonl:1: not JSON"),
         ('{"id": "a"}', "not an utterance"),
         ('{"id": "a", "path": "gone.flac", "speaker": "s", "duration_s": 1.0}', "no audio at"),
     ],

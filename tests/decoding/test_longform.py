@@ -67,8 +67,8 @@ def test_memory_stays_flat() -> None:
 
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros((2, 100), np.float32), np.zeros(0, np.float32), np.zeros(9, np.int16), np.full(9, np.nan, np.float32)],
-    ids=["stereo", "empty", "integers", "NaN"],
+    [np.zeros((2, 3, 100), np.float32), np.zeros(0, np.float32), np.zeros(9, bool), np.full(9, np.nan, np.float32)],
+    ids=["three dimensions", "empty", "truth values", "NaN"],
 )
 def test_unusable_samples_are_refused(samples: np.ndarray) -> None:
     with pytest.raises(AudioError):

@@ -80,7 +80,8 @@ def check_enrolment(
             if not limits.accept_mixed:
                 raise EnrolmentError(
                     f"'{where}' seems to hold two voices (its halves are alike by {cosine:.2f}, one voice gives above "
-                    f"{embedder.two_voices_below:.2f}): give a part in which one voice speaks alone, or accept the one that says more"
+                    f"{embedder.two_voices_below:.2f}): give a part in which one voice speaks alone, or accept the one "
+                    "that says more"
                 )
             spoken = _main_voice(spoken, starts, side, limits)
             taken_s, speech_s = speech_s, speech_s * len(spoken) / len(found.audio)
