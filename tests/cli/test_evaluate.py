@@ -110,7 +110,7 @@ def test_limit_takes_the_first_items(manifest: Path) -> None:
 
 
 def test_a_missing_manifest_is_an_expected_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no manifest"):
+    with pytest.raises(DataError, match="is no file"):
         run(tmp_path / "none.jsonl")
 
 

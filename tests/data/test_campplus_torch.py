@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from made_campplus import made_network, made_weights
-from voices import voice
+from voices import PitchEmbedder, voice
 
 from softspoken.data import campplus_torch
 from softspoken.data.campplus_torch import TorchCamPlus, load_learning_embedder, network_of
@@ -83,7 +83,8 @@ def test_only_windows_are_rounded_and_only_where_it_helps(able: bool, monkeypatc
 
 
 def test_learning_takes_this_one_for_campplus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campplus_torch.TorchCamPlus, "load", lambda device: f"CAM++ on {device}")
-    monkeypatch.setattr(campplus_torch, "load_embedder", lambda reference, device: f"{reference} on {device}")
-    assert load_learning_embedder("campplus", "cuda") == "CAM++ on cuda"
-    assert load_learning_embedder("ge2e") == "ge2e on cpu"
+    ours, others = TorchCamPlus(made_network()), PitchEmbedder()
+    monkeypatch.setattr(campplus_torch.TorchCamPlus, "load", lambda device: ours)
+    monkeypatch.setattr(campplus_torch, "load_embedder", lambda reference, device: others)
+    assert load_learning_embedder("campplus", "cuda") is ours
+    assert load_learning_embedder("ge2e") is others

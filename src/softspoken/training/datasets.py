@@ -29,7 +29,7 @@ DEVELOPMENT_BATCH = 16
 DEVELOPMENT_POOL = 64
 DEVELOPMENT_SEED = 99
 DEVELOPMENT_WINDOWS = 64
-LOSSES_WITH_CLEAN = ("states", "layers", "activity", "tokens")
+LOSSES_WITH_CLEAN = ("states", "layers", "tokens")
 """Of the objective: those that hear the target alone."""
 
 
