@@ -51,7 +51,7 @@ def manifest(tmp_path: Path) -> Path:
     """Every talker alone, asked for once by their own voice and once by another's."""
     rows = []
     for number, pitch in enumerate(PITCHES):
-        write_wav(tmp_path / f"{number}.wav", voice(1.2, pitch, number))
+        write_wav(tmp_path / f"{number}.wav", voice(2.2, pitch, number))
         write_wav(tmp_path / f"enrol{number}.wav", voice(4.0, pitch, 10 + number))
     for number in range(len(PITCHES)):
         other = (number + 1) % len(PITCHES)

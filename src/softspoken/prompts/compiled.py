@@ -159,7 +159,10 @@ def compile_rows(model: PromptedModel, rows: PromptRows) -> CompiledRows:
 
 
 def _array(part: Any) -> np.ndarray:
-    found: np.ndarray = part if isinstance(part, np.ndarray) else part.detach().cpu().numpy()
+    if not isinstance(part, np.ndarray):
+        # numpy knows no bfloat16.
+        part = (part.float() if part.is_floating_point() else part).detach().cpu().numpy()
+    found: np.ndarray = part
     return found.astype(np.float32, copy=False) if found.dtype.kind == "f" else found
 
 
