@@ -62,7 +62,9 @@ PROJECTION = 8 * 32 + 32
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for room in ("softspoken.training.run", "softspoken.training.checkpoint", "softspoken.evaluation.systems"):
         monkeypatch.setattr(f"{room}.load_backbone", lambda reference: tiny_backbone(int(reference == "other")))
+    for room in ("softspoken.training.checkpoint", "softspoken.evaluation.systems"):
         monkeypatch.setattr(f"{room}.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.run.load_learning_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.backbones.load_backbone", lambda *given: tiny_backbone())
 

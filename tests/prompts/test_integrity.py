@@ -17,7 +17,7 @@ from softspoken.prompts.checkpoint import SHIPPED, load_prompts, save_prompts, s
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE, unsealed, write_folder
 from softspoken.prompts.integrity import INTEGRITY_FILE, read_integrity, verified
 from softspoken.prompts.silence import SilenceModel
-from softspoken.speakers import campplus, ge2e
+from softspoken.speakers import campplus, torch_embedders
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from tamper import tampered
@@ -121,8 +121,8 @@ def test_the_identity_is_that_of_what_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_prompt_knows_its_embedder(stored: Path) -> None:
-    assert {"campplus": campplus.TENSORS_SHA256, "ge2e": ge2e.TENSORS_SHA256} == EMBEDDER_FINGERPRINTS
-    assert load_prompts(stored).info.embedder_fingerprint == ge2e.TENSORS_SHA256
+    assert {"campplus": campplus.TENSORS_SHA256, "ge2e": torch_embedders.TENSORS_SHA256} == EMBEDDER_FINGERPRINTS
+    assert load_prompts(stored).info.embedder_fingerprint == torch_embedders.TENSORS_SHA256
     path = stored / CONFIG_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"embedder_fingerprint": "0" * 64}))
     reseal(stored)

@@ -141,7 +141,7 @@ def test_windows_in_int8_are_about_those_in_float32(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_product_that_is_rounded_has_its_range() -> None:
-    names = {name.removesuffix(".weight") for name in made_weights() if made_weights()[name].ndim > 2}
+    names = {name.removesuffix(".weight") for name, weight in made_weights().items() if weight.ndim > 2}
     assert set(ranges()) <= names | {name.removesuffix(".linear") for name in names}
     assert all(top > 0 for top in ranges().values())
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from voices import voice
 
-from softspoken.audio import write_audio
+import softspoken
+from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_audio
 
 HEAVY = ("torch", "transformers", "lhotse", "sklearn", "pandas")
 
@@ -30,7 +30,8 @@ print(*[name for name in {heavy!r} if name in sys.modules])
 
 @pytest.mark.embedded
 def test_enrolment_scores_and_diarisation_need_no_pytorch(tmp_path: Path) -> None:
-    write_audio(tmp_path / "ada.wav", voice(6.0))
+    spoken = load_audio(Path(softspoken.__file__).parent / "assets" / "demo" / "voice_ada.flac")
+    write_audio(tmp_path / "ada.wav", spoken[: 6 * SAMPLE_RATE_HZ])
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(heavy=HEAVY), str(tmp_path / "ada.wav"), str(tmp_path / "voices.db")],
         capture_output=True,

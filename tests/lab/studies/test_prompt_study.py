@@ -87,7 +87,8 @@ def study(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     (tmp_path / "shared.toml").write_text(RECIPE.format(manifest=speech))
     for room in ("run", "checkpoint"):
         monkeypatch.setattr(f"softspoken.training.{room}.load_backbone", lambda reference: tiny_backbone())
-        monkeypatch.setattr(f"softspoken.training.{room}.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.run.load_learning_embedder", lambda *given: PitchEmbedder())
+    monkeypatch.setattr("softspoken.training.checkpoint.load_embedder", lambda reference: PitchEmbedder())
     # Searching on the development mixtures takes most of so short a run.
     monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: {"wer": 0.5})
     monkeypatch.setattr(scoring, "PART_ITEMS", 4)
