@@ -67,6 +67,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("softspoken.training.run.load_learning_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.decoding.transcriber.load_embedder", lambda *given: PitchEmbedder())
     monkeypatch.setattr("softspoken.backbones.load_backbone", lambda *given: tiny_backbone())
+    monkeypatch.setattr("softspoken.engines.load.stored_whisper", lambda reference: tiny_backbone().stored())
 
 
 @pytest.fixture(scope="module")
