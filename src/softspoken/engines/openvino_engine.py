@@ -1,9 +1,11 @@
 """The CPU engine: Whisper on OpenVINO, float32 or with int8 weights, windows and batches of any size. No PyTorch."""
 
+import os
 import queue
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,8 @@ class OpenVinoEngine(Engine):
                 model = with_half_states(model, FIRST_STATE + 2 * self.backbone.config.decoder_layers, False)
             elif self._half_states and name.startswith("encoder"):
                 model = with_half_states(model, 0, True)
-            compiled = self._core.compile_model(model, "CPU", settings)
+            with self._store.alone(name):
+                compiled = self._core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             problem = str(error).strip().splitlines()[-1][:200]
             raise BackboneError(f"'{folder}' cannot be used ({problem}); remove it, it is made anew") from error
@@ -248,6 +251,11 @@ class ModelStore:
             advice = f"free space or set {CACHE_VARIABLE} to a folder that can be written"
             raise BackboneError(f"cannot write the cache {self.folder}: {problem}; {advice}") from None
         return target
+
+    def alone(self, name: str) -> AbstractContextManager[object]:
+        """While a model is compiled: OpenVINO writes what it keeps of it in place, and another process that read it
+        half written would crash."""
+        return FileLock(self.folder / f".{name}.compiled") if os.access(self.folder, os.W_OK) else nullcontext()
 
     def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:
         for stale in self.folder.glob(f".{name}{LEFTOVERS}"):
