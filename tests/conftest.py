@@ -1,13 +1,9 @@
 """Shared fixtures. Shapes written in signatures are checked while testing (jaxtyping + beartype)."""
 
-import atexit
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pytest
 from jaxtyping import install_import_hook
 
@@ -16,13 +12,6 @@ install_import_hook(["softspoken", "softspoken_lab"], "beartype.beartype")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than cores make small products many times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # Each keeps compiled models of its own: OpenVINO writes them in place. Fetched weights are shared.
-    shared = Path(os.environ.get("SOFTSPOKEN_CACHE") or platformdirs.user_cache_dir("softspoken"))
-    own = Path(tempfile.mkdtemp(prefix="softspoken-tests-"))
-    (shared / "packages").mkdir(parents=True, exist_ok=True)
-    (own / "packages").symlink_to(shared / "packages")
-    os.environ["SOFTSPOKEN_CACHE"] = str(own)
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

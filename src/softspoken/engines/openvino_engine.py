@@ -253,8 +253,7 @@ class ModelStore:
         return target
 
     def alone(self, name: str) -> AbstractContextManager[object]:
-        """While a model is compiled: OpenVINO writes what it keeps of it in place, and another process that read it
-        half written would crash."""
+        """While a model is compiled: OpenVINO itself keeps no other process from reading what it has half written."""
         return FileLock(self.folder / f".{name}.compiled") if os.access(self.folder, os.W_OK) else nullcontext()
 
     def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:

@@ -35,6 +35,8 @@ class OnnxEmbedder(SpeakerEmbedder):
         model = _model(path)
         shape = model.inputs[0].get_partial_shape()
         self._expects = _resolve(path, shape, OnnxInput() if expects is None else expects)
+        if self._expects.kind == "fbank":
+            _fix_bands(path, model, self._expects.mels)
         # Many exports fix the batch to one.
         self._batched = not (shape[0].is_static and shape[0].get_length() == 1)
         self._network = Graph(lambda: model)
@@ -93,6 +95,19 @@ def _resolve(path: Path, shape: Any, expects: OnnxInput) -> OnnxInput:
         kind = "waveform" if len(shape) == 2 else "fbank"
     fixed = kind == "fbank" and shape.rank.is_static and len(shape) == 3 and shape[2].is_static
     return OnnxInput(kind, shape[2].get_length() if fixed else expects.mels)
+
+
+def _fix_bands(path: Path, model: Any, mels: int) -> None:
+    """Tell the model how many mel bands it gets. BackboneError where they do not fit: OpenVINO checks this only here,
+    and a model that left the number open would read and write beyond its memory."""
+    shape = model.inputs[0].get_partial_shape()
+    if not shape.rank.is_static or len(shape) != 3:
+        return
+    shape[2] = mels
+    try:
+        model.reshape(shape)
+    except RuntimeError as error:
+        raise _useless(path, error) from error
 
 
 def _digest(path: Path) -> str:
