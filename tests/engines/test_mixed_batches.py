@@ -8,7 +8,7 @@ import pytest
 from engine_samples import KINDS, Sample, assert_close, engine_start, few_steps, many_steps, sample, windows
 
 from softspoken.backbones import WhisperBackbone
-from softspoken.engines import Engine
+from softspoken.engines import Engine, openvino_engine
 from softspoken.errors import PromptMismatch
 from softspoken.prompts.compiled import join
 
@@ -41,6 +41,21 @@ def test_every_row_is_what_it_is_alone(mix: str, engine: Engine, backbone: Whisp
     for row, one in enumerate(given):
         alone = few_steps(engine_start(engine, one, windows([row])))
         assert_close([scores[row : row + 1] for scores in together], alone)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_rows_encoded_a_few_at_a_time_are_the_same(
+    mix: str, engines: dict[str, Engine], backbone: WhisperBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engines["openvino"]
+    given = [sample(backbone, kind, rows=1, seed=seed) for kind, seed in MIXES[mix]]
+    prompts, features = join([one.compiled(engine) for one in given]), engine.features(windows())
+    at_once = few_steps(engine.encode(features, prompts, activity_of(given)).prefill(engine.tokens.start()))
+    frames = features.values.shape[-1] // 2
+    for rows in (1, 2):
+        monkeypatch.setattr(openvino_engine, "FRAMES_AT_ONCE", rows * frames)
+        few = few_steps(engine.encode(features, prompts, activity_of(given)).prefill(engine.tokens.start()))
+        assert_close(few, at_once)
 
 
 def test_search_runs_on_mixed_rows(engine: Engine, backbone: WhisperBackbone) -> None:

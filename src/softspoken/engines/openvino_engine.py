@@ -21,10 +21,14 @@ from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, w
 from softspoken.errors import BackboneError, ConfigError
 from softspoken.files import LEFTOVERS, remove, replacing
 from softspoken.packages import CACHE_VARIABLE, cache_folder
-from softspoken.prompts.rows import FrameRows
+from softspoken.prompts.rows import FrameRows, converted
 
 LAYOUT = 2
 """Raised whenever the graphs change: older files are then made anew."""
+FRAMES_AT_ONCE = 1000
+"""What the encoder takes in one go, 20 s: more rows take no less time each, and their attention much memory."""
+ROW_AXES = (0, 1, 1, 0, 0, 0)
+"""Where the rows of a batch lie in `Engine._encode`'s `rows`."""
 HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
@@ -138,8 +142,17 @@ class OpenVinoEngine(Engine):
         activity: np.ndarray | None,
         frames: FrameRows | None,
     ) -> tuple[np.ndarray, ...]:
-        given = () if frames is None or activity is None else (activity, *_frame_inputs(frames))
-        return self._model(f"encoder-{_kind(frames)}")(audio, *rows, *given)
+        model, batch = self._model(f"encoder-{_kind(frames)}"), len(audio)
+        size = max(1, FRAMES_AT_ONCE // max(1, audio.shape[1]))
+
+        def some(at: slice) -> tuple[np.ndarray, ...]:
+            given = [_sets(part, axis, at) for part, axis in zip(rows, ROW_AXES, strict=True)]
+            if frames is not None and activity is not None:
+                given += [activity[at], *_frame_inputs(converted(frames, lambda part, axis: _sets(part, axis, at)))]
+            return model(audio[at], *given)
+
+        parts = [some(slice(first, first + size)) for first in range(0, batch, size)]
+        return parts[0] if len(parts) == 1 else tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
     def decode(
         self,
@@ -158,6 +171,11 @@ def _kind(frames: FrameRows | None) -> FrameKind:
     if frames is None:
         return "none"
     return "plain" if frames.bank is None else "keyed"
+
+
+def _sets(part: np.ndarray, axis: int, at: slice) -> np.ndarray:
+    """The sets of prompts for some rows of a batch; one for all of them stays."""
+    return part if part.shape[axis] == 1 else part[(slice(None),) * axis + (at,)]
 
 
 def _frame_inputs(frames: FrameRows) -> tuple[np.ndarray, ...]:
