@@ -162,5 +162,6 @@ class DecoderNetwork(nn.Module):
 def _weigh(query: Float[Tensor, "R H U E"], keys: Float[Tensor, "_ H E C"], mask: Tensor) -> Float[Tensor, "R H U C"]:
     """What a few queries attend to, written out: nothing as large as the keys is copied, turned or scaled. Keys of one
     row are those of all."""
-    scores = (query * query.shape[-1] ** -0.5) @ keys + mask
-    return scores.softmax(-1)
+    scores: Tensor = (query * query.shape[-1] ** -0.5) @ keys + mask
+    weights: Tensor = scores.softmax(-1)
+    return weights
