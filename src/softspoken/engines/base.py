@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from softspoken.backbones.features import INPUTS_PER_FRAME
 from softspoken.backbones.tokens import WhisperTokens
+from softspoken.engines.attention import TextAttention, attend_text
 from softspoken.engines.cache import Prefill, prefill, spread
 from softspoken.errors import BackboneError, PromptMismatch
 from softspoken.prompts.checkpoint import LoadedPrompts
@@ -99,7 +100,13 @@ class EncodedAudio:
 
     def prefill(self, start: Sequence[int]) -> Prefill:
         """Run the decoder's prompts and the forced start tokens, once for all that is tried afterwards."""
-        return self.engine.prefill(self, start)
+        return prefill(self.engine, self, start)
+
+    def attention(
+        self, start: Sequence[int], texts: Sequence[Sequence[int]], rows: Sequence[int] | None = None
+    ) -> list[TextAttention]:
+        """Where the decoder looks while it writes known texts; see `attend_text`."""
+        return attend_text(self, start, texts, rows)
 
 
 class Engine(ABC):
@@ -165,6 +172,19 @@ class Engine(ABC):
 
         `hidden` (R, U, D) are new vectors; `mask` (R, 1, U, C + U) and `cross_mask` (R, 1, 1, S) are added to scores.
         """
+
+    @abstractmethod
+    def decode_text(
+        self,
+        hidden: Array,
+        mask: Array,
+        cross_mask: Array,
+        past: Sequence[Array],
+        cross: Sequence[Array],
+        following: Int[np.ndarray, "R U"],
+    ) -> tuple[Float32[np.ndarray, "R U"], Float32[np.ndarray, "R K U S"]]:
+        """`decode` for tokens that are known: log-probabilities of those that follow, and what the K `alignment_heads`
+        look at."""
 
     @abstractmethod
     def embed(self, tokens: Int[np.ndarray, "R U"], first: Int[np.ndarray, "R"]) -> Array:
@@ -258,10 +278,6 @@ class Engine(ABC):
         entered = self.embed_audio(features, prompts.shift)
         shared = index != list(range(features.rows))
         return self.encode_frames(entered.select(index) if shared else entered, prompts, activity)
-
-    def prefill(self, heard: EncodedAudio, start: Sequence[int]) -> Prefill:
-        """The decoder's prompts and start tokens, for all rows of `heard`."""
-        return prefill(self, heard, start, int(self.backbone.config.decoder_attention_heads))
 
     @abstractmethod
     def joined(self, parts: Sequence[Array], axis: int) -> Array:

@@ -70,24 +70,47 @@ class Prefill:
         return LiveRows(self, windows)
 
 
-def prefill(engine: Decoder, heard: Any, start: Sequence[int], heads: int) -> Prefill:
-    """Run a decoder's prompts and the start tokens for all rows of an `EncodedAudio`."""
-    stack, batch = heard.prompts.decoder, heard.rows
-    offsets = spread(stack.positions, 0, batch)
-    tokens = np.array([list(start)] * batch)
-    shallow = engine.array(spread(stack.shallow, 0, batch))
+@dataclass(frozen=True)
+class ForcedInputs:
+    """What the decoder gets for tokens that are known, under its prompts and on top of nothing."""
+
+    hidden: Any
+    """Shallow vectors, then the tokens (B, F + U, D)."""
+    mask: Any
+    past: tuple[Any, ...]
+    columns: Bool[np.ndarray, "B _"]
+    """Which rows and shallow vectors are no padding of a mixed batch."""
+    offsets: Int[np.ndarray, "B"]
+    """Positions in front of the tokens."""
+
+
+def forced_inputs(
+    engine: Decoder, heard: Any, tokens: Int[np.ndarray, "B U"], rows: Sequence[int] | None = None
+) -> ForcedInputs:
+    """Tokens behind the decoder's prompts, for rows of an `EncodedAudio` (None: all of them)."""
+    batch = heard.rows
+    stack = heard.prompts.decoder if rows is None else heard.prompts.spread(batch).repeated(rows).decoder
+    count = batch if rows is None else len(rows)
+    offsets = spread(stack.positions, 0, count)
+    shallow = engine.array(spread(stack.shallow, 0, count))
     hidden = engine.joined([shallow, engine.embed(tokens, offsets)], 1)
-    rows = spread(stack.keys, 1, batch), spread(stack.values, 1, batch)
-    past = [engine.array(part) for part in _as_cache(*rows, heads)]
-    mask = engine.additive(_prefill_mask(stack, batch, len(start)))[:, None]
-    logits, written = engine.decode(hidden, mask, heard.mask, past, heard.cross)
-    cache = tuple(engine.joined(list(pair), 2) for pair in zip(past, written, strict=True))
-    place = shallow.shape[1] + list(start).index(engine.tokens.start_of_transcript)
+    parts = spread(stack.keys, 1, count), spread(stack.values, 1, count)
+    past = tuple(engine.array(part) for part in _as_cache(*parts, heard.cross[0].shape[1]))
+    mask = engine.additive(_prefill_mask(stack, count, tokens.shape[1]))[:, None]
+    prompted = np.concatenate([spread(stack.valid, 0, count), spread(stack.shallow_valid, 0, count)], axis=1)
+    return ForcedInputs(hidden, mask, past, prompted, offsets)
+
+
+def prefill(engine: Decoder, heard: Any, start: Sequence[int]) -> Prefill:
+    """Run a decoder's prompts and the start tokens for all rows of an `EncodedAudio`."""
+    given = forced_inputs(engine, heard, np.array([list(start)] * heard.rows))
+    logits, written = engine.decode(given.hidden, given.mask, heard.mask, given.past, heard.cross)
+    cache = tuple(engine.joined(list(pair), 2) for pair in zip(given.past, written, strict=True))
+    place = given.hidden.shape[1] - len(start) + list(start).index(engine.tokens.start_of_transcript)
     no_speech = _softmax(engine.numpy(logits[:, place]))[:, engine.tokens.no_speech]
-    prompted = np.concatenate([spread(stack.valid, 0, batch), spread(stack.shallow_valid, 0, batch)], axis=1)
-    columns = np.pad(prompted, ((0, 0), (0, len(start))), constant_values=True)
+    columns = np.pad(given.columns, ((0, 0), (0, len(start))), constant_values=True)
     first = engine.numpy(logits[:, -1])
-    return Prefill(engine, heard.cross, heard.mask, cache, first, no_speech, columns, offsets + len(start))
+    return Prefill(engine, heard.cross, heard.mask, cache, first, no_speech, columns, given.offsets + len(start))
 
 
 def _as_cache(

@@ -131,10 +131,12 @@ class DecoderNetwork(nn.Module):
         cross_mask: Float[Tensor, "R 1 1 S"],
         past: Sequence[Float[Tensor, "R H C E"]],
         cross: Sequence[Float[Tensor, "_ H _ _"]],
+        looked: list[Float[Tensor, "R H U S"]] | None = None,
     ) -> tuple[Float[Tensor, "R U V"], tuple[Tensor, ...]]:
         """Scores of the tokens that may follow each of the U, and their keys and values (R, H, U, E): k1, v1, k2, ...
 
-        `mask` is added to the scores of the C + U columns, `cross_mask` to those of the S encoder states.
+        `mask` is added to the scores of the C + U columns, `cross_mask` to those of the S encoder states. `looked`: a
+        list that gets what the heads of each layer look at in the audio.
         """
         written: list[Tensor] = []
         for index, layer in enumerate(self.layers):
@@ -144,22 +146,22 @@ class DecoderNetwork(nn.Module):
             key = torch.cat([past[2 * index], written[-2]], dim=2)
             value = torch.cat([past[2 * index + 1], written[-1]], dim=2)
             query = _split(attention.q_proj(normed), self.heads)
-            mixed = _attend(query, key.transpose(2, 3), value, mask)
+            mixed = _weigh(query, key.transpose(2, 3), mask) @ value
             hidden = hidden + attention.out_proj(_merged(mixed))
             over = layer.encoder_attn
             query = _split(over.q_proj(layer.encoder_attn_layer_norm(hidden)), self.heads)
-            mixed = _attend(query, cross[2 * index], cross[2 * index + 1], cross_mask)
-            hidden = hidden + over.out_proj(_merged(mixed))
+            weights = _weigh(query, cross[2 * index], cross_mask)
+            if looked is not None:
+                looked.append(weights)
+            hidden = hidden + over.out_proj(_merged(weights @ cross[2 * index + 1]))
             hidden = hidden + _feed_forward(layer, hidden)
         logits: Tensor = self.project(self.norm(hidden))
         return logits, tuple(written)
 
 
-def _attend(
-    query: Float[Tensor, "R H U E"], keys: Float[Tensor, "_ H E C"], values: Float[Tensor, "_ H C E"], mask: Tensor
-) -> Float[Tensor, "R H U E"]:
-    """Attention of a few queries, written out: nothing as large as the keys is copied, turned or scaled. Keys of one
+def _weigh(query: Float[Tensor, "R H U E"], keys: Float[Tensor, "_ H E C"], mask: Tensor) -> Float[Tensor, "R H U C"]:
+    """What a few queries attend to, written out: nothing as large as the keys is copied, turned or scaled. Keys of one
     row are those of all."""
-    scores = (query * query.shape[-1] ** -0.5) @ keys + mask
-    mixed: Tensor = scores.softmax(-1) @ values
-    return mixed
+    scores: Tensor = (query * query.shape[-1] ** -0.5) @ keys + mask
+    weights: Tensor = scores.softmax(-1)
+    return weights

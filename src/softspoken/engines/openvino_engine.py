@@ -82,8 +82,8 @@ class OpenVinoEngine(Engine):
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint}
         try:
             model = self._core.read_model(folder / "model.xml")
-            if self._half_states and name == "decoder":
-                model = with_half_states(model, FIRST_STATE + 2 * self.backbone.config.decoder_layers, False)
+            if self._half_states and name in FIRST_STATE:
+                model = with_half_states(model, FIRST_STATE[name] + 2 * self.backbone.config.decoder_layers, False)
             elif self._half_states and name.startswith("encoder"):
                 model = with_half_states(model, 0, True)
             with self._store.alone(name):
@@ -164,6 +164,19 @@ class OpenVinoEngine(Engine):
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         logits, *written = self._model("decoder")(hidden, mask, cross_mask, *past, *cross)
         return logits, tuple(written)
+
+    def decode_text(
+        self,
+        hidden: np.ndarray,
+        mask: np.ndarray,
+        cross_mask: np.ndarray,
+        past: Sequence[np.ndarray],
+        cross: Sequence[np.ndarray],
+        following: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        ids = following.astype(np.float32)
+        logprobs, weights = self._model("decoder-text")(hidden, mask, cross_mask, ids, *past, *cross)
+        return logprobs, weights
 
 
 def _kind(frames: FrameRows | None) -> FrameKind:

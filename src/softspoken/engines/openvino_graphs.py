@@ -16,14 +16,15 @@ from typing import Any, Literal
 import numpy as np
 
 from softspoken.backbones.weights import EMBEDDING, ENCODER_POSITIONS, WhisperConfig
+from softspoken.engines.attention import alignment_heads
 
 FrameKind = Literal["none", "plain", "keyed"]
 Node = Any
 """A node of a graph, which carries no types."""
 SMALLEST_QUANTISED = 1 << 12
 """Weights with fewer numbers stay in float32."""
-FIRST_STATE = 3
-"""Inputs of the decoder before its cache: vectors and two masks."""
+FIRST_STATE = {"decoder": 3, "decoder-text": 4}
+"""Inputs of a decoder before its cache: vectors and two masks; of one that follows a text its tokens, too."""
 EPSILON = 1e-5
 """Of every layer normalisation."""
 
@@ -37,6 +38,7 @@ def graphs(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool =
     found = {
         "frontend": partial(_frontend, sizes, weights),
         "decoder": partial(_decoder, sizes, weights, int8),
+        "decoder-text": partial(_text_decoder, sizes, weights, int8),
         "layers": partial(_layers, sizes, weights),
     }
     kinds: tuple[FrameKind, ...] = ("none", "plain", "keyed")
@@ -117,12 +119,15 @@ class _Graph:
         """(L, ...) to one layer's."""
         return self.ops.gather(stacked, self.ops.constant(np.int64(index)), self.constant([0]))
 
-    def attend(self, query: Node, keys: Node, values: Node, mask: Node) -> Node:
-        """Attention of a few queries, written out: nothing as large as the keys (R, H, E, C) is copied, turned or
+    def weigh(self, query: Node, keys: Node, mask: Node) -> Node:
+        """What a few queries attend to, written out: nothing as large as the keys (R, H, E, C) is copied, turned or
         scaled. Keys of one row are those of all."""
         scaled = self.ops.multiply(query, self.constant(self._each**-0.5))
-        scores = self.ops.add(self.ops.matmul(scaled, keys, False, False), mask)
-        return self.merge(self.ops.matmul(self.ops.softmax(scores, -1), values, False, False))
+        return self.ops.softmax(self.ops.add(self.ops.matmul(scaled, keys, False, False), mask), -1)
+
+    def mix(self, weights: Node, values: Node) -> Node:
+        """What they get of it (R, U, D)."""
+        return self.merge(self.ops.matmul(weights, values, False, False))
 
 
 def _frontend(sizes: WhisperConfig, weights: Mapping[str, np.ndarray]) -> Any:
@@ -247,13 +252,46 @@ def _decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
     encoder states (R, 1, 1, S), the cache's keys and values (R, H, C, E) by layer, and the audio's, as the encoder
     gives them. Gives scores (R, U, V) of what may follow, then keys and values (R, H, U, E) of the new: k1, v1, k2, ...
     """
-    width, heads, count = sizes.d_model, sizes.decoder_attention_heads, sizes.decoder_layers
-    graph = _Graph(weights, int8, heads, width)
-    ops, each = graph.ops, width // heads
-    hidden, mask, cross_mask = graph.input(-1, -1, width), graph.input(-1, 1, -1, -1), graph.input(-1, 1, 1, -1)
+    graph = _Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
+    logits, written, _ = _decoder_layers(graph, sizes, _decoder_inputs(graph, sizes), {})
+    return graph.model([logits, *written], "decoder")
+
+
+def _text_decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool) -> Any:
+    """The decoder along a text that is known: see `Engine.decode_text`.
+
+    A fourth input are the ids (R, U) that follow. Gives their log-probabilities (R, U), then what each of K heads looks
+    at (R, K, U, S).
+    """
+    graph = _Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
+    ops = graph.ops
+    given = _decoder_inputs(graph, sizes)
+    following = ops.convert(graph.input(-1, -1), "i64")
+    asked: dict[int, list[int]] = {}
+    for layer, head in alignment_heads(sizes):
+        asked.setdefault(layer, []).append(head)
+    logits, _, looked = _decoder_layers(graph, sizes, given, asked)
+    chosen = ops.gather_elements(ops.log_softmax(logits, 2), ops.unsqueeze(following, graph.constant([2])), 2)
+    logprobs = ops.squeeze(chosen, graph.constant([2]))
+    return graph.model([logprobs, graph.join(looked, 1)], "decoder-text")
+
+
+def _decoder_inputs(graph: _Graph, sizes: WhisperConfig) -> tuple[Node, Node, Node]:
+    """Vectors and two masks."""
+    return graph.input(-1, -1, sizes.d_model), graph.input(-1, 1, -1, -1), graph.input(-1, 1, 1, -1)
+
+
+def _decoder_layers(
+    graph: _Graph, sizes: WhisperConfig, given: tuple[Node, Node, Node], asked: Mapping[int, list[int]]
+) -> tuple[Node, list[Node], list[Node]]:
+    """Scores, the new keys and values, and what the heads that are `asked` for (by layer) look at (R, K, U, S)."""
+    heads, count = sizes.decoder_attention_heads, sizes.decoder_layers
+    ops, each = graph.ops, sizes.d_model // heads
+    hidden, mask, cross_mask = given
     past = [graph.input(-1, heads, -1, each) for _ in range(2 * count)]
     cross = [graph.input(*shape) for _ in range(count) for shape in ((-1, heads, each, -1), (-1, heads, -1, each))]
     written: list[Node] = []
+    looked: list[Node] = []
     for index in range(count):
         name = f"model.decoder.layers.{index}"
         own, over = f"{name}.self_attn", f"{name}.encoder_attn"
@@ -261,14 +299,17 @@ def _decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
         query, key, value = (graph.split(graph.linear(f"{own}.{part}_proj", normed)) for part in "qkv")
         written += [key, value]
         keys = ops.transpose(graph.join([past[2 * index], key], 2), graph.constant([0, 1, 3, 2]))
-        mixed = graph.attend(query, keys, graph.join([past[2 * index + 1], value], 2), mask)
+        weights = graph.weigh(query, keys, mask)
+        mixed = graph.mix(weights, graph.join([past[2 * index + 1], value], 2))
         hidden = ops.add(hidden, graph.linear(f"{own}.out_proj", mixed))
         query = graph.split(graph.linear(f"{over}.q_proj", graph.norm(f"{over}_layer_norm", hidden)))
-        mixed = graph.attend(query, cross[2 * index], cross[2 * index + 1], cross_mask)
+        weights = graph.weigh(query, cross[2 * index], cross_mask)
+        if index in asked:
+            looked.append(ops.gather(weights, graph.constant(asked[index]), graph.constant([1])))
+        mixed = graph.mix(weights, cross[2 * index + 1])
         hidden = graph.feed_forward(name, ops.add(hidden, graph.linear(f"{over}.out_proj", mixed)))
     normed = graph.norm("model.decoder.layer_norm", hidden)
-    logits = ops.matmul(normed, graph.weight(EMBEDDING), False, True)
-    return graph.model([logits, *written], "decoder")
+    return ops.matmul(normed, graph.weight(EMBEDDING), False, True), written, looked
 
 
 def with_half_states(model: Any, first: int, of_output: bool) -> Any:

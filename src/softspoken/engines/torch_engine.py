@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softspoken.backbones.whisper import WhisperBackbone
+from softspoken.engines.attention import alignment_heads
 from softspoken.engines.base import AudioFeatures, Engine, Precision
 from softspoken.engines.network import DecoderNetwork, EncoderNetwork
 from softspoken.errors import ConfigError
@@ -118,6 +119,23 @@ class TorchEngine(Engine):
         if self._graphs is None or hidden.shape[1] > 1:
             return step(hidden)
         return self._graphs.run(step, hidden, [mask, cross_mask, *past, *cross])
+
+    @torch.no_grad()
+    def decode_text(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        cross_mask: Tensor,
+        past: Sequence[Tensor],
+        cross: Sequence[Tensor],
+        following: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        looked: list[Tensor] = []
+        logits, _ = self._decoder(hidden, mask, cross_mask, past, cross, looked)
+        ids = torch.from_numpy(following).to(self._device)[..., None]
+        logprobs = logits.float().log_softmax(-1).gather(2, ids)[..., 0]
+        heads = [looked[layer][:, head] for layer, head in alignment_heads(self.backbone.config)]
+        return self.numpy(logprobs), self.numpy(torch.stack(heads, dim=1))
 
 
 def share_threads(asked: int | None) -> int | None:
