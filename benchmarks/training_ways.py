@@ -13,10 +13,9 @@ import torch
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
-from softspoken.data.config import DataConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import Example, MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.prompts import PromptConfig, SoftPrompts
 from softspoken.prompts.config import AUTHORS
 from softspoken.speakers import SpeakerEmbedder

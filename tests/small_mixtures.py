@@ -5,9 +5,9 @@ from pathlib import Path
 from speech_folder import make_speech_folder
 from voices import PitchEmbedder
 
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.speakers import FrameScores
 
 EMBEDDER = PitchEmbedder()

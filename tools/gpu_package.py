@@ -19,10 +19,9 @@ from zlib import crc32
 from gpu_parts import PartWriter
 
 from softspoken.backbones.embedded import EMBEDDED
-from softspoken.data.config import DataConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset, read_texts, write_texts
-from softspoken.data.mixing import MixingConfig
 from softspoken.data.pack import pack_manifest
 from softspoken.data.pauses import cuts_file
 from softspoken.data.talkers import is_development_talker

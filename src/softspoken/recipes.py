@@ -4,20 +4,21 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from softspoken.errors import ConfigError
-from softspoken.noise.config import NoiseTrainConfig
-from softspoken.training.config import TrainConfig
-from softspoken.training.loop import CONFIG
+from softspoken.training.config import CONFIG, TrainConfig
 from softspoken.training.recipe_files import RecipeReference, line_of, recipe_values
 
-Recipe = TrainConfig | NoiseTrainConfig
+if TYPE_CHECKING:
+    from softspoken.noise.config import NoiseTrainConfig
+
+    Recipe = TrainConfig | NoiseTrainConfig
 
 
-def read_recipe(reference: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+def read_recipe(reference: str | Path, overrides: dict[str, Any] | None = None) -> "Recipe":
     """The run that `FILE.toml` or `FILE.toml:ROW` describes; its `task` says which kind, `target-speaker` by default.
 
     What a file with rows looks like: `softspoken.training.recipe_files`. Relative data paths count from the working
@@ -39,10 +40,13 @@ def _problems(error: ValidationError, reference: str | Path) -> list[str]:
     return found
 
 
-def recipe_of(values: Mapping[str, Any]) -> Recipe:
+def recipe_of(values: Mapping[str, Any]) -> "Recipe":
     """A recipe from its values, validated."""
-    kind = NoiseTrainConfig if values.get("task") == "noise" else TrainConfig
-    return kind.model_validate(values)
+    if values.get("task") != "noise":
+        return TrainConfig.model_validate(values)
+    from softspoken.noise.config import NoiseTrainConfig
+
+    return NoiseTrainConfig.model_validate(values)
 
 
 def recipe_text(reference: str | Path) -> str:
@@ -67,19 +71,21 @@ def _above(text: str, name: str, below: str) -> str:
     return f"{text.rstrip()}\n\n{comment}"
 
 
-def run_recipe(config: Recipe, out: Path, stop_after_s: float | None = None, recipe: str | None = None) -> Path | None:
+def run_recipe(
+    config: "Recipe", out: Path, stop_after_s: float | None = None, recipe: str | None = None
+) -> Path | None:
     """Train by `config` in `out`; the folder of the result, or None when it stopped early because the time was up.
 
     `recipe`: the text that `config` was read from, for the run's folder. Raises ConfigError when `out` holds another
     recipe's run.
     """
-    if isinstance(config, NoiseTrainConfig):
-        from softspoken.noise.training import run_noise_training
+    if isinstance(config, TrainConfig):
+        from softspoken.training.run import run_training
 
-        return run_noise_training(config, out, stop_after_s, recipe)
-    from softspoken.training.run import run_training
+        return run_training(config, out, stop_after_s, recipe)
+    from softspoken.noise.training import run_noise_training
 
-    return run_training(config, out, stop_after_s, recipe)
+    return run_noise_training(config, out, stop_after_s, recipe)
 
 
 def task_of(run: Path) -> Literal["target-speaker", "noise"]:

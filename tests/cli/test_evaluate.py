@@ -38,6 +38,7 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return Method(name, transcribe)
 
     monkeypatch.setattr(Systems, "method", method)
+    monkeypatch.setattr(command, "require_method", lambda name: None)
     return path
 
 

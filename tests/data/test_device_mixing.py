@@ -14,11 +14,11 @@ from softspoken.data.batches import Batch, collate
 from softspoken.data.campplus_network import CamPlusPlus
 from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.device_mixing import DeviceMixer
 from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.data.resident import SpeechTable, make_resident
 from softspoken.errors import ConfigError
 from softspoken.speakers import FrameScores

@@ -13,10 +13,9 @@ from voices import PitchEmbedder
 from softspoken.audio import load_audio
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import collate
-from softspoken.data.config import DataConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
 from softspoken.data.fixed_mixtures import FixedMixtures, read_fixed_mixtures
-from softspoken.data.mixing import MixingConfig
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig

@@ -10,10 +10,10 @@ from speech_folder import make_speech_folder
 from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.config import DataConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import Corpus, Piece, cut_into_pieces, load_corpus, read_manifest
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
-from softspoken.data.mixing import MixingConfig, draw_mixture, render
+from softspoken.data.mixing import draw_mixture, render
 from softspoken.errors import DataError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from speech_folder import make_speech_folder
 
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
-from softspoken.data.mixing import MixingConfig
 from softspoken.data.windows import WindowDataset, clips, short_speech
 
 

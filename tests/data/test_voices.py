@@ -8,10 +8,9 @@ import pytest
 from speech_folder import make_speech_folder
 from voices import PitchEmbedder
 
-from softspoken.data.config import DataConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import Corpus, load_corpus
 from softspoken.data.examples import MixtureDataset
-from softspoken.data.mixing import MixingConfig
 from softspoken.data.voices import VoiceCache
 
 

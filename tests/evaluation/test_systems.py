@@ -132,8 +132,7 @@ def test_a_changed_prompt_is_not_answered_by_the_old_one(tmp_path: Path, speech:
 def test_a_mistyped_method_is_one_line_with_those_there_are(manifest: Path) -> None:
     ran = CliRunner().invoke(app, ["evaluate", str(manifest), "--method", "cascaed"])
     assert isinstance(ran.exception, PromptError)
-    assert str(ran.exception).startswith("no prompt 'cascaed'; give a folder")
-    assert "methods without a prompt: none, clean, cascade" in str(ran.exception)
+    assert str(ran.exception).startswith("no method or prompt 'cascaed'; did you mean cascade")
     assert "\n" not in str(ran.exception)
 
 

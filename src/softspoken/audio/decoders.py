@@ -64,6 +64,7 @@ def open_part(recording: Recording, file: Binary, part: Part | None, stack: Exit
     if part is not None and (part.media == "never" or (part.media == "preferred" and not _has_pyav())):
         source = _soundfile_source(recording, file, part, stack)
         if source is not None:
+            _require_track(recording, 1)
             return source
     return _media_source(recording, file, part, stack)
 
@@ -162,15 +163,19 @@ def _why_unreadable(recording: Recording, file: Binary, not_audio: str, known: b
 
 def _track(recording: Recording, container: Any) -> Any:
     tracks = container.streams.audio
+    _require_track(recording, len(tracks))
     if recording.track is not None:
-        if recording.track > len(tracks):
-            count = "one audio track" if len(tracks) == 1 else f"{len(tracks)} audio tracks"
-            raise ConfigError(f"'{recording}' has {count}; there is no track {recording.track}")
         return tracks[recording.track - 1]
     for track in tracks:
         if "default" in str(getattr(track, "disposition", "")).lower():
             return track
     return tracks[0]
+
+
+def _require_track(recording: Recording, tracks: int) -> None:
+    if recording.track is not None and recording.track > tracks:
+        count = "one audio track" if tracks == 1 else f"{tracks} audio tracks"
+        raise ConfigError(f"'{recording}' has {count}; there is no track {recording.track}")
 
 
 def _promised_s(container: Any, track: Any, part: Part | None) -> float | None:

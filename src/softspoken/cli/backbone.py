@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from softspoken.cli.checks import require_backbone
+
 app = typer.Typer(name="backbone", help="Frozen models: list, look inside, fetch.", no_args_is_help=True)
 
 Reference = Annotated[
@@ -46,6 +48,7 @@ def list_backbones(as_json: AsJson = False) -> None:
 @app.command("info")
 def info(reference: Reference, as_json: AsJson = False) -> None:
     """Model, layers, width, parameters, fingerprint, ... of a backbone; fetches it if need be."""
+    _require_known(reference)
     from softspoken.backbones.catalogue import backbone_info
 
     described = dataclasses.asdict(backbone_info(reference))
@@ -65,7 +68,14 @@ def info(reference: Reference, as_json: AsJson = False) -> None:
 @app.command("fetch")
 def fetch(reference: Reference) -> None:
     """Fetch a backbone into the cache and verify it, so that later work needs no network."""
+    _require_known(reference)
     from softspoken.backbones.catalogue import backbone_info
 
     ready = backbone_info(reference)
     typer.echo(f"{ready.name} is ready: {ready.source}, fingerprint {ready.fingerprint[:12]}")
+
+
+def _require_known(reference: str) -> None:
+    from softspoken.backbones.catalogue import known_backbones
+
+    require_backbone(reference, "cpu", ("embedded", *(row.name for row in known_backbones())))

@@ -8,6 +8,8 @@ from softspoken.defaults import BACKBONE_SIZES
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ELSEWHERE = "a folder, or a hub repository owner/name"
+_METHODS = ("none", "clean", "cascade", "diarise")
+_WITH_VALUE = ("separate", "run")
 _DEVICE = re.compile(r"cpu|(cuda|xpu|mps)(:\d+)?")
 
 
@@ -29,21 +31,22 @@ def require_files(paths: list[Path]) -> None:
             raise DataError(f"'{path}' is no file; check the name, or the folder you are in ({Path.cwd()})")
 
 
-def require_backbone(name: str | None, device: str) -> None:
+def require_backbone(name: str | None, device: str, known: tuple[str, ...] = BACKBONE_SIZES) -> None:
     """Raise BackboneError for a name that is no model, folder, file or hub repository, ConfigError for a device."""
     from softspoken.errors import BackboneError, ConfigError
 
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"no device '{device}'; expected cpu, cuda or cuda:1")
-    if name is None or name in BACKBONE_SIZES or Path(name).exists() or _HUB.fullmatch(name):
+    if name is None or name in known or Path(name).exists() or _HUB.fullmatch(name):
         return
-    raise BackboneError(
-        f"no backbone '{name}'; {_close(name, BACKBONE_SIZES)}, a folder, or a hub repository owner/name"
-    )
+    raise BackboneError(f"no backbone '{name}'; {_close(name, known)}, a folder, or a hub repository owner/name")
 
 
-def require_prompt(reference: str | None) -> None:
-    """Raise PromptError for what is no prompt that comes with the package, no folder and no hub repository."""
+def require_prompt(reference: str | None, methods: tuple[str, ...] = ()) -> None:
+    """Raise PromptError for what is no prompt that comes with the package, no folder and no hub repository.
+
+    `methods`: what else could have been meant.
+    """
     from softspoken import assets
     from softspoken.errors import PromptError
 
@@ -51,7 +54,15 @@ def require_prompt(reference: str | None) -> None:
     known = ("shipped", "short", *shipped)
     if reference is None or reference in known or Path(reference).expanduser().exists() or _HUB.fullmatch(reference):
         return
-    raise PromptError(f"no prompt '{reference}'; {_close(reference, known)}, {_ELSEWHERE}")
+    kind = "method or prompt" if methods else "prompt"
+    raise PromptError(f"no {kind} '{reference}'; {_close(reference, (*methods, *known))}, {_ELSEWHERE}")
+
+
+def require_method(name: str) -> None:
+    """Raise PromptError for what is neither a method by its name nor a prompt."""
+    kind, _, rest = name.partition(":")
+    if kind not in (*(_WITH_VALUE if rest else ()), *_METHODS):
+        require_prompt(name, (*_METHODS, *(f"{kind}:..." for kind in _WITH_VALUE)))
 
 
 def _close(name: str, known: tuple[str, ...]) -> str:

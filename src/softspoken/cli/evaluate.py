@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.checks import require_files
+from softspoken.cli.checks import require_backbone, require_files, require_method
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ def evaluate(
     started again. What has changed (prompt, backbone, engine, recording, this program) is transcribed anew.
     """
     require_files([manifest])
+    require_backbone(backbone, "cpu")
+    for name in method or ():
+        require_method(name)
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest

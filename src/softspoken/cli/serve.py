@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softspoken.cli.checks import require_backbone, require_files, require_prompt
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def serve(
     """Serve transcriptions to OpenAI's clients, with known voices, and a page at http://HOST:PORT/."""
     from softspoken.errors import MissingExtra
 
+    require_backbone(backbone, device)
+    for reference in prompt or ():
+        require_prompt(reference)
+    if keys is not None:
+        require_files([keys])
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401

@@ -1,9 +1,10 @@
-"""What is trained on."""
+"""What is trained on, and how it is mixed."""
 
 from pathlib import Path
 
 from pydantic import Field
 
+from softspoken.data.channels import ChannelConfig
 from softspoken.frozen import Frozen
 
 
@@ -32,3 +33,39 @@ class DataConfig(Frozen):
     """Only so many training talkers, always the same ones; None: all."""
     hours: float | None = Field(default=None, gt=0)
     """Only so much training speech (at speed 1), as evenly from all talkers as they have it; None: all."""
+
+
+class MixingConfig(Frozen):
+    """How mixtures are drawn."""
+
+    talkers: dict[int, float] = Field(default={1: 0.1, 2: 0.8, 3: 0.1})
+    """Number of talkers: probability."""
+    overlap: tuple[float, float] = (0.3, 1.0)
+    """Share of the shorter piece that the first one overlaps, drawn evenly."""
+    gain_db: tuple[float, float] = (-5.0, 5.0)
+    """Level of each further talker against the first, over active parts."""
+    noise_probability: float = 0.3
+    noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    level_dbfs: tuple[float, float] = (-32.0, -16.0)
+    """Level of the mixture."""
+    lead_s: tuple[float, float] = (0.0, 0.5)
+    """Silence in front."""
+    max_s: float = 12.0
+    timestamp_probability: float = 0.4
+    """How often a target's transcript begins and ends with timestamps; else it has none."""
+    silent_probability: float = 0.5
+    """How often a mixture also has a target who is not in it, whose right transcript is empty."""
+    channels: ChannelConfig = ChannelConfig()
+    """Other rooms and microphones for each talker, drawn on their own."""
+    telephone: float = Field(default=0.0, ge=0, le=1)
+    """How often a talker comes over a telephone line, and how often a whole mixture does. The target alone, as a model
+    is taught to hear it, keeps its full bandwidth."""
+    curriculum: float = Field(default=0.0, ge=0, le=1)
+    """Share of a run in which the overlaps grow from none to what `overlap` says; 0: they are so from the start."""
+
+    def at(self, done: float) -> "MixingConfig":
+        """How mixtures are drawn when the share `done` of the run is behind."""
+        if done >= self.curriculum:
+            return self
+        low, high = self.overlap
+        return self.model_copy(update={"overlap": (low * done / self.curriculum, high * done / self.curriculum)})

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch.utils.data import Dataset
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import scale_to
-from softspoken.data.mixing import MixingConfig, Mixture, draw_mixture, render
+from softspoken.data.mixing import Mixture, draw_mixture, render
 from softspoken.data.pools import Pools
 from softspoken.data.rows import read_rows
 from softspoken.data.voices import VoiceCache

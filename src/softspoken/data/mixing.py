@@ -4,52 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.channels import Channel, ChannelConfig, Telephone, draw_channel
+from softspoken.data.channels import Channel, Telephone, draw_channel
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
-from softspoken.frozen import Frozen
 
 LOUDEST = 0.99
 """Peak of a mixture at most."""
-
-
-class MixingConfig(Frozen):
-    """How mixtures are drawn."""
-
-    talkers: dict[int, float] = Field(default={1: 0.1, 2: 0.8, 3: 0.1})
-    """Number of talkers: probability."""
-    overlap: tuple[float, float] = (0.3, 1.0)
-    """Share of the shorter piece that the first one overlaps, drawn evenly."""
-    gain_db: tuple[float, float] = (-5.0, 5.0)
-    """Level of each further talker against the first, over active parts."""
-    noise_probability: float = 0.3
-    noise_snr_db: tuple[float, float] = (5.0, 25.0)
-    level_dbfs: tuple[float, float] = (-32.0, -16.0)
-    """Level of the mixture."""
-    lead_s: tuple[float, float] = (0.0, 0.5)
-    """Silence in front."""
-    max_s: float = 12.0
-    timestamp_probability: float = 0.4
-    """How often a target's transcript begins and ends with timestamps; else it has none."""
-    silent_probability: float = 0.5
-    """How often a mixture also has a target who is not in it, whose right transcript is empty."""
-    channels: ChannelConfig = ChannelConfig()
-    """Other rooms and microphones for each talker, drawn on their own."""
-    telephone: float = Field(default=0.0, ge=0, le=1)
-    """How often a talker comes over a telephone line, and how often a whole mixture does. The target alone, as a model
-    is taught to hear it, keeps its full bandwidth."""
-    curriculum: float = Field(default=0.0, ge=0, le=1)
-    """Share of a run in which the overlaps grow from none to what `overlap` says; 0: they are so from the start."""
-
-    def at(self, done: float) -> "MixingConfig":
-        """How mixtures are drawn when the share `done` of the run is behind."""
-        if done >= self.curriculum:
-            return self
-        low, high = self.overlap
-        return self.model_copy(update={"overlap": (low * done / self.curriculum, high * done / self.curriculum)})
 
 
 @dataclass(frozen=True)

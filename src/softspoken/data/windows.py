@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus
 from softspoken.data.examples import Example, MixtureDataset
 from softspoken.data.levels import scale_to
-from softspoken.data.mixing import MixingConfig, Mixture, Track, render
+from softspoken.data.mixing import Mixture, Track, render
 
 _NOBODY = np.zeros(0, np.float32)
 """The voice of a prompt that follows none."""

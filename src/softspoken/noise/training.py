@@ -26,7 +26,8 @@ from softspoken.noise.model import PromptedCTC
 from softspoken.noise.search import greedy
 from softspoken.prompts import SoftPrompts
 from softspoken.scoring.word_errors import score_utterance, summarize
-from softspoken.training.loop import BEST, CONFIG, STATE, TrainingStopped, train
+from softspoken.training.config import CONFIG
+from softspoken.training.loop import BEST, STATE, TrainingStopped, train
 from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import Progress, load_state

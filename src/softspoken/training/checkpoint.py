@@ -28,8 +28,8 @@ from softspoken.prompts.checkpoint import prompt_files
 from softspoken.prompts.folder import first_problem
 from softspoken.prompts.info import BackboneRef
 from softspoken.speakers import load_embedder
-from softspoken.training.config import TrainConfig
-from softspoken.training.loop import BEST, CONFIG, STATE
+from softspoken.training.config import CONFIG, TrainConfig
+from softspoken.training.loop import BEST, STATE
 from softspoken.training.methods import Trained, prompts_of, tuned, weights_of
 from softspoken.training.state import load_state, read_progress
 

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from softspoken.data.config import DataConfig
-from softspoken.data.mixing import MixingConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
 from softspoken.frozen import Frozen
 from softspoken.prompts.config import PromptConfig
 from softspoken.training.method_config import MethodConfig, PromptMethod
+
+CONFIG = "config.json"
+"""A run's own copy of it, in its folder."""
 
 
 class ObjectiveConfig(Frozen):

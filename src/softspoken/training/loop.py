@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from softspoken.files import LEFTOVERS, remove, replace_text
-from softspoken.training.config import LoopConfig
+from softspoken.training.config import CONFIG, LoopConfig
 from softspoken.training.state import Progress, load_state, save_state
 from softspoken.training.survival import FiniteLoss, ReadableItems
 
@@ -28,7 +28,6 @@ STATE = "last.safetensors"
 BEST = "best.safetensors"
 
 LOG = "log.jsonl"
-CONFIG = "config.json"
 
 
 class TrainingBatch(Protocol):

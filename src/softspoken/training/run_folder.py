@@ -19,9 +19,9 @@ from typing import Any
 
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.files import replace_text
-from softspoken.training.config import LoopConfig
+from softspoken.training.config import CONFIG, LoopConfig
 from softspoken.training.environment import describe_environment
-from softspoken.training.loop import BEST, CONFIG, STATE
+from softspoken.training.loop import BEST, STATE
 from softspoken.training.state import read_progress
 from softspoken.training.survival import UNREADABLE, unreadable
 

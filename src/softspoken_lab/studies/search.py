@@ -6,11 +6,15 @@ The second paper (section 2.2) searches [2e-5, 3e-4] and takes 1e-4.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import Recipe, run_recipe
+from softspoken.recipes import run_recipe
 from softspoken.training.loop import BEST
 from softspoken.training.state import read_progress
+
+if TYPE_CHECKING:
+    from softspoken.recipes import Recipe
 
 PAPER_RATES = (2e-5, 5e-5, 1e-4, 2e-4, 3e-4)
 
@@ -26,7 +30,7 @@ class SearchResult:
 
 
 def search_learning_rate(
-    config: Recipe,
+    config: "Recipe",
     out: Path,
     rates: Sequence[float] = PAPER_RATES,
     report: Callable[[SearchResult], None] | None = None,
