@@ -20,17 +20,17 @@ import numpy as np
 import torch
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.backbones import load_encoder
-from softspoken.noise.characters import Characters
-from softspoken.noise.folder import load_recognizer, save_recognizer
-from softspoken.noise.head import CTCHead, HeadConfig
-from softspoken.noise.model import PromptedCTC
-from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import SoftPrompts
-from softspoken.prompts.config import noise_prompts
-from softspoken.prompts.variants import leave_one_out
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.characters import Characters
+from softspoken_lab.noise.config import noise_prompts
+from softspoken_lab.noise.encoders import load_encoder
+from softspoken_lab.noise.folder import load_recognizer, save_recognizer
+from softspoken_lab.noise.head import CTCHead, HeadConfig
+from softspoken_lab.noise.model import PromptedCTC
+from softspoken_lab.noise.testsets import TestUtterance
+from softspoken_lab.prompts.variants import leave_one_out
 
 
 def new_subject(folder: Path, backbone_name: str, prompts: int, head: HeadConfig) -> CTCSubject:

@@ -15,7 +15,7 @@ import numpy as np
 from softspoken.audio import SHORTEST_S
 from softspoken.engines import load_engine
 from softspoken.errors import SoftspokenError
-from softspoken.training.environment import describe_environment
+from softspoken.training.run_folder import describe_environment
 from softspoken_lab.bench.contract import SAMPLE_RATE_HZ, Item
 from softspoken_lab.bench.overhead import Forced, forced_in
 from softspoken_lab.bench.tasks import FORCED_S, TOKENS_PER_S

@@ -20,7 +20,7 @@ import torch
 from softspoken.engines import Engine, load_engine
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, load_prompts
 from softspoken.prompts.compiled import CompiledPrompts
-from softspoken.training.environment import describe_environment
+from softspoken.training.run_folder import describe_environment
 
 PAPERS = PromptConfig(placement="shifted", speaker=SpeakerPrompt(dimension=256))
 """Deep, 16 vectors a layer, the voice into the encoder; what is left of it once the MLPs are folded."""

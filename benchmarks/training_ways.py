@@ -17,7 +17,7 @@ from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import Example, MixtureDataset
 from softspoken.prompts import PromptConfig, SoftPrompts
-from softspoken.prompts.config import AUTHORS
+from softspoken.prompts.config import SpeakerPrompt
 from softspoken.speakers import SpeakerEmbedder
 from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import learning_rate
@@ -132,9 +132,8 @@ def draw(embedder: SpeakerEmbedder, given: argparse.Namespace, count: int, devel
 def new_start(backbone: WhisperBackbone, groups: Sequence[Group], seed: int) -> SoftPrompts:
     """The paper's prompts, untrained, for voices of this size, centred and scaled by those of the mixtures."""
     voices = np.stack([example.voice for group in groups for example in group])
-    assert AUTHORS.speaker is not None
-    speaker = AUTHORS.speaker.model_copy(update={"dimension": voices.shape[1]})
-    config: PromptConfig = AUTHORS.model_copy(update={"speaker": speaker})
+    speaker = SpeakerPrompt(dimension=voices.shape[1])
+    config = PromptConfig(placement="shifted", reparameterisation="separate", speaker=speaker)
     torch.manual_seed(seed)
     layers = {name: len(stack.layers) for name, stack in backbone.stacks.items()}
     prompts = SoftPrompts(config, backbone.stacks["encoder"].width, layers)

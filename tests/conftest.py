@@ -1,11 +1,16 @@
 """Shared fixtures. Shapes written in signatures are checked while testing (jaxtyping + beartype)."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from softspoken.backbones import WhisperBackbone
 
 install_import_hook(["softspoken", "softspoken_lab"], "beartype.beartype")
 
@@ -32,6 +37,22 @@ def shared_reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference numbers not found at {folder}: set SOFTSPOKEN_SHARED_REFERENCE to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_backbone() -> "WhisperBackbone":
+    from tiny import tiny_backbone
+
+    return tiny_backbone()
+
+
+@pytest.fixture
+def backbone(shared_backbone: "WhisperBackbone") -> "Iterator[WhisperBackbone]":
+    """A tiny frozen Whisper. After every test with it, whatever happened there, no hook has stayed behind."""
+    from prompt_samples import hook_count
+
+    yield shared_backbone
+    assert hook_count(shared_backbone) == 0
 
 
 @pytest.fixture(autouse=True)

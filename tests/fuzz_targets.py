@@ -25,24 +25,23 @@ from softspoken.audio import load_audio
 from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.openai import load_openai
-from softspoken.data.corpus import cut_into_pieces, read_manifest, read_noises
-from softspoken.data.examples import read_texts
+from softspoken.data.corpus import cut_into_pieces
 from softspoken.data.fixed_mixtures import read_fixed_mixtures
+from softspoken.data.manifest import read_manifest, read_noises, read_texts
 from softspoken.data.voices import read_vectors, write_vectors
 from softspoken.errors import SoftspokenError
 from softspoken.evaluation.manifest import read_evaluation_manifest
-from softspoken.noise.language_model import load_language_model
-from softspoken.prompts.authors import import_authors
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE
 from softspoken.prompts.integrity import INTEGRITY_FILE, verified
 from softspoken.prompts.signatures import SIGNATURE_FILE, make_key, sign, signer
-from softspoken.recipes import read_recipe
 from softspoken.speakers.enrolment import Enrolment, from_json, to_json
 from softspoken.training.loop import LOG
+from softspoken.training.recipes import read_recipe
 from softspoken.training.run_folder import begin_run, check_same_run
-from softspoken.training.state import Progress, load_state, save_state
-from softspoken.training.survival import UNREADABLE, unreadable
+from softspoken.training.state import UNREADABLE, Progress, load_state, save_state, unreadable
+from softspoken_lab.noise.language_model import load_language_model
+from softspoken_lab.prompts.authors import import_authors
 
 ARPA = (
     "\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t-0.3\n-0.9\t</s>\n-0.6\tthe\t-0.2\n-0.8\tcat\t-0.4\n\n"
@@ -133,7 +132,7 @@ _MIXTURE: dict[str, object] = {
 
 
 def _speech(path: Path) -> Any:
-    return cut_into_pieces(read_manifest(path).to_eager(), 0.1, 9.0)
+    return cut_into_pieces(read_manifest(path), 0.1, 9.0)
 
 
 def _run(folder: Path) -> Path:

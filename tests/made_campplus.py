@@ -1,10 +1,98 @@
-"""CAM++ with random weights, for tests that need no published ones."""
+"""CAM++ module by module, with random weights: for tests that need no published ones."""
+
+from collections import OrderedDict
 
 import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
 
-from softspoken.data.campplus_network import CamPlusPlus
+from softspoken.data.campplus_network import BOTTLENECK, GROWTH, Head
+from softspoken.speakers.campplus import BANDS, BLOCKS, SEGMENT, STRIDE, WIDTH
+
+_FIRST = 128
+
+
+class CamPlusPlus(nn.Module):
+    """Centred log mel frames to speaker vectors (not scaled to length one)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Head()
+        parts: dict[str, nn.Module] = {"tdnn": _tdnn(32 * BANDS // 8, _FIRST)}
+        channels = _FIRST
+        for number, (count, dilation) in enumerate(BLOCKS, 1):
+            layers = {f"tdnnd{n + 1}": _DenseLayer(channels + GROWTH * n, dilation) for n in range(count)}
+            parts[f"block{number}"] = _Dense(OrderedDict(layers))
+            channels += GROWTH * count
+            halve = nn.Conv1d(channels, channels // 2, 1, bias=False)
+            parts[f"transit{number}"] = _named(nonlinear=_normed(channels), linear=halve)
+            channels //= 2
+        parts["out_nonlinear"] = _normed(channels)
+        vector = nn.Conv1d(2 * channels, WIDTH, 1, bias=False)
+        parts["dense"] = _named(linear=vector, nonlinear=_named(batchnorm=nn.BatchNorm1d(WIDTH, affine=False)))
+        self.xvector = _named(**parts)
+
+    def forward(self, mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B S"]:
+        """One vector a row: mean and deviation over time of what the blocks make of it."""
+        positions = self.xvector[:-1](self.head(mel.transpose(1, 2)))
+        pooled = torch.cat([positions.mean(dim=-1), positions.std(dim=-1)], dim=-1)
+        vectors: Tensor = self.xvector[-1](pooled[..., None])
+        return vectors[..., 0]
+
+
+class _Dense(nn.Sequential):
+    """Layers that each take the outputs of all layers before them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = torch.cat([x, layer(x)], dim=1)
+        return x
+
+
+class _DenseLayer(nn.Module):
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.nonlinear1 = _normed(channels)
+        self.linear1 = nn.Conv1d(channels, BOTTLENECK, 1, bias=False)
+        self.nonlinear2 = _normed(BOTTLENECK)
+        self.cam_layer = _ContextMask(dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        said: Tensor = self.cam_layer(self.nonlinear2(self.linear1(self.nonlinear1(x))))
+        return said
+
+
+class _ContextMask(nn.Module):
+    """A convolution, masked by what the whole recording and the segment around say (section 2.2)."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.linear_local = nn.Conv1d(BOTTLENECK, GROWTH, 3, padding=dilation, dilation=dilation, bias=False)
+        self.linear1 = nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1)
+        self.linear2 = nn.Conv1d(BOTTLENECK // 2, GROWTH, 1)
+
+    def forward(self, x: Float[Tensor, "B C P"]) -> Float[Tensor, "B G P"]:
+        segments = functional.avg_pool1d(x, SEGMENT, SEGMENT, ceil_mode=True)
+        context = x.mean(dim=-1, keepdim=True) + segments
+        mask = self.linear2(self.linear1(context).relu()).sigmoid()
+        masked: Tensor = self.linear_local(x) * mask.repeat_interleave(SEGMENT, dim=-1)[..., : x.shape[-1]]
+        return masked
+
+
+def _named(**parts: nn.Module) -> nn.Sequential:
+    """Parts that run one after another, by name."""
+    return nn.Sequential(OrderedDict(parts))
+
+
+def _normed(channels: int) -> nn.Sequential:
+    return _named(batchnorm=nn.BatchNorm1d(channels), relu=nn.ReLU())
+
+
+def _tdnn(inputs: int, outputs: int) -> nn.Sequential:
+    convolution = nn.Conv1d(inputs, outputs, 5, stride=STRIDE, padding=2, bias=False)
+    return _named(linear=convolution, nonlinear=_normed(outputs))
 
 
 def made_network() -> CamPlusPlus:
@@ -23,4 +111,8 @@ def made_network() -> CamPlusPlus:
 
 def made_weights() -> dict[str, np.ndarray]:
     """The same as arrays."""
-    return {name: tensor.detach().numpy() for name, tensor in made_network().state_dict().items()}
+    return weights_of(made_network())
+
+
+def weights_of(network: CamPlusPlus) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}

@@ -8,16 +8,17 @@ from made_noise import write_noise
 from tiny_recognizer import new_recognizer
 from tiny_subjects import BACKBONE, write_set
 
-from softspoken.data.noise import read_noise
-from softspoken.noise.characters import DEFAULT, Characters
-from softspoken.noise.folder import load_recognizer, save_recognizer
 from softspoken.prompts import PromptConfig
-from softspoken.prompts.config import Depth, noise_prompts
+from softspoken.prompts.config import Depth
 from softspoken_lab.analysis.clusters import ClusterOptions
 from softspoken_lab.analysis.probe_data import ProbeOptions
 from softspoken_lab.analysis.replacement import ReplacementOptions
 from softspoken_lab.analysis.shift import ShiftOptions
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.bank import read_noise
+from softspoken_lab.noise.characters import DEFAULT, Characters
+from softspoken_lab.noise.config import noise_prompts
+from softspoken_lab.noise.folder import load_recognizer, save_recognizer
 from softspoken_lab.report.plan import ReportInputs, ReportOptions
 from softspoken_lab.report.remembered import RememberingCTC
 from softspoken_lab.report.stages import digest_of_folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.data.noise import PAPER_CATEGORIES, type_of
+from softspoken_lab.noise.bank import PAPER_CATEGORIES, type_of
 
 
 def hiss(seconds: float, level: float = 0.05, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Prompts of every kind, and what it takes to run a tiny backbone under them."""
 
 import itertools
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from tiny import LAYERS, WIDTH, tone
 from torch import Tensor
 
 from softspoken.backbones import Encoded, Features, WhisperBackbone
+from softspoken.errors import ConfigError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
-from softspoken.prompts.config import EnrolmentPrompt, noise_prompts
-from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.config import EnrolmentPrompt
 from softspoken.prompts.folder import PROMPT_FOLDER
 from softspoken.prompts.integrity import INTEGRITY_FILE, sealed
+from softspoken.prompts.modules import clip_states
+from softspoken.prompts.rows import AXIS_OF_SETS, PromptRows
+from softspoken_lab.noise.config import noise_prompts
 
 S = 8
 VOICE = SpeakerPrompt(dimension=S)
@@ -182,3 +186,28 @@ def assert_equal(one: SoftPrompts, other: SoftPrompts) -> None:
     first, second = one.state_dict(), other.state_dict()
     assert first.keys() == second.keys()
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def stack_rows(sets: list[PromptRows]) -> PromptRows:
+    """Several sets of equal shapes as one batch: row b of the result is set b. Raises ConfigError on other shapes."""
+
+    def joined(parts: list[object], axis: int) -> object:
+        first = parts[0]
+        plain = not isinstance(first, Tensor) and not is_dataclass(first)
+        if any(type(part) is not type(first) for part in parts) or (plain and len(set(parts)) > 1):
+            raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
+        if plain:
+            return first
+        if isinstance(first, Tensor):
+            tensors = [part for part in parts if isinstance(part, Tensor)]
+            if len({tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}) > 1:
+                raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
+            return torch.cat(tensors, dim=axis)
+        names = [field.name for field in fields(first)]  # type: ignore[arg-type]
+        return type(first)(
+            **{name: joined([getattr(part, name) for part in parts], AXIS_OF_SETS.get(name, 1)) for name in names}
+        )
+
+    result = joined(list(sets), 1)
+    assert isinstance(result, PromptRows)
+    return result

@@ -6,8 +6,9 @@ from speech_folder import make_speech_folder
 from voices import PitchEmbedder
 
 from softspoken.data.config import MixingConfig
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.corpus import Corpus, cut_into_pieces
 from softspoken.data.examples import MixtureDataset
+from softspoken.data.manifest import read_manifest
 from softspoken.speakers import FrameScores
 
 EMBEDDER = PitchEmbedder()

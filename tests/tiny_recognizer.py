@@ -5,10 +5,10 @@ from tiny import tiny_backbone
 from tiny_ssl import tiny_encoder
 
 from softspoken.backbones import Backbone, Features
-from softspoken.noise.characters import Characters
-from softspoken.noise.head import CTCHead, HeadConfig
-from softspoken.noise.model import PromptedCTC
 from softspoken.prompts import PromptConfig, SoftPrompts
+from softspoken_lab.noise.characters import Characters
+from softspoken_lab.noise.head import CTCHead, HeadConfig
+from softspoken_lab.noise.model import PromptedCTC
 
 HEAD = HeadConfig(projection=12, layers=1, hidden=8)
 

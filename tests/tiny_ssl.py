@@ -5,8 +5,7 @@ from typing import Any, Literal
 import torch
 from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
-from softspoken.backbones import SSLBackbone
-from softspoken.backbones.ssl import SSLKind
+from softspoken_lab.noise.ssl import SSLBackbone, SSLKind
 
 WIDTH = 32
 LAYERS = 3

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from softspoken.audio import write_audio
 from softspoken.backbones import Backbone
-from softspoken.noise.characters import Characters
-from softspoken.noise.folder import LoadedRecognizer, load_recognizer, save_recognizer
-from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import PromptConfig
-from softspoken.prompts.config import Depth, noise_prompts
+from softspoken.prompts.config import Depth
 from softspoken_lab.analysis.ctc_subject import BatchOptions, CTCSubject
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet
+from softspoken_lab.noise.characters import Characters
+from softspoken_lab.noise.config import noise_prompts
+from softspoken_lab.noise.folder import LoadedRecognizer, load_recognizer, save_recognizer
+from softspoken_lab.noise.testsets import TestUtterance
 
 BACKBONE = tiny_backbone(3, max_frames=120)
 

@@ -3,12 +3,18 @@
 import json
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
+
+from softspoken.backbones.checkpoints import read_whisper
+from softspoken.backbones.model import filled, model_of
+from softspoken.backbones.weights import Arrays, StoredWeights, checked_weights
+from softspoken.backbones.weights import WhisperConfig as Sizes
 
 HEADS = 2
 WORDS = ("th", "the", "Ġthe", "in", "Ġin", "an", "and", "Ġand")
@@ -216,3 +222,24 @@ def write_ctranslate2(model: WhisperForConditionalGeneration, folder: Path, voca
     else:
         (folder / vocabulary).write_text("".join(f"{entry}\n" for entry in vocabulary_of(tiny_tokenizer())))
     return folder
+
+
+@dataclass(frozen=True)
+class LoadedWhisper:
+    """What a reference means, and transformers' model of it."""
+
+    model: WhisperForConditionalGeneration
+    tokenizer: Tokenizer
+    name: str
+    fingerprint: str
+    source: str
+
+
+def load_whisper(reference: str) -> LoadedWhisper:
+    stored = read_whisper(reference)
+    return LoadedWhisper(model_of(stored), stored.tokenizer, stored.name, stored.fingerprint, stored.source)
+
+
+def build_model(config: Sizes, state: Arrays | StoredWeights, origin: str) -> WhisperForConditionalGeneration:
+    """The model of weights that are checked first; raises BackboneError as `checked_weights` does."""
+    return filled(config, checked_weights(config, state, origin))

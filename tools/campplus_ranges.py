@@ -1,6 +1,6 @@
 """How large the inputs of CAM++'s products get: what their 8 bits stand for in int8.
 
-softspoken data mixtures ../shared/data/speech/manifest.jsonl build/ranges --split train --count 100 --snr-db -5,5
+softspoken-lab mixtures ../shared/data/speech/manifest.jsonl build/ranges --split train --count 100 --snr-db -5,5
 python tools/campplus_ranges.py build/ranges/mixtures/*.flac
 """
 

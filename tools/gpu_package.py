@@ -20,17 +20,16 @@ from gpu_parts import PartWriter
 
 from softspoken.backbones.embedded import EMBEDDED
 from softspoken.data.config import DataConfig, MixingConfig
-from softspoken.data.corpus import load_corpus
-from softspoken.data.examples import MixtureDataset, read_texts, write_texts
-from softspoken.data.pack import pack_manifest
+from softspoken.data.corpus import is_development_talker, load_corpus
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.manifest import pack_manifest, read_texts, write_texts
 from softspoken.data.pauses import cuts_file
-from softspoken.data.talkers import is_development_talker
 from softspoken.data.voices import VoiceCache, write_vectors
 from softspoken.packages import PinnedPackage, cache_folder
-from softspoken.recipes import read_recipe
 from softspoken.speakers import load_embedder
 from softspoken.speakers.campplus import MEMBER, PACKAGE
 from softspoken.training.config import TrainConfig
+from softspoken.training.recipes import read_recipe
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 WHEELS = (
@@ -41,7 +40,6 @@ WHEELS = (
         "cffi",
         "cytoolz",
         "intervaltree",
-        "lhotse",
         "platformdirs",
     ),
     *("jiwer", "pycparser", "pydantic", "pydantic-core", "rapidfuzz", "soundfile", "soxr", "typing-inspection"),

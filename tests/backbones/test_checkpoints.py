@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
+from whisper_files import (
+    load_whisper,
+    tiny_model,
+    tiny_tokenizer,
+    vocabulary_of,
+    weights_of,
+    write_ctranslate2,
+    write_hub,
+)
 from whisper_files import openai_checkpoint as openai_content
-from whisper_files import tiny_model, tiny_tokenizer, vocabulary_of, weights_of, write_ctranslate2, write_hub
 
 from softspoken.backbones import catalogue, checkpoints, hub
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.embedded import EMBEDDED, EmbeddedBackbone, PackagedFile, Source
-from softspoken.backbones.model import load_whisper
 from softspoken.backbones.tokens import tokenizer_from_vocabulary, with_cantonese
 from softspoken.backbones.weights import ENCODER_POSITIONS, fingerprint
 from softspoken.errors import BackboneError

@@ -7,6 +7,7 @@ import pytest
 import torch
 from whisper_files import (
     TIED,
+    build_model,
     ctranslate2_variables,
     pack_ctranslate2,
     tiny_model,
@@ -15,7 +16,6 @@ from whisper_files import (
 )
 
 from softspoken.backbones.ctranslate2 import load_ctranslate2
-from softspoken.backbones.model import build_model
 from softspoken.backbones.weights import ENCODER_POSITIONS, fingerprint
 from softspoken.errors import BackboneError
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from softspoken.backbones import load_backbone, load_encoder
+from softspoken.backbones import load_backbone
 from softspoken.errors import BackboneError
+from softspoken_lab.noise.encoders import load_encoder
 
 
 @pytest.mark.parametrize("load", [load_backbone, load_encoder])

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from whisper_files import HEADS, openai_checkpoint, tiny_model, weights_of
+from whisper_files import HEADS, build_model, openai_checkpoint, tiny_model, weights_of
 
-from softspoken.backbones.model import build_model
 from softspoken.backbones.openai import convert_openai, load_openai
 from softspoken.backbones.weights import fingerprint
 from softspoken.errors import BackboneError

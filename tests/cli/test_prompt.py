@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from tiny import LAYERS, WIDTH, tiny_backbone
 from typer.testing import CliRunner
 
@@ -37,18 +36,6 @@ def stored(tmp_path: Path, backbone: WhisperBackbone) -> Path:
     prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS})
     save_prompts(prompts, tmp_path / "stored", backbone=backbone, training={"steps": 7}, silence_threshold=0.5)
     return tmp_path / "stored"
-
-
-@pytest.fixture
-def authors_file(tmp_path: Path) -> Path:
-    state = {
-        "soft_prompt_extra_encoder": torch.randn(LAYERS, 4, WIDTH),
-        "soft_prompt_extra_decoder": torch.randn(LAYERS, 4, WIDTH),
-        "spk_embed_layer.weight": torch.randn(WIDTH, 512),
-        "spk_embed_layer.bias": torch.randn(WIDTH),
-    }
-    torch.save(state, tmp_path / "model_exp_9")
-    return tmp_path / "model_exp_9"
 
 
 def said(*arguments: object) -> str:
@@ -95,24 +82,6 @@ def test_verify_says_that_it_is_whole(stored: Path) -> None:
     assert "belongs to 'tiny'" in said("verify", stored, "--backbone", "tiny")
 
 
-def test_import_writes_a_prompt_for_the_backbone(tmp_path: Path, authors_file: Path, backbone: WhisperBackbone) -> None:
-    out = tmp_path / "out"
-    assert "parameters for backbone 'tiny-0'" in said("import", authors_file, "--backbone", "tiny", "--out", out)
-    loaded = load_prompts(out, backbone)
-    assert (loaded.info.embedder, loaded.info.window) == ("speechbrain/x-vector", "30s")
-    original = torch.load(authors_file, weights_only=True)["soft_prompt_extra_decoder"]
-    assert torch.equal(loaded.prompts.state_dict()["stacks.decoder.vectors"], original)
-
-
-def test_average_writes_the_mean(stored: Path, tmp_path: Path) -> None:
-    assert "the mean of 2 prompts" in said("average", stored, stored, "--out", tmp_path / "mean", "--half")
-    mean, one = load_prompts(tmp_path / "mean"), load_prompts(stored)
-    wanted = one.prompts.fold().state_dict()["stacks.encoder.vectors"]
-    assert torch.allclose(mean.prompts.state_dict()["stacks.encoder.vectors"], wanted, atol=1e-2)
-    assert mean.info.silence_threshold is None
-    assert mean.info.trained_parameters == mean.info.deployed_parameters
-
-
 def test_push_sends_the_verified_folder(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[Path, str, bool]] = []
 
@@ -120,7 +89,7 @@ def test_push_sends_the_verified_folder(stored: Path, monkeypatch: pytest.Monkey
         sent.append((folder, repository, private))
         return "hub/owner/name"
 
-    monkeypatch.setattr("softspoken.prompts.hub.upload_prompts", upload)
+    monkeypatch.setattr("softspoken.prompts.folder.upload_prompts", upload)
     assert said("push", stored, "owner/name", "--private") == "hub/owner/name\n"
     assert sent == [(stored, "owner/name", True)]
 
@@ -129,7 +98,7 @@ def test_push_sends_the_verified_folder(stored: Path, monkeypatch: pytest.Monkey
 def test_a_damaged_prompt_is_refused(
     stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    monkeypatch.setattr("softspoken.prompts.hub.upload_prompts", lambda *a, **k: pytest.fail("it was sent"))
+    monkeypatch.setattr("softspoken.prompts.folder.upload_prompts", lambda *a, **k: pytest.fail("it was sent"))
     path = stored / "prompts.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     line = failed(monkeypatch, capsys, command, stored, *(["owner/name"] if command == "push" else []))
@@ -144,13 +113,3 @@ def test_what_is_not_there_is_one_line(
     assert "no folder" in failed(monkeypatch, capsys, "verify", tmp_path / "nothing")
     assert "no folder" in failed(monkeypatch, capsys, "push", "tiny.en", "owner/name")
     assert "load backbone 'tiny-0'" in failed(monkeypatch, capsys, "verify", stored, "--backbone", "other")
-
-
-def test_a_failed_import_writes_nothing(
-    tmp_path: Path, authors_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    monkeypatch.setattr(softspoken.backbones, "load_backbone", lambda reference: tiny_backbone(width=16))
-    line = failed(monkeypatch, capsys, "import", authors_file, "--backbone", "tiny", "--out", out)
-    assert "width 32" in line
-    assert not out.exists()

@@ -5,20 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_campplus import CamPlusPlus, weights_of
 from speech_folder import make_speech_folder
 from tiny import TinyTokenizer
 
 from softspoken.audio import write_audio
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import Batch, collate
-from softspoken.data.campplus_network import CamPlusPlus
 from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.config import MixingConfig
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.corpus import Corpus, cut_into_pieces
 from softspoken.data.device_mixing import DeviceMixer
 from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import MixtureDataset
+from softspoken.data.manifest import read_manifest
 from softspoken.data.resident import SpeechTable, make_resident
 from softspoken.errors import ConfigError
 from softspoken.speakers import FrameScores
@@ -39,7 +40,7 @@ ON = [
 @pytest.fixture(scope="module")
 def embedder() -> TorchCamPlus:
     torch.manual_seed(0)
-    return TorchCamPlus(CamPlusPlus())
+    return TorchCamPlus(weights_of(CamPlusPlus()))
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +70,13 @@ def vocabulary() -> WhisperTokens:
 
 def both(dataset: MixtureDataset, embedder: TorchCamPlus, device: str) -> tuple[Batch, Batch, SpeechTable]:
     """Six mixtures made on the processor, and the same ones on the device."""
-    there = TorchCamPlus(embedder.network, device)
+    there = TorchCamPlus(embedder.weights, device)
     table, resident = make_resident(dataset, there.embed_all, torch.device(device), threads=2)
     chosen = range(6)
     drawn = draw_batch(
         [DrawnMixtures(dataset)[index] for index in chosen], table, vocabulary(), 50, WINDOW_S, HOP_S, clips=True
     )
     made = DeviceMixer(resident, there)(drawn.to(torch.device(device)))
-    embedder.network.to("cpu")
     return collate([dataset[index] for index in chosen], vocabulary(), 50), made, table
 
 

@@ -12,11 +12,11 @@ from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import IGNORED, collate
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.config import DataConfig, MixingConfig
-from softspoken.data.corpus import Corpus, cut_into_pieces, load_corpus, read_manifest
-from softspoken.data.examples import MixtureDataset, read_texts, write_texts
+from softspoken.data.corpus import Corpus, cut_into_pieces, is_development_talker, load_corpus
+from softspoken.data.examples import MixtureDataset
 from softspoken.data.levels import speech_power
+from softspoken.data.manifest import read_manifest, read_texts, write_texts
 from softspoken.data.mixing import draw_mixture, render
-from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
 

@@ -14,8 +14,9 @@ from softspoken.audio import load_audio
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import collate
 from softspoken.data.config import DataConfig, MixingConfig
-from softspoken.data.corpus import Corpus, cut_into_pieces, read_manifest
+from softspoken.data.corpus import Corpus, cut_into_pieces
 from softspoken.data.fixed_mixtures import FixedMixtures, read_fixed_mixtures
+from softspoken.data.manifest import read_manifest
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
 from softspoken.training.config import ObjectiveConfig, TrainConfig

@@ -11,8 +11,9 @@ from voices import voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.config import DataConfig, MixingConfig
-from softspoken.data.corpus import Corpus, Piece, cut_into_pieces, load_corpus, read_manifest
+from softspoken.data.corpus import Corpus, Piece, cut_into_pieces, load_corpus
 from softspoken.data.levels import mix_at_snr, scale_to, speech_power
+from softspoken.data.manifest import read_manifest
 from softspoken.data.mixing import draw_mixture, render
 from softspoken.errors import DataError
 

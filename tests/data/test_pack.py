@@ -7,8 +7,8 @@ import pytest
 from speech_folder import make_speech_folder
 
 from softspoken.audio import load_audio
-from softspoken.data.corpus import cut_into_pieces, read_manifest
-from softspoken.data.pack import pack_manifest
+from softspoken.data.corpus import cut_into_pieces
+from softspoken.data.manifest import pack_manifest, read_manifest
 from softspoken.errors import DataError
 
 

@@ -9,7 +9,7 @@ import pytest
 from voices import voice
 
 from softspoken.audio import write_audio
-from softspoken.cli.teach import judged
+from softspoken.cli.data import judged
 from softspoken.data import pauses
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import Piece, load_corpus

@@ -1,6 +1,6 @@
 import pytest
 
-from softspoken.data.pools import Pools
+from softspoken.data.examples import Pools
 from softspoken.errors import ConfigError
 
 LENGTHS = [(number * 37) % 101 / 10 for number in range(150)]

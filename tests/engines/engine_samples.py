@@ -16,7 +16,7 @@ from softspoken.engines import EncodedAudio, Engine, Prefill
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
 from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, unprompted
 from softspoken.prompts.config import EnrolmentPrompt
-from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.modules import clip_states
 
 S = 16
 SECONDS = (1.0, 2.6, 1.9)

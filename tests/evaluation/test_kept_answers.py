@@ -10,10 +10,10 @@ import pytest
 
 from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript, WindowEvidence
-from softspoken.evaluation import answers
-from softspoken.evaluation.answers import KeptAnswers
+from softspoken.evaluation import stage_cache as answers
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, MethodResult, run_method
+from softspoken.evaluation.stage_cache import KeptAnswers
 from softspoken.scoring.text import TextNormalizer
 
 COUNT = 5
@@ -150,7 +150,7 @@ def test_a_damaged_answer_is_said_and_made_again(manifest: Path, notes: list[str
 def test_where_the_manifest_cannot_be_written_beside_the_cache_is_used(
     manifest: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("softspoken.evaluation.answers.os.access", lambda *given: False)
+    monkeypatch.setattr("softspoken.evaluation.stage_cache.os.access", lambda *given: False)
     monkeypatch.setenv("SOFTSPOKEN_CACHE", str(manifest.with_name("cache")))
     evaluate(manifest, Counted(), notes)
     assert len(list(manifest.with_name("cache").rglob("answer-*.json"))) == COUNT

@@ -12,7 +12,7 @@ from tiny import tiny_backbone
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, PromptError, PromptMismatch
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
-from softspoken.prompts.checkpoint import BackboneRef, LoadedPrompts, PromptInfo, load_prompts, save_prompts
+from softspoken.prompts.checkpoint import BackboneRef, PromptInfo, load_prompts, save_prompts
 from softspoken.prompts.folder import CARD_FILE, PROMPT_FILES, TENSOR_FILE
 from softspoken.prompts.signatures import SIGNATURE_FILE
 
@@ -65,11 +65,6 @@ def test_saving_does_not_change_the_prompts_and_repeats_bitwise(tmp_path: Path, 
     assert_equal(prompts, prompts_of())
     assert save_prompts(prompts, tmp_path / "two", backbone=backbone, **FACTS) == first
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-
-
-def test_saving_what_was_loaded_keeps_everything(stored: Path, tmp_path: Path) -> None:
-    LoadedPrompts.from_pretrained(stored).save_pretrained(tmp_path / "copy")
-    assert contents(tmp_path / "copy") == contents(stored)
 
 
 def test_numbers_of_parameters(stored: Path, backbone: WhisperBackbone) -> None:

@@ -9,8 +9,8 @@ from prompt_samples import assert_equal, contents, prompts_of
 
 from softspoken.errors import PromptError
 from softspoken.prompts import checkpoint as checkpoint_module
-from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
-from softspoken.prompts.folder import CONFIG_FILE, PROMPT_FILES
+from softspoken.prompts.checkpoint import load_prompts
+from softspoken.prompts.folder import CONFIG_FILE, PROMPT_FILES, upload_prompts
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_from_the_hub_only_the_three_files_are_fetched(stored: Path, monkeypatch
         return str(stored)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    assert_equal(LoadedPrompts.from_pretrained("owner/name").prompts, prompts_of().fold())
+    assert_equal(load_prompts("owner/name").prompts, prompts_of().fold())
     assert asked == [("owner/name", sorted(PROMPT_FILES))]
 
 
@@ -135,9 +135,9 @@ class FakeAddress(SimpleNamespace):
         return f"hub/{self.repo_id}"
 
 
-def test_push_to_hub_uploads_what_was_saved(stored: Path) -> None:
+def test_a_push_uploads_what_was_saved(stored: Path) -> None:
     hub = FakeHub()
-    address = load_prompts(stored).push_to_hub("owner/name", private=True, api=hub)  # type: ignore[arg-type]
+    address = upload_prompts(stored, "owner/name", private=True, api=hub)  # type: ignore[arg-type]
     assert address == "hub/owner/name"
     assert hub.files == contents(stored)
     assert hub.private is True
@@ -146,5 +146,5 @@ def test_push_to_hub_uploads_what_was_saved(stored: Path) -> None:
 def test_a_refused_push_is_one_line(stored: Path) -> None:
     hub = FakeHub(PermissionError("you may\nnot"))
     with pytest.raises(PromptError, match="cannot upload 'owner/name': you may not") as caught:
-        load_prompts(stored).push_to_hub("owner/name", api=hub)  # type: ignore[arg-type]
+        upload_prompts(stored, "owner/name", api=hub)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)

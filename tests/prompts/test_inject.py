@@ -15,6 +15,7 @@ from prompt_samples import (
     run,
     run_plain,
     some_tokens,
+    stack_rows,
     trained,
     voices,
 )
@@ -23,8 +24,7 @@ from tiny import LAYERS, WIDTH, tone
 from softspoken.backbones import Features, WhisperBackbone
 from softspoken.errors import PromptMismatch
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, inject
-from softspoken.prompts.enrolment import clip_states
-from softspoken.prompts.modules import stack_rows
+from softspoken.prompts.modules import clip_states
 
 
 def test_the_backbone_is_bitwise_what_it_was(backbone: WhisperBackbone, config: PromptConfig) -> None:

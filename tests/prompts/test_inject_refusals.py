@@ -23,8 +23,7 @@ from torch import Tensor
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.errors import ConfigError, PromptError, PromptMismatch
-from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt, inject
-from softspoken.prompts.modules import stack_rows
+from softspoken.prompts import PromptConfig, SoftPrompts, inject
 
 
 def test_contexts_nest_and_unwind(backbone: WhisperBackbone) -> None:
@@ -137,19 +136,6 @@ def test_what_does_not_fit_is_refused_in_one_line(
     ):
         pytest.fail("the context was entered")
     assert "\n" not in str(caught.value)
-
-
-def test_prompts_of_other_shapes_do_not_share_a_batch() -> None:
-    one, other = trained(CONFIGS["encoder alone"]), trained(CONFIGS["decoder alone"])
-    with torch.no_grad(), pytest.raises(ConfigError, match="one configuration"):
-        stack_rows([one(), other()])
-    longer = trained(PromptConfig(encoder=StackPrompt(length=5), decoder=None, speaker=None))
-    with torch.no_grad(), pytest.raises(ConfigError, match="one configuration"):
-        stack_rows([one(), longer()])
-    voice = torch.randn(1, S)
-    shifted, unshifted = trained(CONFIGS["shifted"]), trained(CONFIGS["deep"])
-    with torch.no_grad(), pytest.raises(ConfigError, match="one configuration"):
-        stack_rows([shifted(voice), unshifted(voice)])
 
 
 @pytest.mark.parametrize(

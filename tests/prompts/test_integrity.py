@@ -13,11 +13,12 @@ from tiny import tiny_backbone
 from softspoken.defaults import EMBEDDER_FINGERPRINTS
 from softspoken.errors import PromptDamaged, PromptError, PromptMismatch
 from softspoken.prompts import integrity, signatures
-from softspoken.prompts.checkpoint import SHIPPED, load_prompts, save_prompts, shipped_prompts, store_silence
+from softspoken.prompts.checkpoint import SHIPPED, load_prompts, save_prompts, shipped_prompts
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE, unsealed, write_folder
 from softspoken.prompts.integrity import INTEGRITY_FILE, read_integrity, verified
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import campplus, torch_embedders
+from softspoken_lab.measures.silence_fit import store_silence
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from tamper import tampered

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from softspoken.prompts.config import Placement
-from softspoken.prompts.layout import Layout, audio_frames
+from softspoken.prompts.layout import Layout
+from softspoken_lab.noise.model import audio_frames
 
 FRAMES, SLOTS = 6, 3
 PLACEMENTS: tuple[Placement, ...] = ("unshifted", "appended")

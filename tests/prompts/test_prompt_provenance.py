@@ -1,6 +1,6 @@
 """What a card and `prompt info` say of runs that went on from others."""
 
-from softspoken.prompts.provenance import by_run, in_words
+from softspoken.prompts.card import by_run, in_words
 
 FIRST = {"mixtures": 3200, "steps": 800, "hours": 0.97, "seed": 0}
 SECOND = {"mixtures": 400, "steps": 100, "hours": 0.5, "seed": 1}

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError, PromptDamaged, PromptNotTrusted
-from softspoken.prompts.checkpoint import load_prompts, store_silence
+from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.folder import CARD_FILE
 from softspoken.prompts.integrity import INTEGRITY_FILE
 from softspoken.prompts.signatures import SIGNATURE_FILE, make_key, sign, signer, trust, trust_store
+from softspoken_lab.measures.silence_fit import store_silence
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from tiny import tiny_backbone
 
 from softspoken.errors import PromptDamaged, PromptError
 from softspoken.prompts import load_prompts, save_prompts
-from softspoken.prompts.checkpoint import store_silence
 from softspoken.prompts.silence import SilenceModel
+from softspoken_lab.measures.silence_fit import store_silence
 
 MODEL = SilenceModel(weights={"empty": -0.4, "presence": 12.0}, bias=-7.0, threshold=0.3, false_rejection=0.01)
 

@@ -13,12 +13,19 @@ from softspoken.data.batches import Batch, collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, inject
-from softspoken.recipes import read_recipe
-from softspoken.training.config import ObjectiveConfig, TrainConfig
+from softspoken.training.config import (
+    AdapterMethod,
+    FullMethod,
+    LoraMethod,
+    MethodConfig,
+    ObjectiveConfig,
+    PromptMethod,
+    TrainConfig,
+)
 from softspoken.training.loop import TrainingStopped, train
-from softspoken.training.method_config import AdapterMethod, FullMethod, LoraMethod, MethodConfig, PromptMethod
 from softspoken.training.methods import Tuned, attached, prompts_of, tuned, weights_of
 from softspoken.training.objective import TargetSpeakerObjective, state_distance, voice_contrast
+from softspoken.training.recipes import read_recipe
 
 VOICE = PromptConfig(encoder=None, decoder=None, speaker=SpeakerPrompt(dimension=8))
 METHODS = [

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 from accelerate.state import AcceleratorState
 
-from softspoken.training import process
-from softspoken.training.process import new_accelerator
+from softspoken.training import run as process
+from softspoken.training.run import new_accelerator
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import read_recipe
 from softspoken.training.config import TrainConfig
-from softspoken.training.recipe_files import STUDY_COMMANDS, RecipeReference, rows_of
+from softspoken.training.recipes import STUDY_COMMANDS, RecipeReference, read_recipe, rows_of
+from softspoken_lab.studies.recipes import read_any_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOUND = sorted((REPOSITORY / "recipes").rglob("*.toml"))
@@ -38,7 +38,7 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(Path(path).relative_to(REPOSITORY)))
 def test_a_recipe_is_read(path: str) -> None:
-    config = read_recipe(path)
+    config = read_any_recipe(path)
     assert RecipeReference.of(path).path.read_text(encoding="utf-8").startswith("# ")
     assert not any("test" in str(part) for part in config.data.speech)
 

@@ -10,13 +10,21 @@ import pytest
 import torch
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import recipe_of, recipe_text
 from softspoken.training import run_folder
 from softspoken.training.config import TrainConfig
-from softspoken.training.environment import describe_environment
 from softspoken.training.loop import STATE
-from softspoken.training.run_folder import begin_run, check_same_run, differences, finish_run, finished, read_config
+from softspoken.training.recipes import recipe_text
+from softspoken.training.run_folder import (
+    begin_run,
+    check_same_run,
+    describe_environment,
+    differences,
+    finish_run,
+    finished,
+    read_config,
+)
 from softspoken.training.state import Progress, save_state
+from softspoken_lab.studies.recipes import recipe_of
 
 CONFIG = TrainConfig(steps=10, seed=3)
 

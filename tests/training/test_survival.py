@@ -23,8 +23,7 @@ from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import STATE, train
 from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.run_folder import finish_run
-from softspoken.training.state import Progress
-from softspoken.training.survival import MOST_IN_A_ROW, ReadableItems, surviving_workers, unreadable
+from softspoken.training.state import MOST_IN_A_ROW, Progress, ReadableItems, surviving_workers, unreadable
 
 PROMPTS = PromptConfig(encoder=StackPrompt(length=2), decoder=None, speaker=SpeakerPrompt(dimension=8))
 SMALL = {"steps": 6, "mixtures_per_batch": 2, "warmup_steps": 2, "save_every": 2}

@@ -11,7 +11,7 @@ from tiny import tiny_backbone
 from typer.testing import CliRunner
 
 from softspoken.cli.main import app
-from softspoken.data.examples import read_texts
+from softspoken.data.manifest import read_texts
 from softspoken.errors import ConfigError
 from softspoken.prompts import LoadedPrompts, load_prompts
 

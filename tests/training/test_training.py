@@ -16,8 +16,7 @@ from softspoken.data.batches import collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
-from softspoken.prompts.frames import activity_of
-from softspoken.recipes import read_recipe
+from softspoken.prompts.modules import activity_of
 from softspoken.training.config import ObjectiveConfig, TrainConfig
 from softspoken.training.loop import STATE, TrainingStopped, learning_rate, train
 from softspoken.training.objective import (
@@ -27,6 +26,7 @@ from softspoken.training.objective import (
     token_divergence,
     voice_contrast,
 )
+from softspoken.training.recipes import read_recipe
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),

@@ -16,9 +16,9 @@ from softspoken.engines import load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
 from softspoken.prompts.initialization import initialize_as_silence
-from softspoken.recipes import read_recipe
 from softspoken.training.checkpoint import load_run, transcriber_of
 from softspoken.training.config import TrainConfig
+from softspoken.training.recipes import read_recipe
 
 RECIPE = """
 task = "transcription"

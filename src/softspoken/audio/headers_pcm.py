@@ -200,7 +200,7 @@ def caf_parts(file: Binary, size: int) -> list[Part]:
 
 
 def avi_parts(file: Binary, size: int) -> list[Part]:
-    """The recordings in an avi file; a long one goes on in further chunks."""
+    """The recordings in an avi file; a long one continues in further chunks."""
     starts, place, missing = [], 0, None
     while place + 12 <= size:
         file.seek(place)

@@ -9,30 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softspoken.backbones.base import Backbone, Encoded, Features, Stack
-    from softspoken.backbones.load import load_backbone, load_encoder
-    from softspoken.backbones.ssl import SSLBackbone
+    from softspoken.backbones.model import load_backbone
     from softspoken.backbones.whisper import WhisperBackbone
 
 _HOMES = {
     "Backbone": "base",
     "Encoded": "base",
     "Features": "base",
-    "SSLBackbone": "ssl",
     "Stack": "base",
     "WhisperBackbone": "whisper",
-    "load_backbone": "load",
-    "load_encoder": "load",
+    "load_backbone": "model",
 }
 
 __all__ = [
     "Backbone",
     "Encoded",
     "Features",
-    "SSLBackbone",
     "Stack",
     "WhisperBackbone",
     "load_backbone",
-    "load_encoder",
 ]
 
 

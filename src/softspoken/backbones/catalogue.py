@@ -1,37 +1,16 @@
-"""What backbones there are, and what is inside one: the tables behind `softspoken backbone list` and `info`."""
+"""The tables behind `softspoken backbone list` and `info`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal
 
-from softspoken.backbones.checkpoints import read_whisper
+from softspoken.backbones.checkpoints import MULTILINGUAL_VOCABULARY, read_whisper
 from softspoken.backbones.embedded import EMBEDDED
-from softspoken.backbones.hub import HUB_SIZES, SSL_MODELS, SSLKind, is_cached
+from softspoken.backbones.hub import HUB_SIZES, is_cached
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.packages import Status
 
-if TYPE_CHECKING:
-    from softspoken.backbones.ssl_checkpoints import LoadedSSL
-
-_FIRST_MULTILINGUAL_VOCABULARY = 51865
 # Rounded, and only for the list: `backbone_info` counts.
-_MILLIONS = {
-    "tiny": 38,
-    "base": 73,
-    "small": 242,
-    "medium": 764,
-    "large-v2": 1543,
-    "large-v3": 1543,
-    "turbo": 809,
-    "hubert-base": 95,
-    "hubert-large": 317,
-    "wavlm-base": 95,
-    "wavlm-base-plus": 95,
-    "wavlm-large": 317,
-    "wav2vec2-base": 95,
-    "wav2vec2-large": 317,
-}
-
-ModelKind = Literal["whisper"] | SSLKind
+_MILLIONS = {"tiny": 38, "base": 73, "small": 242, "medium": 764, "large-v2": 1543, "large-v3": 1543, "turbo": 809}
 
 
 @dataclass(frozen=True)
@@ -39,7 +18,6 @@ class KnownBackbone:
     """A backbone that can be asked for by name."""
 
     name: str
-    model: ModelKind
     kind: Literal["embedded", "hub"]
     status: Status
     source: str
@@ -51,92 +29,43 @@ class KnownBackbone:
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What a loaded backbone is made of."""
+    """What a backbone is made of."""
 
     name: str
-    model: ModelKind
     source: str
     fingerprint: str
     encoder_layers: int
     decoder_layers: int
-    """0 where there is none, as in all but Whisper."""
     width: int
     heads: int
-    """Of the decoder, or of the encoder where there is no decoder."""
-    mels: int | None
-    """None where the input is a waveform."""
-    vocabulary: int | None
-    """None where there is no decoder."""
+    mels: int
+    vocabulary: int
     parameters: int
     """Every weight once: the output projection is the token embedding."""
-    multilingual: bool | None
-    """Of the text it writes; None where it writes none."""
+    multilingual: bool
 
 
 def known_backbones() -> list[KnownBackbone]:
-    """The embedded backbones, OpenAI's other sizes and self-supervised encoders on the hub; nothing is fetched."""
-    embedded = [
-        KnownBackbone(
-            backbone.name,
-            "whisper",
-            "embedded",
-            backbone.status,
-            backbone.sources[0].requirements,
-            _MILLIONS[backbone.name.removesuffix(".en")],
-            multilingual=not backbone.name.endswith(".en"),
-            default=backbone.name == DEFAULT_BACKBONE,
-        )
-        for backbone in EMBEDDED.values()
-    ]
-    hub = [
-        KnownBackbone(
-            size,
-            "whisper",
-            "hub",
-            "cached" if is_cached(repository) else "not fetched",
-            repository,
-            _MILLIONS[size.removesuffix(".en")],
-            multilingual=not size.endswith(".en"),
-            default=False,
-        )
-        for size, repository in HUB_SIZES.items()
-    ]
-    encoders = [
-        KnownBackbone(
-            name,
-            _ssl_kind(name),
-            "hub",
-            "cached" if is_cached(repository) else "not fetched",
-            repository,
-            _MILLIONS[name],
-            multilingual=False,
-            default=False,
-        )
-        for name, repository in SSL_MODELS.items()
-    ]
-    return [*embedded, *hub, *encoders]
+    """The embedded backbones and OpenAI's other sizes on the hub; nothing is fetched."""
 
+    def known(name: str, kind: Literal["embedded", "hub"], status: Status, source: str) -> KnownBackbone:
+        size = name.removesuffix(".en")
+        return KnownBackbone(name, kind, status, source, _MILLIONS[size], name == size, name == DEFAULT_BACKBONE)
 
-def _ssl_kind(name: str) -> SSLKind:
-    kinds: dict[str, SSLKind] = {kind: kind for kind in get_args(SSLKind)}
-    return kinds[name.split("-")[0]]
+    return [
+        *(known(each.name, "embedded", each.status, each.sources[0].requirements) for each in EMBEDDED.values()),
+        *(known(name, "hub", "cached" if is_cached(at) else "not fetched", at) for name, at in HUB_SIZES.items()),
+    ]
 
 
 def backbone_info(reference: str = DEFAULT_BACKBONE) -> BackboneInfo:
-    """Load a backbone (fetching it if need be) and describe it. Raises BackboneError as `load_encoder` does."""
-    if reference not in ("embedded", *EMBEDDED):
-        from softspoken.backbones.ssl_checkpoints import load_ssl
-
-        encoder = load_ssl(reference)
-        if encoder is not None:
-            return _ssl_info(encoder)
-    loaded = read_whisper(reference)
-    config = loaded.config
+    """Read a backbone (fetching it if need be) and describe it. Raises BackboneError as `read_whisper` does."""
+    found = read_whisper(reference)
+    config = found.config
     return BackboneInfo(
-        name=loaded.name,
-        model="whisper",
-        source=loaded.source,
-        fingerprint=loaded.fingerprint,
+        name=found.name,
+        source=found.source,
+        fingerprint=found.fingerprint,
         encoder_layers=config.encoder_layers,
         decoder_layers=config.decoder_layers,
         width=config.d_model,
@@ -144,23 +73,5 @@ def backbone_info(reference: str = DEFAULT_BACKBONE) -> BackboneInfo:
         mels=config.num_mel_bins,
         vocabulary=config.vocab_size,
         parameters=config.parameters,
-        multilingual=config.vocab_size >= _FIRST_MULTILINGUAL_VOCABULARY,
-    )
-
-
-def _ssl_info(loaded: "LoadedSSL") -> BackboneInfo:
-    config = loaded.model.config
-    return BackboneInfo(
-        name=loaded.name,
-        model=config.model_type,
-        source=loaded.source,
-        fingerprint=loaded.fingerprint,
-        encoder_layers=config.num_hidden_layers,
-        decoder_layers=0,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        mels=None,
-        vocabulary=None,
-        parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
-        multilingual=None,
+        multilingual=config.vocab_size >= MULTILINGUAL_VOCABULARY,
     )

@@ -1,15 +1,11 @@
-"""Repositories on the Hugging Face hub: only safetensors, JSON and CTranslate2 files are fetched.
-
-Some self-supervised encoders have nothing but a pytorch_model.bin there: only then it is fetched, and read as tensors.
-"""
+"""Repositories on the Hugging Face hub: only safetensors, JSON and CTranslate2 files are fetched."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from softspoken.errors import BackboneError
-
-SSLKind = Literal["hubert", "wavlm", "wav2vec2"]
+from softspoken.errors import BackboneError, SoftspokenError
 
 HUB_SIZES: dict[str, str] = {
     size: f"openai/whisper-{repository}"
@@ -27,21 +23,8 @@ HUB_SIZES: dict[str, str] = {
 }
 """OpenAI's names of the sizes that are not embedded, and their repositories."""
 
-SSL_MODELS: dict[str, str] = {
-    "hubert-base": "facebook/hubert-base-ls960",
-    "hubert-large": "facebook/hubert-large-ll60k",
-    "wavlm-base": "microsoft/wavlm-base",
-    "wavlm-base-plus": "microsoft/wavlm-base-plus",
-    "wavlm-large": "microsoft/wavlm-large",
-    "wav2vec2-base": "facebook/wav2vec2-base",
-    "wav2vec2-large": "facebook/wav2vec2-large-lv60",
-}
-"""Short names of self-supervised encoders, and their repositories."""
-
-_SAFE_WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"]
+SAFE_WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"]
 _WHISPER_FILES = ["config.json", "tokenizer.json", "vocabulary.json", "vocabulary.txt"]
-_SSL_FILES = ["config.json", "preprocessor_config.json"]
-PICKLED_WEIGHTS = "pytorch_model.bin"
 
 
 def is_hub_id(name: str) -> bool:
@@ -54,23 +37,10 @@ def snapshot(repository: str) -> Path:
 
     Raises BackboneError when it does not exist, may not be read, or the hub cannot be reached.
     """
-    folder = _fetch(repository, [*_WHISPER_FILES, *_SAFE_WEIGHTS])
+    folder = fetch(repository, [*_WHISPER_FILES, *SAFE_WEIGHTS])
     if not any(folder.glob("model*.safetensors*")):
         # Perhaps a faster-whisper repository: its model.bin is read by our own reader and never unpickled.
-        folder = _fetch(repository, [*_WHISPER_FILES, "model.bin"])
-    return folder
-
-
-def description(repository: str) -> Path:
-    """The folder of any repository with only the small files that say what model it is. Raises as `snapshot` does."""
-    return _fetch(repository, _SSL_FILES)
-
-
-def ssl_snapshot(repository: str) -> Path:
-    """The folder of a self-supervised encoder, with its weights. Raises as `snapshot` does."""
-    folder = _fetch(repository, [*_SSL_FILES, *_SAFE_WEIGHTS])
-    if not any(folder.glob("model*.safetensors*")):
-        folder = _fetch(repository, [*_SSL_FILES, PICKLED_WEIGHTS])
+        folder = fetch(repository, [*_WHISPER_FILES, "model.bin"])
     return folder
 
 
@@ -78,25 +48,37 @@ def is_cached(repository: str) -> bool:
     """Whether the hub's own cache holds weights that can be read (whole, or the index of their parts)."""
     from huggingface_hub import try_to_load_from_cache
 
-    other = PICKLED_WEIGHTS if repository in SSL_MODELS.values() else "model.bin"
-    names = ("model.safetensors", "model.safetensors.index.json", other)
+    names = ("model.safetensors", "model.safetensors.index.json", "model.bin")
     return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 
-def _fetch(repository: str, patterns: list[str]) -> Path:
-    from huggingface_hub import errors as hub
+def fetch(repository: str, patterns: list[str]) -> Path:
+    """The folder of a repository with the files that match. Raises as `snapshot` does."""
     from huggingface_hub import snapshot_download
 
-    local = "or give the path of a local folder, or the embedded 'tiny.en' or 'base'"
-    try:
+    with hub_errors("download", repository, BackboneError, "give a local folder, or the embedded 'tiny.en' or 'base'"):
         return Path(snapshot_download(repository, allow_patterns=patterns))
-    except (hub.GatedRepoError, hub.RepositoryNotFoundError):
-        problem = f"does not exist on the hub or may not be read; check its name, log in with 'hf auth login', {local}"
-    except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled):
-        problem = f"is not in the hub's cache and the hub cannot be reached; connect, {local}"
+
+
+@contextmanager
+def hub_errors(doing: str, repository: str, kind: type[SoftspokenError], instead: str) -> Iterator[None]:
+    """Turn whatever the hub's client raises into one line that says what to do."""
+    from huggingface_hub import errors as hub
+
+    try:
+        yield
+        return
     except hub.HFValidationError:
-        problem = f"is not a hub id; give 'owner/name', {local}"
+        problem = "it is not a hub id; give 'owner/name'"
+    except hub.LocalTokenNotFoundError:
+        problem = "not logged in; log in with 'hf auth login'"
+    except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled):
+        problem = "it is not in the hub's cache and the hub cannot be reached; connect"
+    except (hub.GatedRepoError, hub.RepositoryNotFoundError):
+        problem = (
+            "it does not exist on the hub, or you have no right to it; check its name, log in with 'hf auth login'"
+        )
     except Exception as error:  # networks, proxies and disks fail in many ways
-        reason = re.sub(r"\s+", " ", str(error))[:160]
-        problem = f"could not be fetched from the hub ({reason}); try again, {local}"
-    raise BackboneError(f"'{repository}' {problem}") from None
+        reason = re.sub(r"\s+", " ", str(error))[:160] or type(error).__name__
+        problem = f"{reason}; try again"
+    raise kind(f"cannot {doing} '{repository}': {problem}, or {instead}")

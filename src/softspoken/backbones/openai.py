@@ -9,14 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import WhisperForConditionalGeneration
 
 from softspoken.backbones.weights import WhisperConfig, infer_config
 from softspoken.errors import BackboneError
-from softspoken.files import replacing
 
 _ADVICE = "give an OpenAI Whisper file with 'dims' and 'model_state_dict'"
-_DIMENSIONS = {
+DIMENSIONS = {
     "n_mels": "num_mel_bins",
     "n_vocab": "vocab_size",
     "n_audio_ctx": "max_source_positions",
@@ -27,7 +25,7 @@ _DIMENSIONS = {
     "n_text_layer": "decoder_layers",
 }
 # From the longest to the shortest, so that no name is cut by a part of another.
-_RENAMES = (
+RENAMES = (
     (".cross_attn_ln.", ".encoder_attn_layer_norm."),
     (".attn_ln.", ".self_attn_layer_norm."),
     (".mlp_ln.", ".final_layer_norm."),
@@ -53,7 +51,7 @@ def rename_openai(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name in ("alignment_heads", "decoder.mask"):
             continue  # buffers that some writers keep; not weights
         new = re.sub(r"\.positional_embedding$", ".embed_positions.weight", name)
-        for old, replacement in _RENAMES:
+        for old, replacement in RENAMES:
             new = new.replace(old, replacement)
         renamed[f"model.{new}"] = tensor
     return renamed
@@ -81,7 +79,7 @@ def load_openai(path: Path) -> tuple[WhisperConfig, dict[str, Tensor]]:
         raise BackboneError(f"cannot read {path} as tensors ({reason}); {_ADVICE}") from None
     dims, state = _checked(content, path)
     config, renamed = convert_openai(state, dims["n_audio_head"], dims["n_text_head"], str(path))
-    for theirs, ours in _DIMENSIONS.items():
+    for theirs, ours in DIMENSIONS.items():
         if dims[theirs] != getattr(config, ours):
             raise BackboneError(
                 f"{path}: dims says {theirs} = {dims[theirs]}, its tensors say {getattr(config, ours)}; fetch it again"
@@ -93,33 +91,9 @@ def _checked(content: Any, path: Path) -> tuple[dict[str, int], dict[str, Tensor
     if not isinstance(content, dict) or not {"dims", "model_state_dict"} <= content.keys():
         raise BackboneError(f"{path} is not an OpenAI Whisper checkpoint; {_ADVICE}")
     dims, state = content["dims"], content["model_state_dict"]
-    needed = [*_DIMENSIONS, "n_audio_head", "n_text_head"]
+    needed = [*DIMENSIONS, "n_audio_head", "n_text_head"]
     if not isinstance(dims, dict) or not all(isinstance(dims.get(name), int) for name in needed):
         raise BackboneError(f"{path}: its 'dims' lack one of {', '.join(needed)}; {_ADVICE}")
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise BackboneError(f"{path}: its 'model_state_dict' is not a dict of tensors; {_ADVICE}")
     return {name: dims[name] for name in needed}, state
-
-
-def rename_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The reverse of `rename_openai`; the output projection is left out, OpenAI's is the token embedding."""
-    renamed = {}
-    for name, tensor in state.items():
-        if name.startswith("proj_out."):
-            continue
-        new = name.removeprefix("model.").replace(".embed_positions.weight", ".positional_embedding")
-        for replacement, old in _RENAMES:
-            new = new.replace(old, replacement)
-        renamed[new] = tensor
-    return renamed
-
-
-def save_openai(model: WhisperForConditionalGeneration, path: Path) -> Path:
-    """Write a model as the OpenAI file that `load_openai` and openai-whisper read."""
-    config = model.config
-    dims = {theirs: getattr(config, ours) for theirs, ours in _DIMENSIONS.items()}
-    dims |= {"n_audio_head": config.encoder_attention_heads, "n_text_head": config.decoder_attention_heads}
-    state = {name: tensor.detach().contiguous() for name, tensor in rename_transformers(model.state_dict()).items()}
-    with replacing(path) as temporary:
-        torch.save({"dims": dims, "model_state_dict": state}, temporary)
-    return path

@@ -92,7 +92,7 @@ class StoredArray:
     read: Callable[[], np.ndarray]
     """Its values: integers, floats, or the upper halves of float32 (bfloat16) as uint16."""
     scale: np.ndarray | None = None
-    """What integers are divided by: one number, or one a row."""
+    """Integers are divided by this: one number for all, or one for each row."""
 
     def float32(self, rows: np.ndarray | None = None) -> Float32[np.ndarray, "..."]:
         """The values, or those of some rows (indices of any shape)."""
@@ -115,7 +115,7 @@ class StoredWeights(Mapping[str, np.ndarray]):
 
     @classmethod
     def of(cls, arrays: Arrays) -> "StoredWeights":
-        """Of arrays in memory."""
+        """Weights that are arrays in memory."""
 
         def reader(array: Any) -> Callable[[], np.ndarray]:
             return lambda: np.asarray(array)

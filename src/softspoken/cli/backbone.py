@@ -28,11 +28,10 @@ def list_backbones(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
         return
-    head = ("NAME", "MODEL", "STATUS", "PARAMETERS", "LANGUAGES", "SOURCE")
+    head = ("NAME", "STATUS", "PARAMETERS", "LANGUAGES", "SOURCE")
     lines = [head] + [
         (
             row.name + (" (default)" if row.default else ""),
-            row.model,
             row.status,
             f"{row.parameters_millions} M",
             "many" if row.multilingual else "English",

@@ -1,53 +1,20 @@
-"""`softspoken data`: make the data that evaluation needs."""
+"""`softspoken data`: texts that targets are trained on, and recordings packed for another machine."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softspoken.cli import data_mixtures
+if TYPE_CHECKING:
+    from softspoken.data.corpus import Corpus, Piece
+    from softspoken.decoding import PromptedTranscriber
+    from softspoken.engines import Precision
 
-Corpus = Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"]
+app = typer.Typer(name="data", help="Training data: texts, packing.", no_args_is_help=True)
 
-app = typer.Typer(
-    name="data",
-    help="Data: manifests of corpora, test mixtures, training texts, packing.",
-    no_args_is_help=True,
-)
-
-app.command("mixtures")(data_mixtures.mixtures)
-
-
-@app.command("prepare")
-def prepare(
-    corpus: Annotated[
-        Corpus,
-        typer.Argument(help="The corpus, or 'folder' for noise of your own, in folders by category."),
-    ],
-    source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
-    out: Annotated[Path, typer.Option(help="The manifest to write (JSON lines).")],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan and wham, "
-            "categories or labels of the others; 'office' for the sounds of an office in esc50 and fsd50k."
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Put everything in this split, such as 'ood'. Default: the corpus's own."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
-) -> None:
-    """Write the manifest of a corpus of single talkers or of noise, or of a folder of noise, that is unpacked here."""
-    from softspoken.data.prepare import prepare_corpus
-
-    done = prepare_corpus(corpus, source, out, only if only is not None else (), split)
-    splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())
-    typer.echo(f"{done.recordings} recordings, {done.hours:.2f} h: {splits}", err=True)
-    typer.echo(json.dumps(asdict(done) | {"manifest": str(done.manifest)}) if as_json else done.manifest)
+_BATCH = 8
+_SAVE_EVERY = 64
 
 
 @app.command("pack")
@@ -57,6 +24,91 @@ def pack(
     split: Annotated[str, typer.Option(help="Only this split.")] = "train",
 ) -> None:
     """Pack recordings as Opus, a fifth of the size of FLAC, to train on another machine. Interrupted, it goes on."""
-    from softspoken.data.pack import pack_manifest
+    from softspoken.data.manifest import pack_manifest
 
     typer.echo(pack_manifest(manifest, out, split))
+
+
+@app.command("teach")
+def teach(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.toml[:ROW]", help="The training recipe; its data and backbone count.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSON lines to write. Texts already there are kept; pieces left out before are tried again, so that "
+            "another backbone can do better."
+        ),
+    ] = Path("texts.jsonl"),
+    worst_wer: Annotated[
+        float, typer.Option(help="Leave out pieces whose text differs more than this from a known transcript.")
+    ] = 0.25,
+) -> None:
+    """Write the texts that targets are trained on: what the backbone itself hears in clean speech."""
+    from rich.progress import track
+
+    from softspoken.cpu import multiplies_bfloat16
+    from softspoken.data.corpus import Corpus, load_corpus
+    from softspoken.data.manifest import read_texts, write_texts
+    from softspoken.decoding import PromptedTranscriber
+    from softspoken.training.recipes import read_recipe
+
+    config = read_recipe(recipe)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
+    texts = read_texts(out, rejected=True) if out.is_file() else {}
+    precision: Precision = "bfloat16" if multiplies_bfloat16() else "float32"
+    transcriber = PromptedTranscriber.from_pretrained("short", config.backbone, engine="auto", precision=precision)
+    corpus = Corpus([*load_corpus(config.data).pieces, *load_corpus(config.data, development=True).pieces])
+    # Of about the same length, so that little of a batch is padding; the parts of an utterance are judged together.
+    left = sorted((piece for piece in corpus.pieces if not texts.get(piece.id)), key=lambda piece: piece.duration_s)
+    heard: dict[str, str] = {}
+    for first in track(range(0, len(left), _BATCH), description="teaching", disable=not left):
+        batch = left[first : first + _BATCH]
+        heard |= zip((piece.id for piece in batch), _transcribe(transcriber, corpus, batch), strict=True)
+        if first % (_SAVE_EVERY * _BATCH) == 0:
+            write_texts(out, texts | judged(left, heard, worst_wer))
+    texts |= judged(left, heard, worst_wer)
+    write_texts(out, texts)
+    kept = sum(bool(text) for text in texts.values())
+    typer.echo(f"{kept} of {len(texts)} pieces have a text", err=True)
+    typer.echo(out)
+
+
+def judged(pieces: "Iterable[Piece]", heard: Mapping[str, str], worst_wer: float) -> dict[str, str]:
+    """What is heard in each piece; an empty text where it is too far from what is known to be said.
+
+    Parts of an utterance whose words are known only as a whole are judged together, once all of them are heard.
+    """
+    groups: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.path if piece.utterance_text else piece.id, []).append(piece)
+    texts: dict[str, str] = {}
+    for group in groups.values():
+        parts = sorted(group, key=lambda piece: piece.start_s)
+        if not all(piece.id in heard for piece in parts):
+            continue
+        said = parts[0].utterance_text or parts[0].text
+        good = _close(said, " ".join(heard[piece.id] for piece in parts), worst_wer)
+        texts |= {piece.id: heard[piece.id] if good else "" for piece in parts}
+    return texts
+
+
+def _transcribe(transcriber: "PromptedTranscriber", corpus: "Corpus", pieces: "list[Piece]") -> list[str]:
+    from softspoken.decoding import DecodingOptions
+
+    options = DecodingOptions(timestamps=False)
+    return transcriber.texts([corpus.audio(piece) for piece in pieces], options)
+
+
+def _close(transcript: str, text: str, worst_wer: float) -> bool:
+    from softspoken.scoring.text import TextNormalizer
+    from softspoken.scoring.word_errors import score_utterance, summarize
+
+    if not transcript.strip():
+        return bool(text)
+    wer = summarize([score_utterance(transcript, text, TextNormalizer())], resamples=1).wer
+    return wer is not None and wer <= worst_wer

@@ -116,8 +116,8 @@ def run_methods(
     from rich.console import Console
 
     from softspoken.cli.evaluate_progress import progress_of
-    from softspoken.evaluation.answers import KeptAnswers
     from softspoken.evaluation.runner import run_method
+    from softspoken.evaluation.stage_cache import KeptAnswers
     from softspoken.scoring.text import TextNormalizer
 
     talk = Console(stderr=True)

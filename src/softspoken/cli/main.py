@@ -40,7 +40,7 @@ def new_app(name: str, about: str) -> typer.Typer:
     )
 
 
-LEARNING = frozenset({"accelerate", "lhotse", "torch", "transformers"})
+LEARNING = frozenset({"accelerate", "torch", "transformers"})
 """Packages that only learning needs; serving is installed without them."""
 
 
@@ -116,7 +116,7 @@ def _say_warnings(name: str) -> None:
         logger.propagate = False
 
 
-app = new_app("softspoken", "Soft prompts on frozen speech models: one voice out of a crowd, speech out of noise.")
+app = new_app("softspoken", "Soft prompts on a frozen Whisper: one voice out of a crowd.")
 
 
 def _register() -> None:
@@ -125,11 +125,9 @@ def _register() -> None:
         data,
         demo,
         evaluate,
-        noise,
         prompt,
         serve,
         speaker,
-        teach,
         train,
         transcribe,
     )
@@ -142,9 +140,7 @@ def _register() -> None:
     prompt.app.command("train")(train.train_prompt)
     prompt.app.command("export")(train.export_prompt)
     app.add_typer(prompt.app)
-    app.add_typer(noise.app)
     app.add_typer(backbone.app)
-    data.app.command("teach")(teach.teach)
     app.add_typer(data.app)
 
 

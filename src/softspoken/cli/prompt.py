@@ -1,4 +1,4 @@
-"""`softspoken prompt`: what is in a stored prompt, whether it is whole, importing one, putting one on a hub."""
+"""`softspoken prompt`: what is in a stored prompt, whether it is whole, putting it on a hub."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli import doctor, silence, trust
+from softspoken.cli import doctor, trust
 from softspoken.cli.trust import Folder
 
 if TYPE_CHECKING:
     from softspoken.prompts.info import PromptInfo
 
 app = typer.Typer(
-    name="prompt", help="Soft prompts: train, export, look inside, verify, import, publish.", no_args_is_help=True
+    name="prompt", help="Soft prompts: train, export, look inside, verify, publish.", no_args_is_help=True
 )
 
-app.command("calibrate")(silence.calibrate)
 app.command("verify")(trust.verify)
 app.command("doctor")(doctor.doctor)
 app.command("seal")(trust.seal)
@@ -44,54 +43,6 @@ def info(reference: Reference = "shipped", as_json: AsJson = False) -> None:
         typer.echo(f"{key:20} {value}")
 
 
-@app.command("import")
-def import_(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A checkpoint of the paper authors' code.", show_default=False)
-    ],
-    backbone: Annotated[str, typer.Option(help="The model it was trained on: a name, hub id, folder or .pt file.")],
-    out: Annotated[Path, typer.Option(help="The prompt folder to write.", show_default=False)],
-    keep_reparameterisation: Annotated[
-        bool, typer.Option("--keep-reparameterisation", help="Keep the MLPs, to go on training.")
-    ] = False,
-) -> None:
-    """Convert a checkpoint made with the target-speaker paper authors' code into a prompt folder."""
-    from softspoken.backbones import load_backbone
-    from softspoken.prompts.authors import AUTHORS_EMBEDDER, import_authors
-    from softspoken.prompts.checkpoint import save_prompts
-
-    model = load_backbone(backbone)
-    prompts = import_authors(file, model)
-    saved = save_prompts(
-        prompts,
-        out,
-        backbone=model,
-        keep_reparameterisation=keep_reparameterisation,
-        embedder=AUTHORS_EMBEDDER,
-        window="30s",
-        training={"imported from": file.name, "trained with": "the code of the target-speaker paper's authors"},
-    )
-    typer.echo(f"{out}: {saved.deployed_parameters:,} parameters for backbone '{saved.backbone.name}'")
-
-
-@app.command("average")
-def average_(
-    references: Annotated[
-        list[str], typer.Argument(metavar="REF...", help="Prompts as for 'info', two or more.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="The prompt folder to write.", show_default=False)],
-    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
-) -> None:
-    """Write the mean of prompts that differ in their numbers alone, such as several runs from one beginning."""
-    from softspoken.prompts.average import average
-    from softspoken.prompts.checkpoint import load_prompts, save_prompts
-
-    loaded = [load_prompts(reference) for reference in references]
-    prompts, facts = average(loaded)
-    save_prompts(prompts, out, backbone=loaded[0].info.backbone, dtype="float16" if half else "float32", **facts)
-    typer.echo(f"{out}: the mean of {len(loaded)} prompts; calibrate it before relying on silence")
-
-
 @app.command("push")
 def push(
     folder: Folder,
@@ -100,7 +51,7 @@ def push(
 ) -> None:
     """Verify a stored prompt and put it into a hub repository, as it is."""
     from softspoken.prompts.checkpoint import load_prompts
-    from softspoken.prompts.hub import upload_prompts
+    from softspoken.prompts.folder import upload_prompts
 
     load_prompts(trust.of_prompt(folder))
     typer.echo(upload_prompts(folder, repository, private=private))
@@ -122,7 +73,7 @@ def _described(folder: Path, about: "PromptInfo") -> dict[str, Any]:
 
 def _lines(described: dict[str, Any]) -> dict[str, str]:
     """The same, for people."""
-    from softspoken.prompts.provenance import by_run, in_words
+    from softspoken.prompts.card import by_run, in_words
 
     backbone, prompts = described["backbone"], described["prompts"]
     trained, share = described["trained_parameters"], described["share_percent"]
@@ -148,6 +99,14 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
     lines["windows"] = "padded to 30 s" if described["window"] == "30s" else "as long as the audio"
     threshold = described["silence_threshold"]
     lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
-    lines["silence model"] = silence.described(described.get("silence"))
+    lines["silence model"] = _silence(described.get("silence"))
     lines |= {f"training: {key}": in_words(value) for key, value in by_run(described["training"]).items()}
     return lines
+
+
+def _silence(model: dict[str, Any] | None) -> str:
+    """A silence model in a line, for people."""
+    if model is None:
+        return "none"
+    weights = ", ".join(f"{name} {weight:.3g}" for name, weight in model["weights"].items())
+    return f"speaking from probability {model['threshold']:.3g} on ({weights}), decides {model['decides']}"

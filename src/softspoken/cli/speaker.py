@@ -78,7 +78,7 @@ def list_voices(as_json: AsJson = False, store: Store = None) -> None:
 
 @app.command("show")
 def show(name: Name, as_json: AsJson = False, store: Store = None) -> None:
-    """What is kept of one voice."""
+    """Show what is stored about one voice."""
     record = _record(_open(store).get(name))
     if as_json:
         typer.echo(json.dumps(record, indent=2, ensure_ascii=False))

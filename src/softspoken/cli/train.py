@@ -10,7 +10,7 @@ from softspoken.cli.checks import require_recipe
 
 def export_prompt(
     run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="New folder of the prompt or recogniser.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New folder of the prompt.", show_default=False)],
     state: Annotated[Literal["best", "last"], typer.Option(help="State of the run to take.")] = "best",
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
     silence_threshold: Annotated[
@@ -21,20 +21,10 @@ def export_prompt(
         typer.Option(help="JSON of 'softspoken evaluate --json', for the card's table; may be repeated."),
     ] = None,
 ) -> None:
-    """Make a prompt folder, or for speech in noise a recogniser, out of a state of a training run."""
-    from softspoken.recipes import task_of
+    """Make a prompt folder out of a state of a training run."""
+    from softspoken.training.run import export_run
 
-    if task_of(run) == "noise":
-        from softspoken.errors import ConfigError
-        from softspoken.noise.training import export_noise_run
-
-        if silence_threshold is not None or results is not None:
-            raise ConfigError("a recogniser has no silence threshold and no results on its card; leave these out")
-        export_noise_run(run, out, state, half)
-    else:
-        from softspoken.training.run import export_run
-
-        export_run(run, out, state, half, silence_threshold, results if results is not None else ())
+    export_run(run, out, state, half, silence_threshold, results if results is not None else ())
     typer.echo(out)
 
 
@@ -54,11 +44,12 @@ def train_prompt(
 ) -> None:
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
     require_recipe(recipe)
-    from softspoken.recipes import read_recipe, recipe_text, run_recipe
+    from softspoken.training.recipes import read_recipe, recipe_text
+    from softspoken.training.run import run_training
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})
-    folder = run_recipe(config, out, stop_after_s, recipe_text(recipe))
+    folder = run_training(config, out, stop_after_s, recipe_text(recipe))
     if folder is None:
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
     else:

@@ -42,11 +42,11 @@ def verify(
 
 
 def seal(folder: Folder) -> None:
-    """Write the integrity file of a prompt or recogniser that was stored before there was one; trust it first."""
+    """Write the integrity file of a prompt that was stored before there was one; trust it first."""
     from tempfile import TemporaryDirectory
 
     from softspoken.prompts.checkpoint import load_prompts
-    from softspoken.prompts.folder import RECOGNIZER_FILE, unsealed, write_folder
+    from softspoken.prompts.folder import unsealed, write_folder
     from softspoken.prompts.integrity import read_integrity
 
     place = folder.expanduser().resolve()
@@ -54,12 +54,7 @@ def seal(folder: Folder) -> None:
     with TemporaryDirectory() as parent:
         trial = Path(parent) / "prompt"
         write_folder(trial, files)
-        if RECOGNIZER_FILE in files:
-            from softspoken.noise.folder import load_recognizer
-
-            load_recognizer(trial)
-        else:
-            load_prompts(trial)
+        load_prompts(trial)
     write_folder(place, files)
     typer.echo(f"{folder}: sealed as it is now, identity {read_integrity(place).identity[:12]}")
 

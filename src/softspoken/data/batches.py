@@ -19,7 +19,7 @@ IGNORED = -100
 
 @runtime_checkable
 class Vocabulary(Protocol):
-    """What of a backbone's tokens a batch needs."""
+    """The part of a backbone's tokens that a batch needs."""
 
     end_of_text: int
 

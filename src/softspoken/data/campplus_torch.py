@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softspoken.cpu import multiplies_bfloat16
-from softspoken.data.campplus_network import CamPlusPlus
-from softspoken.data.campplus_windows import WindowNetwork
+from softspoken.data.campplus_network import WindowNetwork
 from softspoken.speakers import DEFAULT_EMBEDDER, SpeakerEmbedder, Windows, load_embedder
 from softspoken.speakers.base import Seconds, Vector, Vectors, Waveform, checked
 from softspoken.speakers.campplus import (
@@ -63,17 +62,17 @@ class TorchCamPlus(SpeakerEmbedder):
     dimension = WIDTH
     two_voices_below = CamPlusEmbedder.two_voices_below
 
-    def __init__(self, network: CamPlusPlus, device: str = "cpu", windows: torch.dtype = torch.float32) -> None:
-        """`windows`: what windows are computed in."""
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
-        self._recordings = WindowNetwork(self.network)
-        self._for_windows = self._recordings if windows == torch.float32 else WindowNetwork(self.network, windows)
+    def __init__(self, weights: Arrays, device: str = "cpu", windows: torch.dtype = torch.float32) -> None:
+        """`weights`: by the names of the published checkpoints; `windows`: what windows are computed in."""
+        self.device, self.weights = torch.device(device), weights
+        placed = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in weights.items()}
+        self._recordings = WindowNetwork(placed)
+        self._for_windows = self._recordings if windows == torch.float32 else WindowNetwork(placed, windows)
 
     @classmethod
     def load(cls, device: str = "cpu") -> "TorchCamPlus":
         """With the pinned weights. BackboneError when they cannot be had or are not the ones this code knows."""
-        return cls(network_of(read_weights(PACKAGE.file(MEMBER))), device)
+        return cls(read_weights(PACKAGE.file(MEMBER)), device)
 
     def rounding(self) -> SpeakerEmbedder:
         """With windows in bfloat16 on GPUs, and on processors that are faster in it."""
@@ -82,7 +81,7 @@ class TorchCamPlus(SpeakerEmbedder):
     @cached_property
     def _rounding(self) -> SpeakerEmbedder:
         fast = self.device.type == "cuda" or multiplies_bfloat16()
-        return TorchCamPlus(self.network, str(self.device), torch.bfloat16) if fast else self
+        return TorchCamPlus(self.weights, str(self.device), torch.bfloat16) if fast else self
 
     @torch.inference_mode()
     def embed(self, audio: Waveform) -> Vector:
@@ -164,13 +163,6 @@ class TorchCamPlus(SpeakerEmbedder):
             filled = torch.stack([functional.pad(mel, (0, 0, 0, frames - len(mel))) for mel in chosen])
             vectors[numbers] = self._recordings(filled, torch.tensor([len(mel) for mel in chosen], device=self.device))
         return vectors
-
-
-def network_of(weights: Arrays) -> CamPlusPlus:
-    """The module with these weights."""
-    network = CamPlusPlus()
-    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    return network
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ class ChannelConfig(Frozen):
     """How often, and how much, a talker's recording is changed."""
 
     probability: float = Field(default=0.0, ge=0, le=1)
-    """Of a talker in a mixture standing in another room, at another microphone."""
+    """How likely a talker in a mixture stands in another room, at another microphone."""
     rt60_s: tuple[float, float] = (0.1, 0.6)
     """Time in which the reverberation falls by 60 dB."""
     direct_db: tuple[float, float] = (0.0, 15.0)

@@ -12,7 +12,7 @@ class DataConfig(Frozen):
     """Manifests of speech and noise, and how speech is cut."""
 
     speech: tuple[Path, ...] = (Path("../shared/data/speech/manifest.jsonl"),)
-    """Speech manifests (JSON lines); see `softspoken.data.corpus.read_manifest`."""
+    """Speech manifests (JSON lines); see `softspoken.data.manifest.read_manifest`."""
     noise: tuple[Path, ...] = ()
     """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
     mixtures: Path | None = None

@@ -1,97 +1,49 @@
-"""From manifests to lhotse cuts: talkers, and the pieces of speech each of them has."""
+"""Talkers, and the pieces of speech each of them has."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import soxr
 from jaxtyping import Float
-from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
-from lhotse.cut import Cut
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
-from softspoken.data.cache import AudioCache
 from softspoken.data.config import DataConfig
+from softspoken.data.manifest import Utterance, read_manifest
 from softspoken.data.pauses import Span, kept_cuts
-from softspoken.data.rows import read_rows
-from softspoken.data.talkers import is_development_talker
 from softspoken.errors import DataError
 
-
-def read_manifest(path: str | Path, split: str = "train") -> CutSet:
-    """The utterances of a JSON-lines speech manifest as a lhotse CutSet.
-
-    A line has `id`, `path` (relative to the manifest), `speaker`, `text`, `duration_s`, `split`, `corpus`, and where
-    known `segments` ([{start_s, end_s, text}]: places to cut at) and `transcript_verified`. A cut's `speaker` is
-    'corpus:speaker', so that equal names in two corpora stay two talkers. Raises DataError for a line that cannot be
-    used.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no speech manifest at '{path}'; give a JSON-lines file with one utterance a line")
-    return CutSet.from_cuts(_cuts(path, split))
+LIMIT_BYTES = 4 * 1024**3
+"""About 18 hours at 16 kHz."""
 
 
-def _cuts(path: Path, split: str) -> Iterator[Cut]:
-    for where, row in read_rows(path, "utterance"):
-        if row.get("split", split) != split:
-            continue
-        try:
-            duration_s = float(row["duration_s"])
-            samples = round(duration_s * SAMPLE_RATE_HZ)
-            source = path.parent / row["path"]
-            identity = str(row["id"])
-            speaker = f"{row.get('corpus', path.parent.name)}:{row['speaker']}"
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"{where}: not an utterance ({error}); see the manifest's field list") from error
-        if not _is_file(source):
-            raise DataError(f"{where}: no audio at '{source}'; fetch it or remove the line")
-        recording = Recording(
-            id=identity,
-            sources=[_audio_source(source)],
-            sampling_rate=SAMPLE_RATE_HZ,
-            num_samples=samples,
-            duration=samples / SAMPLE_RATE_HZ,
-        )
-        supervision = SupervisionSegment(
-            id=identity,
-            recording_id=identity,
-            start=0.0,
-            duration=recording.duration,
-            text=row.get("text"),
-            speaker=speaker,
-            custom={
-                "segments": row.get("segments"),
-                "corpus": row.get("corpus"),
-                "verified": row.get("transcript_verified", True) is not False,
-            },
-        )
-        yield MonoCut(
-            id=identity,
-            start=0.0,
-            duration=recording.duration,
-            channel=0,
-            recording=recording,
-            supervisions=[supervision],
-        )
+class AudioCache:
+    """Waveforms by name; those unused for longest are dropped when all together take more than `limit_bytes`."""
 
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._bytes = 0
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
+    def __len__(self) -> int:
+        return len(self._kept)
 
-
-def _audio_source(path: Path) -> object:
-    from lhotse import AudioSource
-
-    return AudioSource(type="file", channels=[0], source=str(path))
+    def get(self, name: str, load: Callable[[], np.ndarray]) -> np.ndarray:
+        """The waveform of that name, loaded if it is not there."""
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            return self._kept[name]
+        waveform = load()
+        self._kept[name] = waveform
+        self._bytes += waveform.nbytes
+        while self._bytes > self.limit_bytes and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return waveform
 
 
 @dataclass(frozen=True)
@@ -128,7 +80,10 @@ class Piece:
 
 
 def cut_into_pieces(
-    cuts: Iterable[Cut], min_s: float, max_s: float, long_ones: Mapping[str, Sequence[Span]] = MappingProxyType({})
+    utterances: Iterable[Utterance],
+    min_s: float,
+    max_s: float,
+    long_ones: Mapping[str, Sequence[Span]] = MappingProxyType({}),
 ) -> list[Piece]:
     """Pieces of `min_s` to `max_s` seconds: whole utterances, or runs of their segments where they are longer.
 
@@ -137,26 +92,21 @@ def cut_into_pieces(
     too long and are named nowhere are left out.
     """
     pieces: list[Piece] = []
-    for cut in cuts:
-        supervision = cut.supervisions[0]
-        path = str(cut.recording.sources[0].source)
-        spans = [(0.0, cut.duration, supervision.text or "")]
-        custom = supervision.custom or {}
-        segments, verified = custom.get("segments"), custom.get("verified", True)
-        if segments:
-            spans = list(_joined(segments, max_s))
-        elif cut.id in long_ones:
-            spans = [(start_s, end_s, "") for start_s, end_s in long_ones[cut.id]]
+    for one in utterances:
+        spans = [(0.0, one.duration_s, one.text)]
+        if one.segments:
+            spans = list(_joined(one.segments, max_s))
+        elif one.id in long_ones:
+            spans = [(start_s, end_s, "") for start_s, end_s in long_ones[one.id]]
         for index, (start_s, end_s, text) in enumerate(spans):
             if min_s <= end_s - start_s <= max_s:
-                identity = f"{cut.id}-{index}"
-                whole = "" if text or len(spans) == 1 else supervision.text or ""
-                piece = Piece(identity, supervision.speaker, path, start_s, end_s - start_s, text, 1.0, verified, whole)
-                pieces.append(piece)
+                whole = "" if text or len(spans) == 1 else one.text
+                where = (f"{one.id}-{index}", one.speaker, one.path, start_s, end_s - start_s)
+                pieces.append(Piece(*where, text, 1.0, one.verified, whole))
     return pieces
 
 
-def _joined(segments: list[dict[str, object]], max_s: float) -> Iterator[tuple[float, float, str]]:
+def _joined(segments: Iterable[dict[str, Any]], max_s: float) -> Iterator[tuple[float, float, str]]:
     start_s, end_s, words = -1.0, -1.0, ""
     for segment in segments:
         first, last, text = float(str(segment["start_s"])), float(str(segment["end_s"])), str(segment["text"])
@@ -217,8 +167,9 @@ def load_corpus(config: DataConfig, development: bool = False) -> Corpus:
     """The training talkers of the manifests, or those set aside for development; never a talker of a test split."""
     pieces: list[Piece] = []
     for path in config.speech:
-        cuts = read_manifest(path, split="train").to_eager()
-        pieces += cut_into_pieces(cuts, *config.piece_s, _cuts_of_long_ones(path, cuts, config.piece_s[1]))
+        utterances, longest_s = read_manifest(path), config.piece_s[1]
+        long_ones = {one.id: one.path for one in utterances if one.duration_s > longest_s and not one.segments}
+        pieces += cut_into_pieces(utterances, *config.piece_s, kept_cuts(path, long_ones, longest_s))
     kept = []
     for piece in pieces:
         corpus, _, speaker = piece.speaker.partition(":")
@@ -251,25 +202,13 @@ def _limited(pieces: list[Piece], talkers: int | None, hours: float | None) -> l
     return [piece for piece in pieces if piece.id in kept]
 
 
-def _cuts_of_long_ones(manifest: Path, cuts: Iterable[Cut], max_s: float) -> dict[str, list[Span]]:
-    long_ones = {}
-    for cut in cuts:
-        custom = cut.supervisions[0].custom or {}
-        if cut.duration > max_s and not custom.get("segments"):
-            long_ones[cut.id] = str(cut.recording.sources[0].source)
-    return kept_cuts(manifest, long_ones, max_s)
+_ONE_IN = 12
 
 
-def read_noises(paths: Iterable[Path], split: str = "train") -> list[tuple[str, float]]:
-    """(path, seconds) of the noise recordings of a split."""
-    noises: list[tuple[str, float]] = []
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"no noise manifest at '{path}'; give a JSON-lines file with one recording a line")
-        for where, row in read_rows(path, "recording"):
-            try:
-                if row["split"] == split:
-                    noises.append((str(path.parent / row["path"]), float(row["duration_s"])))
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{where}: not a noise recording ({error}); give path, duration_s and split") from error
-    return noises
+def is_development_talker(corpus: str, speaker: str) -> bool:
+    """True for the one talker in twelve of the training part who never trains and is there to choose by.
+
+    Thresholds and checkpoints are chosen on these talkers alone, never on a test split. The choice is a checksum of
+    'corpus:speaker', so it is the same on every machine and does not move when talkers are added.
+    """
+    return crc32(f"{corpus}:{speaker}".encode()) % _ONE_IN == 0

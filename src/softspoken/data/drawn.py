@@ -60,7 +60,7 @@ class DrawnBatch:
     window: int
     """Frames (10 ms) of a window whose embedding is compared with the voices."""
     most_windows: int
-    """Of one mixture."""
+    """Windows of the longest mixture."""
     track_of: Int[Tensor, "K"]
     """The mixture of each track."""
     entry: Int[Tensor, "K"]
@@ -82,7 +82,7 @@ class DrawnBatch:
     target_of: Int[Tensor, "R"]
     """The mixture of each target, once more."""
     track: Int[Tensor, "R"]
-    """Of each target; K for who is not there."""
+    """The track of each target; K for a target who is absent."""
     voices: Float[Tensor, "R S"]
     clips: Int[Tensor, "R"]
     """The entry of each target's clip."""

@@ -1,9 +1,7 @@
 """Training examples: one mixture, seen once for each of its talkers, and now and then for a voice that is not in it."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -15,11 +13,47 @@ from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, Piece
 from softspoken.data.levels import scale_to
 from softspoken.data.mixing import Mixture, draw_mixture, render
-from softspoken.data.pools import Pools
-from softspoken.data.rows import read_rows
 from softspoken.data.voices import VoiceCache
-from softspoken.errors import DataError
-from softspoken.files import replace_text
+from softspoken.errors import ConfigError, DataError
+
+_POOL = 2
+"""Keeps these draws apart from others of the same seed."""
+
+
+class Pools:
+    """Takes `pool` items at a time, sorts them by length, and deals them out in batches in a drawn order.
+
+    Every item comes once, and where it comes depends on the seed and its number alone.
+    """
+
+    def __init__(self, size: int, pool: int, batch: int, seed: int, duration_s: Callable[[int], float]) -> None:
+        """`pool` 1: the items in their own order. Raises ConfigError for a pool or batch below 1."""
+        if pool < 1 or batch < 1:
+            raise ConfigError(f"a pool of {pool} items, dealt out in batches of {batch}; give 1 or more of both")
+        self.size, self.batch, self.seed, self.duration_s = size, batch, seed, duration_s
+        # Whole batches: one that straddles two pools would hold long and short items.
+        self.pool = max(pool // batch, 1) * batch if pool > 1 else 1
+        self._dealt: tuple[int, list[int]] = (-1, [])
+
+    def place(self, index: int) -> int:
+        """The item that comes at `index`."""
+        if self.pool == 1:
+            return index
+        number, position = divmod(index, self.pool)
+        if self._dealt[0] != number:
+            self._dealt = (number, self._deal(number))
+        return self._dealt[1][position]
+
+    def _deal(self, number: int) -> list[int]:
+        first = number * self.pool
+        durations = {place: self.duration_s(place) for place in range(first, min(first + self.pool, self.size))}
+        places = sorted(durations, key=lambda place: (durations[place], place))
+        runs = [places[start : start + self.batch] for start in range(0, len(places), self.batch)]
+        # A last, shorter run stays last, so that the others begin where batches begin.
+        whole = [run for run in runs if len(run) == self.batch]
+        order = np.random.default_rng([self.seed, _POOL, number]).permutation(len(whole))
+        return [place for run in [*(whole[i] for i in order), *runs[len(whole) :]] for place in run]
+
 
 FRAME_S = 0.02
 ENROLMENT_S = (3.0, 12.0)
@@ -249,26 +283,3 @@ def draw_crop(piece: Piece, rng: np.random.Generator) -> Crop:
     size = min(whole, max(round(0.6 * whole), 2 * SAMPLE_RATE_HZ))
     start = int(rng.integers(whole - size + 1))
     return Crop(start, size, 10 ** (rng.uniform(-35, -15) / 10), int(rng.integers(2**32)))
-
-
-def read_texts(path: str | Path, rejected: bool = False) -> dict[str, str]:
-    """Piece id to text, from JSON lines {"id", "text"}; with `rejected`, also the pieces whose text is empty.
-
-    An empty text marks a piece that could not be transcribed well: it may disturb others, but is no target.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no texts at '{path}'; write them with 'softspoken data teach'")
-    texts: dict[str, str] = {}
-    for where, row in read_rows(path, "text"):
-        if not isinstance(row.get("id"), str) or not isinstance(row.get("text"), str):
-            raise DataError(f"{where}: no 'id' and 'text'; write them anew with 'softspoken data teach'")
-        if rejected or row["text"].strip():
-            texts[row["id"]] = row["text"]
-    return texts
-
-
-def write_texts(path: str | Path, texts: Mapping[str, str]) -> None:
-    """Write `read_texts`' format, atomically."""
-    lines = [json.dumps({"id": key, "text": text}, ensure_ascii=False) for key, text in texts.items()]
-    replace_text(Path(path), "\n".join(lines) + "\n")

@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from softspoken.audio import load_audio
 from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus
-from softspoken.data.examples import Embed, Example, MixtureDataset, Scorer
-from softspoken.data.pools import Pools
-from softspoken.data.rows import read_rows
+from softspoken.data.examples import Embed, Example, MixtureDataset, Pools, Scorer
+from softspoken.data.manifest import read_rows
 from softspoken.errors import DataError
 
 LONGEST_S = 30.0

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
+from softspoken.files import replace_text
 from softspoken.packages import cache_folder
 from softspoken.speakers.silero import CHUNK, SileroDetector
 
@@ -71,7 +71,5 @@ def kept_cuts(manifest: Path, recordings: dict[str, str], longest_s: float) -> d
             return known
     cuts = {name: cut_at_pauses(load_audio(path), longest_s) for name, path in recordings.items()}
     kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(cuts), encoding="utf-8")
-    os.replace(temporary, kept)
+    replace_text(kept, json.dumps(cuts))
     return cuts

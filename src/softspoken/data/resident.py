@@ -154,7 +154,7 @@ def _rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
 
 
 def _vectors(dataset: MixtureDataset, entries: Sequence[_Entry], embed_all: EmbedAll) -> Float[np.ndarray, "E S"]:
-    """Of all entries; those that are not known are made together."""
+    """The embeddings of all entries; those that are not known are made together."""
     found = [
         dataset.vectors.get(crop_name(entry.piece)) if entry.crop else dataset.known_vector(entry.piece)
         for entry in entries

@@ -1,7 +1,6 @@
 """Speaker embeddings of pieces of training speech, kept in the user's cache: every run enrols with the same ones."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,9 +47,8 @@ class VoiceCache:
             return
         self._known = self._read() | self._known
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}.tmp")
-        save_file(self._known, temporary)
-        os.replace(temporary, self._file)
+        with replacing(self._file) as temporary:
+            save_file(self._known, temporary)
         self._new = 0
 
     def _read(self) -> dict[str, np.ndarray]:

@@ -96,7 +96,7 @@ class Smoother:
         return said
 
     def end(self) -> list[bool]:
-        """What was pending, now that no more speech follows."""
+        """Decide on the chunks that are still pending: no more speech follows."""
         said = [False] * self.pending
         self._run, self._gap, self._kept = 0, 0, False
         return said

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from softspoken.backbones.whisper import WhisperBackbone
-from softspoken.prompts.frames import added_by
+from softspoken.prompts.modules import added_by
 from softspoken.prompts.rows import FrameRows
 
 Block = Any

@@ -43,7 +43,7 @@ class CascadeOptions(StretchOptions):
     targets silent, on talkers who are put aside for development (tiny.en and CAM++; windows of 0.8 and 1.6 s and
     thresholds from 0.15 to 0.45):
 
-        softspoken data mixtures SPEECH/manifest.jsonl dev --split development --count 40 --seed 4 --snr-db=-5,5
+        softspoken-lab mixtures SPEECH/manifest.jsonl dev --split development --count 40 --seed 4 --snr-db=-5,5
         softspoken evaluate dev/manifest.jsonl --method cascade:0.35 --method cascade:0.4 ...
     """
 

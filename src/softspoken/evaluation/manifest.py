@@ -1,13 +1,14 @@
 """Evaluation manifests: JSON lines, one question ("what does this voice say in this recording?") a line."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from softspoken.data.manifest import read_rows
 from softspoken.errors import DataError
-from softspoken.evaluation.speech import TimedWord
 
+TimedWord = tuple[str, float, float]
+"""A word, the second at which it begins and the one at which it ends."""
 _EXPECTED = 'expected {"audio": FILE, "enrolment": FILE, "text": WORDS}'
 
 
@@ -41,34 +42,18 @@ def read_evaluation_manifest(path: str | Path) -> tuple[EvaluationItem, ...]:
     with one id, or no items.
     """
     manifest = Path(path)
-    if not manifest.is_file():
-        raise DataError(f"no manifest at '{manifest}'; give a JSON-lines file with one item a line ({_EXPECTED})")
-    try:
-        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{manifest}' is not UTF-8 text; {_EXPECTED} on each line") from error
     items: dict[str, EvaluationItem] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        item = _item(line, number, manifest)
+    for where, row in read_rows(manifest, f"item ({_EXPECTED})"):
+        item = _item(row, where, manifest)
         if item.id in items:
-            raise DataError(f"{manifest}:{number}: id '{item.id}' is there twice; give every item its own")
+            raise DataError(f"{where}: id '{item.id}' is there twice; give every item its own")
         items[item.id] = item
     if not items:
         raise DataError(f"{manifest}: no items in it; {_EXPECTED}, one a line")
     return tuple(items.values())
 
 
-def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
-    where = f"{manifest}:{number}"
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"{where}: not JSON ({said}); {_EXPECTED}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: got {type(row).__name__}; {_EXPECTED}")
+def _item(row: dict[str, Any], where: str, manifest: Path) -> EvaluationItem:
     for key in ("audio", "enrolment", "text"):
         if not isinstance(row.get(key), str):
             got = "no" if key not in row else f"{type(row[key]).__name__} as"
@@ -77,7 +62,7 @@ def _item(line: str, number: int, manifest: Path) -> EvaluationItem:
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise DataError(f'{where}: "tags" is {tags!r}; expected a list of words')
     return EvaluationItem(
-        id=str(row.get("id", f"line-{number}")),
+        id=str(row.get("id", f"line-{where.rpartition(':')[2]}")),
         audio=_file(row, "audio", where, manifest),
         enrolment=_file(row, "enrolment", where, manifest),
         text=row["text"],

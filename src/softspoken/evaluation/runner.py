@@ -13,9 +13,9 @@ from jaxtyping import Float
 from softspoken.audio import load_audio
 from softspoken.decoding.result import Transcript
 from softspoken.errors import AudioError, DataError, EnrolmentError
-from softspoken.evaluation.answers import KeptAnswers
 from softspoken.evaluation.cascade import CascadeOptions, Options, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
+from softspoken.evaluation.stage_cache import KeptAnswers
 from softspoken.files import replace_text
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import (

@@ -22,7 +22,7 @@ from softspoken.speakers.enrolment import enrol
 from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
 _EMBEDDER = "campplus"
-"""Of methods without a prompt: the thresholds of `CascadeOptions` and `SeparationOptions` are made for it."""
+"""The embedder of methods without a prompt; the thresholds of `CascadeOptions` and `SeparationOptions` fit it."""
 _WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise", "separate:COMMAND", "run:FOLDER")
 _LIMITS = replace(LENIENT, look_for_two_voices=False)
 """Nobody reads the warnings of a thousand clips."""
@@ -49,7 +49,7 @@ class Systems:
 
     def method(self, name: str) -> runner.Method:
         """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]',
-        'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last|@stored]' or by a prompt's reference.
+        'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last]' or by a prompt's reference.
 
         Raises SoftspokenError when something it needs cannot be had.
         """

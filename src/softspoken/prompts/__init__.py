@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from softspoken.prompts.checkpoint import LoadedPrompts, PromptInfo, load_prompts, save_prompts
     from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
-    from softspoken.prompts.enrolment import clip_states
-    from softspoken.prompts.frames import activity_of
     from softspoken.prompts.injection import inject
-    from softspoken.prompts.modules import SoftPrompts
+    from softspoken.prompts.modules import SoftPrompts, activity_of, clip_states
     from softspoken.prompts.rows import PromptRows
 
 _HOMES = {
@@ -26,8 +24,8 @@ _HOMES = {
     "SoftPrompts": "modules",
     "SpeakerPrompt": "config",
     "StackPrompt": "config",
-    "activity_of": "frames",
-    "clip_states": "enrolment",
+    "activity_of": "modules",
+    "clip_states": "modules",
     "inject": "injection",
     "load_prompts": "checkpoint",
     "save_prompts": "checkpoint",

@@ -1,6 +1,6 @@
 """Prompts as arrays: the tensors that a configuration has, and the rows that they make for some voices.
 
-The same as `prompts.modules` (and `frames`, `enrolment`) in PyTorch, without gradients, for serving. Shapes: B batch, L
+The same as `prompts.modules` in PyTorch, without gradients, for serving. Shapes: B batch, L
 layers, N prompt vectors, D width, S speaker dimensions, F frames of a clip.
 """
 
@@ -18,7 +18,7 @@ from softspoken.prompts.rows import Bank, FrameRows, PromptRows, StackRows
 Tensors = Mapping[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 STATISTICS = ("speaker_mean", "speaker_scale")
-"""Of the training voices, and no prompts: 1/deviation may exceed what float16 holds."""
+"""Statistics of the training voices, kept in float32: 1/deviation may exceed what float16 holds."""
 
 
 def shapes_of(config: PromptConfig, width: int, layers: Mapping[StackName, int]) -> Shapes:

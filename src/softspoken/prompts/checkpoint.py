@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,18 +30,15 @@ from softspoken.prompts.folder import (
     PROMPT_FOLDER,
     RECOGNIZER_FILE,
     TENSOR_FILE,
+    download_prompts,
     first_problem,
     read_metadata,
     write_folder,
 )
-from softspoken.prompts.hub import download_prompts, upload_prompts
 from softspoken.prompts.info import BackboneRef, FrozenModel, PromptInfo
 from softspoken.prompts.integrity import AGAIN, verified
-from softspoken.prompts.silence import SilenceModel
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
     from softspoken.prompts.modules import SoftPrompts
 
 __all__ = [
@@ -52,7 +48,6 @@ __all__ = [
     "find_prompts",
     "load_prompts",
     "save_prompts",
-    "store_silence",
 ]
 
 StoredType = Literal["float32", "float16"]
@@ -82,11 +77,6 @@ class LoadedPrompts:
 
         return prompts_from(self.info.prompts, self.info.backbone.width, self.info.backbone.layers, self.tensors)
 
-    @classmethod
-    def from_pretrained(cls, reference: str | Path, backbone: FrozenModel | None = None) -> "LoadedPrompts":
-        """See `load_prompts`."""
-        return load_prompts(reference, backbone)
-
     def check(self, backbone: FrozenModel) -> None:
         """Raises PromptMismatch unless `backbone` has the very weights that the prompts were trained on."""
         wanted = self.info.backbone
@@ -95,25 +85,6 @@ class LoadedPrompts:
                 f"the prompt was trained on backbone '{wanted.name}' (fingerprint {wanted.fingerprint[:12]}), got "
                 f"'{backbone.name}' (fingerprint {backbone.fingerprint[:12]}); load backbone '{wanted.name}'"
             )
-
-    def save_pretrained(self, folder: str | Path, dtype: StoredType = "float32") -> PromptInfo:
-        """Store them again as they are, in `folder`, with all their facts. See `save_prompts`."""
-        facts = {name: getattr(self.info, name) for name in PromptInfo.model_fields if name not in _NOT_FACTS}
-        return save_prompts(
-            self.prompts, folder, backbone=self.info.backbone, keep_reparameterisation=True, dtype=dtype, **facts
-        )
-
-    def push_to_hub(
-        self, repository: str, private: bool = False, dtype: StoredType = "float32", api: "HfApi | None" = None
-    ) -> str:
-        """Put them into hub repository `repository` ('owner/name'), made if need be. Returns its address.
-
-        Raises PromptError when the hub cannot be reached or refuses.
-        """
-        with TemporaryDirectory() as parent:
-            folder = Path(parent) / "prompts"
-            self.save_pretrained(folder, dtype)
-            return upload_prompts(folder, repository, private=private, api=api)
 
 
 _NOT_FACTS = ("format_version", "prompts", "backbone", "digest", "embedder_fingerprint")
@@ -313,19 +284,3 @@ def _checked(tensors: Tensors, info: PromptInfo, folder: Path) -> Tensors:
         if not np.isfinite(tensor).all():
             raise PromptDamaged(f"'{folder}': tensor '{name}' holds NaN or infinity; refused; {AGAIN}")
     return tensors
-
-
-def store_silence(reference: str | Path, model: SilenceModel | None, out: str | Path) -> None:
-    """Store a prompt again as the folder `out` (which may be its own) with this model, or without any.
-
-    All of it is written or nothing. `reference`: see `find_prompts`. Raises PromptError as `load_prompts` and
-    `write_folder` do: only a whole prompt is stored again.
-    """
-    folder = find_prompts(reference)
-    info = load_prompts(folder).info.model_copy(update={"silence": model})
-    files = {
-        CONFIG_FILE: info.model_dump_json(indent=2).encode() + b"\n",
-        TENSOR_FILE: (folder / TENSOR_FILE).read_bytes(),
-        CARD_FILE: render_card(info).encode(),
-    }
-    write_folder(Path(out).expanduser().resolve(), files)

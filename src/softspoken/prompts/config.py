@@ -61,14 +61,6 @@ class FramePrompt(Frozen):
     hop_s: float = Field(default=0.4, gt=0)
     """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_refined(cls, values: Any) -> Any:
-        # Prompts stored before that trial ended say that they take no part in it.
-        if isinstance(values, dict) and values.get("refined") is False:
-            return {name: value for name, value in values.items() if name != "refined"}
-        return values
-
 
 class EnrolmentPrompt(Frozen):
     """The enrolment clip itself as context, with no outside embedder. Beyond the paper; the idea of SQ-Whisper.
@@ -152,14 +144,3 @@ class PromptConfig(Frozen):
             if self.speaker.every_layer:
                 raise ValueError("'speaker.every_layer' needs a stack; set speaker.into to 'encoder' or 'both'")
         return self
-
-
-AUTHORS = PromptConfig(placement="shifted", reparameterisation="separate", speaker=SpeakerPrompt(dimension=512))
-"""The configuration of the target-speaker paper: deep, 16 vectors, separate MLPs, x-vector into the encoder."""
-
-
-def noise_prompts(length: int = 20, depth: Depth = "input") -> PromptConfig:
-    """[X, P]: `length` vectors behind an encoder's audio, as in the second paper (section 2.1; it has 20 and 50)."""
-    return PromptConfig(
-        encoder=StackPrompt(length=length, depth=depth), decoder=None, speaker=None, placement="appended"
-    )

@@ -1,20 +1,25 @@
-"""Folders of stored prompts and recognisers: their files, written together or not at all, and their metadata read."""
+"""Folders of stored prompts and recognisers: written together or not at all, their metadata read, from and to a hub."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from softspoken.backbones.hub import hub_errors
 from softspoken.defaults import EMBEDDER_FINGERPRINTS
 from softspoken.errors import PromptDamaged, PromptError
 from softspoken.files import replacing
 from softspoken.prompts.info import FORMAT_VERSION, PromptInfo
 from softspoken.prompts.integrity import AGAIN, INTEGRITY_FILE, sealed
 from softspoken.prompts.signatures import SIGNATURE_FILE
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 
 Metadata = TypeVar("Metadata", bound=BaseModel)
 
@@ -118,3 +123,36 @@ def first_problem(error: ValidationError | PydanticSerializationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+_INSTEAD = "give a local folder"
+
+
+def download_prompts(repository: str) -> Path:
+    """A local copy of the prompts in hub repository `repository` ('owner/name'); from the cache where it is there.
+
+    Raises PromptError when there is no such repository, or when it cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+
+    with hub_errors("download", repository, PromptError, _INSTEAD):
+        return Path(snapshot_download(repository, allow_patterns=list(PROMPT_FILES)))
+
+
+def upload_prompts(folder: Path, repository: str, private: bool = False, api: "HfApi | None" = None) -> str:
+    """Put the prompt folder into hub repository `repository`, made if need be. Returns its address.
+
+    The folder is not checked here. Raises PromptError when the hub refuses.
+    """
+    from huggingface_hub import HfApi
+
+    hub = HfApi() if api is None else api
+    with hub_errors("upload", repository, PromptError, _INSTEAD):
+        made = hub.create_repo(repository, private=private, exist_ok=True)
+        hub.upload_folder(
+            folder_path=folder,
+            repo_id=made.repo_id,
+            allow_patterns=list(PROMPT_FILES),
+            commit_message="Upload soft prompts",
+        )
+        return str(made)

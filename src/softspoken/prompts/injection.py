@@ -24,9 +24,8 @@ from softspoken.backbones.base import Backbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, PromptMismatch
 from softspoken.prompts.config import Placement
-from softspoken.prompts.frames import added_by
 from softspoken.prompts.layout import Layout
-from softspoken.prompts.modules import SoftPrompts
+from softspoken.prompts.modules import SoftPrompts, added_by
 from softspoken.prompts.rows import FrameRows, PromptRows, StackRows
 
 _CLAIMING = threading.Lock()

@@ -55,13 +55,3 @@ class Layout:
         inside = (position >= start) & (position < (self.starts + self.counts)[:, None])
         index = torch.where(inside, position - start, rows.shape[1] + position)
         return self._gather(torch.cat([rows, hidden], dim=1), index)
-
-
-def audio_frames(
-    states: Float[Tensor, "B S D"], frames: int, placement: Placement, counts: Int[Tensor, "B"]
-) -> Float[Tensor, "B T D"]:
-    """The T = `frames` audio frames among encoder states; behind each row's valid ones stands whatever stood there."""
-    if placement == "appended":
-        return states[:, :frames]
-    index = (torch.arange(frames, device=states.device)[None] + counts[:, None]).clamp(max=states.shape[1] - 1)
-    return states.gather(1, index[:, :, None].expand(-1, -1, states.shape[-1]))

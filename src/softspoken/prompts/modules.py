@@ -1,22 +1,112 @@
 """The trainable tensors, and how they become the rows that `inject` places.
 
-Shapes: B batch, L layers, N prompt vectors, D width, S speaker dimensions, R rank.
+Shapes: B batch, L layers, N prompt vectors, D width, S speaker dimensions, R rank or vectors in a bank, T audio frames,
+F frames of an enrolment clip, P sets (1 or B). The enrolment clip as rows is the idea of SQ-Whisper (Guo et al. 2024),
+here with a frozen Whisper and before every layer.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.backbones.base import Backbone
 from softspoken.backbones.weights import StackName
-from softspoken.errors import ConfigError, PromptMismatch
-from softspoken.prompts.config import PromptConfig, SpeakerPrompt, StackPrompt
-from softspoken.prompts.enrolment import EnrolmentPrompts
-from softspoken.prompts.frames import FramePrompts
-from softspoken.prompts.rows import AXIS_OF_SETS, PromptRows, StackRows
+from softspoken.errors import PromptMismatch
+from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.rows import Bank, FrameRows, PromptRows, StackRows
+from softspoken.waveforms import Waveforms
+
+
+def added_by(
+    rows: FrameRows, layer: int, frames: Float[Tensor, "B T D"], activity: Float[Tensor, "B T"]
+) -> Float[Tensor, "B T D"]:
+    """What frame prompts add to `frames` before `layer`."""
+    weight = activity[:, :, None]
+    added = rows.rest[layer][:, None] + weight * (rows.active[layer] - rows.rest[layer])[:, None]
+    bank = rows.bank
+    if bank is not None:
+        found = F.layer_norm(frames, frames.shape[-1:]) @ bank.keys[layer]
+        found = found * bank.gate[layer][:, None] + bank.bias[layer][:, None]
+        chosen = F.gelu(found + weight * bank.by_activity[layer][:, None])
+        added = added + chosen @ bank.values[layer]
+    found_here: Tensor = added
+    return found_here
+
+
+def activity_of(scores: Float[Tensor, "B T"], config: FramePrompt) -> Float[Tensor, "B T"]:
+    """How likely the target speaks in each frame, of its cosine to the voice: sigmoid(slope * (score - threshold))."""
+    return torch.sigmoid(config.slope * (scores - config.threshold))
+
+
+class FramePrompts(nn.Module):
+    """The vectors of `FramePrompt`. The bank starts at zero: at first it changes nothing."""
+
+    def __init__(self, config: FramePrompt, speaker_dimension: int, layers: int, width: int) -> None:
+        super().__init__()
+        self.active = nn.Parameter(torch.zeros(layers, width))
+        self.rest = nn.Parameter(torch.zeros(layers, width))
+        self.rank, self.mute_db = config.keyed, config.mute_db
+        if self.rank:
+            self.keys = nn.Parameter(torch.randn(layers, width, self.rank) * width**-0.5)
+            self.values = nn.Parameter(torch.zeros(layers, self.rank, width))
+            self.voice = nn.Parameter(torch.randn(layers, speaker_dimension, self.rank) * speaker_dimension**-0.5)
+            self.bias = nn.Parameter(torch.zeros(layers, self.rank))
+            self.by_activity = nn.Parameter(torch.zeros(layers, self.rank))
+
+    def forward(self, speaker: Float[Tensor, "B S"] | None) -> FrameRows:
+        bank = None
+        if self.rank:
+            assert speaker is not None
+            bank = Bank(
+                keys=self.keys[:, None],
+                values=self.values[:, None],
+                gate=1.0 + torch.einsum("bs,lsr->lbr", speaker, self.voice),
+                bias=self.bias[:, None],
+                by_activity=self.by_activity[:, None],
+            )
+        return FrameRows(self.rest[:, None], self.active[:, None], bank, self.mute_db)
+
+
+@torch.no_grad()
+def clip_states(backbone: Backbone, clips: Sequence[np.ndarray], config: EnrolmentPrompt) -> Float[Tensor, "L B F D"]:
+    """What enters each encoder layer while the frozen backbone hears each clip (16 kHz), `config.clip_s` of it.
+
+    Not to be called under a prompt. Raises PromptMismatch for an empty clip.
+    """
+    if any(len(clip) == 0 for clip in ([] if isinstance(clips, Waveforms) else clips)):
+        raise PromptMismatch("an enrolment clip without samples; give a few seconds of the voice")
+    heard = Waveforms.of(clips).fitted(round(config.clip_s * SAMPLE_RATE_HZ))
+    return torch.stack(backbone.encode_layers(backbone.features(heard, config.clip_s)).states[:-1])
+
+
+class EnrolmentPrompts(nn.Module):
+    """Clip states to rows. They begin as the states themselves, so the frozen encoder knows what it sees."""
+
+    def __init__(self, config: EnrolmentPrompt, layers: int, width: int) -> None:
+        super().__init__()
+        self.config = config
+        rows = 1 if config.form == "frames" else config.queries
+        self.mark = nn.Parameter(torch.zeros(layers, rows, width))
+        if config.form == "queries":
+            self.queries = nn.Parameter(torch.randn(layers, config.queries, width) * width**-0.5)
+
+    def forward(self, states: Float[Tensor, "L B F D"]) -> Float[Tensor, "L B N D"]:
+        states = states.to(self.mark.dtype)
+        if self.config.form == "frames":
+            size = states.shape[2] // self.config.stride * self.config.stride
+            layers, batch, _, width = states.shape
+            rows = states[:, :, :size].reshape(layers, batch, -1, self.config.stride, width).mean(dim=3)
+        else:
+            normed = nn.functional.layer_norm(states, states.shape[-1:])
+            weights = torch.softmax(torch.einsum("lnd,lbfd->lbnf", self.queries, normed), dim=-1)
+            rows = weights @ states
+        marked: Tensor = rows + self.mark[:, None]
+        return marked
 
 
 class ResidualMLP(nn.Module):
@@ -184,31 +274,6 @@ class SoftPrompts(nn.Module):
 def _in_front(first: Float[Tensor, "L B M D"], rows: Float[Tensor, "K P N D"]) -> Float[Tensor, "L B _ D"]:
     """Rows of each voice in front of rows for all."""
     return torch.cat([first, rows.expand(first.shape[0], first.shape[1], -1, -1)], dim=2)
-
-
-def stack_rows(sets: list[PromptRows]) -> PromptRows:
-    """Several sets of equal shapes as one batch: row b of the result is set b. Raises ConfigError on other shapes."""
-
-    def joined(parts: list[object], axis: int) -> object:
-        first = parts[0]
-        plain = not isinstance(first, Tensor) and not is_dataclass(first)
-        if any(type(part) is not type(first) for part in parts) or (plain and len(set(parts)) > 1):
-            raise ConfigError("prompts of different kinds in one batch; give prompts of one configuration")
-        if plain:
-            return first
-        if isinstance(first, Tensor):
-            tensors = [part for part in parts if isinstance(part, Tensor)]
-            if len({tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}) > 1:
-                raise ConfigError("prompts of different sizes in one batch; give prompts of one configuration")
-            return torch.cat(tensors, dim=axis)
-        names = [field.name for field in fields(first)]  # type: ignore[arg-type]
-        return type(first)(
-            **{name: joined([getattr(part, name) for part in parts], AXIS_OF_SETS.get(name, 1)) for name in names}
-        )
-
-    result = joined(list(sets), 1)
-    assert isinstance(result, PromptRows)
-    return result
 
 
 def prompts_from(

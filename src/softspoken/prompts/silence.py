@@ -46,7 +46,7 @@ class SilenceModel(Frozen):
         return self
 
     def log_odds(self, features: Mapping[SilenceFeature, float]) -> float:
-        """Of speech."""
+        """Log-odds that the target speaks."""
         return self.bias + sum(weight * features[name] for name, weight in self.weights.items())
 
     def probability(self, features: Mapping[SilenceFeature, float]) -> float:

@@ -1,46 +1,33 @@
-"""What a target-speaker run has trained, by whatever method: loaded again, stored as deployed, made to transcribe.
+"""What a run has trained, by whatever method: begun, loaded again, made to transcribe."""
 
-A run of prompts becomes a prompt folder (`export_run`). One that trains weights of the backbone becomes
-`weights.safetensors`, prompts and weights in one file, and `weights.json`, what is known about them.
-"""
-
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as tensors_from_bytes
-from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor
 
 from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.backbones.features import FRAME_RATE_HZ
 from softspoken.backbones.weights import fingerprint
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.windows import short_speech
 from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.engines import EngineName, Precision, load_engine
-from softspoken.errors import ConfigError, PromptDamaged, PromptMismatch
-from softspoken.files import replace_bytes, replace_text
-from softspoken.prompts import LoadedPrompts, PromptConfig, SoftPrompts
+from softspoken.errors import ConfigError
+from softspoken.prompts import LoadedPrompts, SoftPrompts, load_prompts
 from softspoken.prompts.checkpoint import prompt_files
 from softspoken.prompts.folder import first_problem
-from softspoken.prompts.info import BackboneRef
+from softspoken.prompts.initialization import initialize_as_silence
 from softspoken.speakers import load_embedder
 from softspoken.training.config import CONFIG, TrainConfig
 from softspoken.training.loop import BEST, STATE
 from softspoken.training.methods import Trained, prompts_of, tuned, weights_of
-from softspoken.training.state import load_state, read_progress
+from softspoken.training.run_folder import is_run
+from softspoken.training.state import load_state
 
-WEIGHT_FILE = "weights.safetensors"
-WEIGHT_FACTS = "weights.json"
-WEIGHT_FORMAT = "softspoken-weights-1"
-_STATISTICS = ("speaker_mean", "speaker_scale")
-"""Of the voices, and no prompts: always stored in float32, for 1/deviation may exceed what float16 holds."""
-
-StateName = Literal["best", "last", "stored"]
-"""`stored`: `weights.safetensors`, the best state as it is deployed, in half precision."""
+StateName = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,7 @@ def run_config(run: Path) -> TrainConfig:
         ) from error
 
 
-def state_file(run: Path, state: Literal["best", "last"]) -> Path:
+def state_file(run: Path, state: StateName) -> Path:
     """A state of a run. Raises ConfigError when it has none yet."""
     path = run / (BEST if state == "best" else STATE)
     if not path.is_file():
@@ -78,11 +65,10 @@ def stored_metadata(config: TrainConfig) -> dict[str, Any]:
     return {"task": config.task, "embedder": embedder, "window": config.window}
 
 
-def untrained(config: TrainConfig, backbone: WhisperBackbone, prompts: PromptConfig | None = None) -> Trained:
-    """What a run trains, as it begins; voices are neither centred nor scaled yet. `prompts`: instead of the run's."""
+def untrained(config: TrainConfig, backbone: WhisperBackbone) -> Trained:
+    """What a run trains, as it begins; voices are neither centred nor scaled yet."""
     layers = {name: len(stack.layers) for name, stack in backbone.stacks.items()}
-    chosen = config.prompts if prompts is None else prompts
-    return tuned(config.method, SoftPrompts(chosen, backbone.stacks["encoder"].width, layers), backbone)
+    return tuned(config.method, SoftPrompts(config.prompts, backbone.stacks["encoder"].width, layers), backbone)
 
 
 def load_run(run: Path, state: StateName = "best", backbone: WhisperBackbone | None = None) -> LoadedRun:
@@ -93,16 +79,10 @@ def load_run(run: Path, state: StateName = "best", backbone: WhisperBackbone | N
         PromptDamaged: the state cannot be read, or does not fit this backbone.
     """
     config = run_config(run)
-    path = None if state == "stored" else state_file(run, state)
-    if path is None and config.method.kind == "prompt":
-        raise ConfigError(f"the run in '{run}' trains prompts, which are stored as a folder; give '{run / 'prompt'}'")
+    path = state_file(run, state)
     backbone = load_backbone(config.backbone) if backbone is None else backbone
-    if path is None:
-        trained = untrained(config, backbone, config.prompts.folded())
-        _load_weights(run, trained, backbone)
-    else:
-        trained = untrained(config, backbone)
-        load_state(path, trained, None)
+    trained = untrained(config, backbone)
+    load_state(path, trained, None)
     return LoadedRun(config, backbone, trained.eval())
 
 
@@ -138,7 +118,7 @@ def digest_of(trained: Trained) -> str:
 
 
 def run_named(name: str) -> tuple[Path, StateName] | None:
-    """The run and the state that 'run:FOLDER', 'run:FOLDER@last' or 'run:FOLDER@stored' mean; None for other names."""
+    """The run and the state that 'run:FOLDER' or 'run:FOLDER@last' mean; None for other names."""
     kind, colon, reference = name.partition(":")
     if kind != "run" or not colon:
         return None
@@ -148,66 +128,86 @@ def run_named(name: str) -> tuple[Path, StateName] | None:
     return (Path(reference), "best") if found is None or not folder else (Path(folder), found)
 
 
-def deployed(trained: Trained) -> dict[str, Tensor]:
-    """What is needed to use what was trained: prompts without reparameterisation, and weights."""
-    tensors = {f"prompts.{name}": value for name, value in prompts_of(trained).fold().state_dict().items()}
-    weights = weights_of(trained)
-    if weights is not None:
-        tensors |= {f"weights.{name}": value for name, value in weights.state_dict().items()}
-    return tensors
+STATISTICS_PIECES = 400
+"""Pieces of training speech whose embeddings give the mean and scale of voices."""
+INITIAL_CLIPS = 8
+INITIAL_S = 8.0
+"""Clips, and seconds of them at most, behind whose speech the silence is heard that prompts may begin as."""
 
 
-def stored_type(name: str) -> torch.dtype:
-    """In which type a tensor of `deployed` is stored."""
-    return torch.float32 if name.endswith(_STATISTICS) else torch.float16
+def new_trained(config: TrainConfig, backbone: WhisperBackbone, dataset: MixtureDataset) -> Trained:
+    """What is to be trained: as what it starts from left it, else new. Errors as of `initialize_from`.
 
-
-def store_weights(run: Path, loaded: LoadedRun, facts: dict[str, Any]) -> Path:
-    """Write `weights.safetensors` and `weights.json` into a run's folder. `facts`: sizes, for the JSON.
-
-    Raises ConfigError for weights that are not finite in half precision.
+    New prompts centre and scale voices by those of the training talkers.
     """
-    tensors = {
-        name: value.detach().to("cpu", stored_type(name)).contiguous()
-        for name, value in deployed(loaded.trained).items()
-    }
-    broken = next((name for name, value in tensors.items() if not bool(value.isfinite().all())), None)
-    if broken is not None:
-        raise ConfigError(f"'{broken}' is not finite in half precision; train with a lower learning rate")
-    content = tensors_to_bytes(tensors, metadata={"format": "pt"})
-    known = {
-        "format": WEIGHT_FORMAT,
-        "method": loaded.config.method.model_dump(mode="json"),
-        "prompts": loaded.config.prompts.folded().model_dump(mode="json"),
-        "backbone": BackboneRef.of(loaded.backbone).model_dump(mode="json"),
-        **stored_metadata(loaded.config),
-        "digest": hashlib.sha256(content).hexdigest(),
-        "steps": read_progress(state_file(run, "best")).step,
-        **facts,
-    }
-    path = run / WEIGHT_FILE
-    replace_bytes(path, content)
-    replace_text(run / WEIGHT_FACTS, json.dumps(known, indent=2) + "\n")
-    return path
+    torch.manual_seed(config.seed)
+    trained = untrained(config, backbone)
+    if config.start is not None:
+        initialize_from(config.start, trained, config, backbone)
+        return trained
+    prompts = prompts_of(trained)
+    if config.prompt_start == "silence":
+        speech = short_speech(dataset.corpus, INITIAL_CLIPS, min(INITIAL_S, backbone.max_frames / FRAME_RATE_HZ / 4))
+        initialize_as_silence(prompts, backbone, speech)
+    if config.prompts.speaker is not None:
+        rng = np.random.default_rng(config.seed)
+        pieces = dataset.corpus.pieces
+        chosen = rng.permutation(len(pieces))[:STATISTICS_PIECES]
+        vectors = np.stack([dataset.vector(pieces[i]) for i in chosen])
+        prompts.speaker_mean.copy_(torch.from_numpy(vectors.mean(axis=0)))
+        prompts.speaker_scale.fill_(float(1.0 / vectors.std(axis=0).mean()))
+    return trained
 
 
-def _load_weights(run: Path, trained: Trained, backbone: WhisperBackbone) -> None:
-    path = run / WEIGHT_FILE
-    try:
-        facts = json.loads((run / WEIGHT_FACTS).read_text(encoding="utf-8"))
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"no stored weights in '{run}'; train to the end, or take its best state") from error
-    if not isinstance(facts, dict) or facts.get("digest") != hashlib.sha256(content).hexdigest():
-        raise PromptDamaged(f"'{path}' is not the file that {WEIGHT_FACTS} describes; refused; take the best state")
-    reference = BackboneRef.model_validate(facts["backbone"])
-    if reference.fingerprint != backbone.fingerprint:
-        raise PromptMismatch(
-            f"'{path}' belongs to backbone '{reference.name}' (fingerprint {reference.fingerprint[:12]}), got "
-            f"'{backbone.name}' ({backbone.fingerprint[:12]}); load backbone '{reference.name}'"
-        )
-    try:
-        tensors = tensors_from_bytes(content)
-        trained.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise PromptDamaged(f"'{path}' does not fit the run's recipe; train anew, or take the best state") from error
+def initialize_from(start: str, trained: Trained, config: TrainConfig, backbone: WhisperBackbone) -> None:
+    """Give `trained` the numbers of the run in folder `start`, or of the stored prompt `start` (see `find_prompts`).
+
+    A stored prompt may lack whole parts that `config` has, such as 'enrolment': these begin new.
+
+    Raises:
+        ConfigError: it trains something else than `config`.
+        PromptError: there is no such run or prompt, or it belongs to another backbone.
+    """
+    if is_run(start):
+        first = run_config(Path(start))
+        _require_same(start, {name: (getattr(first, name), getattr(config, name)) for name in _OF_A_RUN})
+        load_state(state_file(Path(start), "best"), trained, None)
+        return
+    stored = load_prompts(start, backbone)
+    _require_same(start, _compared(stored, config))
+    prompts = prompts_of(trained)
+    prompts.load_state_dict(prompts.state_dict() | stored.prompts.state_dict())
+
+
+_PARTS = ("encoder", "decoder", "frames", "enrolment")
+"""Parts that a recipe may add to a stored prompt. Voices would have to be centred and scaled anew."""
+_OF_A_RUN = ("backbone", "embedder", "prompts", "method")
+
+
+def _compared(stored: LoadedPrompts, config: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """The settings in which a stored prompt must agree with the recipe."""
+    facts = stored_metadata(config)
+    lacking = {name: None for name in _PARTS if getattr(stored.info.prompts, name) is None}
+    return {
+        "prompts": (stored.info.prompts, config.prompts.model_copy(update=lacking)),
+        "method": ("prompt", config.method.kind),
+        **{name: (getattr(stored.info, name), facts[name]) for name in ("task", "embedder", "window")},
+    }
+
+
+def _require_same(start: str, compared: dict[str, tuple[Any, Any]]) -> None:
+    for name, (there, here) in compared.items():
+        if there != here:
+            difference = _shortly(there, here)
+            raise ConfigError(
+                f"'{start}' has other '{name}' than this run ({difference}); give the same, or no 'start'"
+            )
+
+
+def _shortly(there: Any, here: Any) -> str:
+    """The first thing in which two settings differ."""
+    if hasattr(there, "model_dump") and type(there) is type(here):
+        for name in type(there).model_fields:
+            if getattr(there, name) != getattr(here, name):
+                return f"{name}: {_shortly(getattr(there, name), getattr(here, name))}"
+    return f"{there} there, {here} here"

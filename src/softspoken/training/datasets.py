@@ -12,11 +12,12 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
 from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
-from softspoken.data.corpus import Corpus, load_corpus, read_noises
+from softspoken.data.corpus import Corpus, load_corpus
 from softspoken.data.device_mixing import DeviceMixer
 from softspoken.data.drawn import DrawnMixtures, draw_batch
-from softspoken.data.examples import MixtureDataset, Scorer, read_texts
+from softspoken.data.examples import Example, MixtureDataset, Scorer
 from softspoken.data.fixed_mixtures import FixedMixtures
+from softspoken.data.manifest import read_noises, read_texts
 from softspoken.data.resident import make_resident
 from softspoken.data.voices import VoiceCache, read_vectors
 from softspoken.data.windows import WindowDataset, clips
@@ -30,7 +31,7 @@ DEVELOPMENT_POOL = 64
 DEVELOPMENT_SEED = 99
 DEVELOPMENT_WINDOWS = 64
 LOSSES_WITH_CLEAN = ("states", "layers", "tokens")
-"""Of the objective: those that hear the target alone."""
+"""Losses of the objective that need the target alone."""
 
 
 def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset:
@@ -92,26 +93,37 @@ def training_source(
     return Source(DrawnMixtures(dataset), drawn, DeviceMixer(resident, embedder))
 
 
-def development_batches(
-    config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone, texts: Mapping[str, str]
+def development_data(
+    config: TrainConfig, embedder: SpeakerEmbedder | None, backbone: WhisperBackbone, dataset: MixtureDataset
 ) -> list[Batch]:
-    """Two-talker mixtures of the talkers set aside, overlap at least half: pairs of targets, the same in every run."""
+    """Batches of the talkers set aside, the same in every run.
+
+    Pairs of targets in two-talker mixtures, overlap at least half; without an embedder clips with the words of the
+    manifests.
+    """
+    corpus, groups = load_corpus(config.data, development=True), DEVELOPMENT_BATCH
+    if embedder is None:
+        chosen = [[clip] for clip in clips(corpus, DEVELOPMENT_WINDOWS)]
+    else:
+        texts = _texts(config, corpus) if config.data.texts is None else dataset.texts
+        chosen = _pairs(config, embedder, corpus, texts)
+    return [
+        collate(chosen[first : first + groups], backbone.tokens, backbone.max_tokens // 2)
+        for first in range(0, len(chosen), groups)
+    ]
+
+
+def _pairs(
+    config: TrainConfig, embedder: SpeakerEmbedder, corpus: Corpus, texts: Mapping[str, str]
+) -> list[list[Example]]:
+    never = ("curriculum", "silent_probability", "noise_probability", "timestamp_probability")
     fixed: dict[str, object] = {"talkers": {2: 1.0}, "overlap": (0.5, 1.0), "channels": ChannelConfig()}
-    never: dict[str, object] = {
-        "curriculum": 0.0,
-        "silent_probability": 0.0,
-        "noise_probability": 0.0,
-        "timestamp_probability": 0.0,
-    }
-    mixing = config.mixing.model_copy(update=fixed | never)
-    corpus = load_corpus(config.data, development=True)
-    texts = _texts(config, corpus) if config.data.texts is None else texts
-    scorer = scorer_for(embedder, _frames(config))
+    mixing = config.mixing.model_copy(update=fixed | dict.fromkeys(never, 0.0))
     dataset = MixtureDataset(
         corpus,
         texts,
         embedder.embed,
-        scorer,
+        scorer_for(embedder, _frames(config)),
         mixing,
         DEVELOPMENT_SEED,
         10**6,
@@ -120,11 +132,7 @@ def development_batches(
         batch=DEVELOPMENT_BATCH,
     )
     pairs = (group for group in (dataset[index] for index in range(10**6)) if len(group) == 2)
-    chosen = [next(pairs) for _ in range(config.development_mixtures)]
-    return [
-        collate(chosen[first : first + DEVELOPMENT_BATCH], backbone.tokens, backbone.max_tokens // 2)
-        for first in range(0, len(chosen), DEVELOPMENT_BATCH)
-    ]
+    return [next(pairs) for _ in range(config.development_mixtures)]
 
 
 def window_data(config: TrainConfig) -> WindowDataset:
@@ -140,15 +148,6 @@ def window_data(config: TrainConfig) -> WindowDataset:
         pool=config.pool,
         batch=config.mixtures_per_batch,
     )
-
-
-def development_windows(config: TrainConfig, backbone: WhisperBackbone) -> list[Batch]:
-    """Clips of the talkers set aside, with the words of the manifests: the same in every run, and never changed."""
-    chosen = clips(load_corpus(config.data, development=True), DEVELOPMENT_WINDOWS)
-    return [
-        collate([chosen[first : first + DEVELOPMENT_BATCH]], backbone.tokens, backbone.max_tokens // 2)
-        for first in range(0, len(chosen), DEVELOPMENT_BATCH)
-    ]
 
 
 def scorer_for(embedder: SpeakerEmbedder, frames: FramePrompt) -> Scorer:

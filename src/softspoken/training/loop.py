@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from softspoken.files import LEFTOVERS, remove, replace_text
 from softspoken.training.config import CONFIG, LoopConfig
-from softspoken.training.state import Progress, load_state, save_state
-from softspoken.training.survival import FiniteLoss, ReadableItems
+from softspoken.training.state import FiniteLoss, Progress, ReadableItems, load_state, save_state
 
 STATE = "last.safetensors"
 BEST = "best.safetensors"
@@ -83,30 +82,20 @@ def train(
     clock: Callable[[], float] = time.monotonic,
     begun: float | None = None,
 ) -> Progress:
-    """Train `trained` (prompts, and a head where there is one) in place, with checkpoints in `folder`; goes on from
-    there if it holds a state already.
+    """Train in place, with checkpoints in `folder`, going on from there if it holds a state. The progress at the end.
 
-    `dataset` must give the same item for the same index and hold at least `config.items` items a process. `rates`:
-    factors on the learning rate of the children of `trained` with these names. `clock`: seconds, from any beginning;
-    `begun`: when the run began by it, where that was before this. Items whose audio cannot be read are replaced; see
-    `ReadableItems`. Returns the progress at the end.
-
-    Raises ConfigError when the loss stays other than a number, OSError when the folder cannot be written.
+    `dataset` must give the same item for the same index and hold at least `config.items` items a process; see also
+    `ReadableItems`. `rates`: factors on the learning rate of the children of `trained` with these names. `clock`:
+    seconds, from any beginning; `begun`: when the run began by it, where that was before this. Raises ConfigError when
+    the loss stays other than a number, OSError when the folder cannot be written.
     """
-    if accelerator is None:
-        accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = Accelerator(mixed_precision=config.precision) if accelerator is None else accelerator
     main = accelerator.is_main_process
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(LEFTOVERS) if main else ():
-        remove(stale)
     optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
-    progress = Progress()
     trained.to(accelerator.device)
-    if (folder / STATE).is_file():
-        progress = load_state(folder / STATE, trained, optimiser)
-    items = ReadableItems(dataset, folder)
+    progress = _resumed(folder, trained, optimiser, main)
     loader: Iterable[Any] = DataLoader(
-        items, config.items_per_batch, shuffle=False, collate_fn=collate, num_workers=config.workers
+        ReadableItems(dataset, folder), config.items_per_batch, collate_fn=collate, num_workers=config.workers
     )
     # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
     module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
@@ -120,12 +109,10 @@ def train(
             group["lr"] = rate * group["factor"]
         losses, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
         progress = replace(progress, step=progress.step + 1, seconds=clock() - begun)
+        pace.count(examples)
         last = progress.step == config.steps or config.time_is_up(progress.seconds)
         read = progress.step % config.log_every == 0 or last
-        figures = {name: float(value) for name, value in losses.items()} if read else {}
-        pace.count(examples)
-        if read:
-            figures |= {"learning_rate": rate, "examples_per_s": pace.examples_per_s()}
+        figures = _figures(losses, rate, pace) if read else {}
         if main and last and config.minutes is not None:
             # Whoever gave so many minutes may be gone before the last validation ends.
             save_state(folder / STATE, trained, optimiser, progress)
@@ -136,19 +123,38 @@ def train(
         if figures:
             log.write(progress, figures)
             finite.check(figures, progress.step)
-        try:
-            if report is not None:
-                report(progress.step, config.steps, figures)
-        except TrainingStopped:
-            if main:
-                save_state(folder / STATE, trained, optimiser, progress)
-            log.close()
-            raise
-        if main and (progress.step % config.save_every == 0 or last):
+        stopped = _reported(report, progress.step, config.steps, figures)
+        if main and (progress.step % config.save_every == 0 or last or stopped):
             save_state(folder / STATE, trained, optimiser, progress)
+        if stopped:
+            log.close()
+            raise TrainingStopped
     accelerator.wait_for_everyone()
     log.close()
     return progress
+
+
+def _resumed(folder: Path, trained: nn.Module, optimiser: torch.optim.Optimizer, main: bool) -> Progress:
+    """Where the run stands, whose state is then in `trained` and `optimiser`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(LEFTOVERS) if main else ():
+        remove(stale)
+    return load_state(folder / STATE, trained, optimiser) if (folder / STATE).is_file() else Progress()
+
+
+def _figures(losses: Mapping[str, Tensor], rate: float, pace: "Pace") -> dict[str, float]:
+    losses_now = {name: float(value) for name, value in losses.items()}
+    return losses_now | {"learning_rate": rate, "examples_per_s": pace.examples_per_s()}
+
+
+def _reported(report: Report | None, step: int, steps: int, figures: dict[str, float]) -> bool:
+    """Tell of a step; whether the run is to stop after it."""
+    try:
+        if report is not None:
+            report(step, steps, figures)
+    except TrainingStopped:
+        return True
+    return False
 
 
 def _groups(trained: nn.Module, rates: Mapping[str, float]) -> list[dict[str, Any]]:

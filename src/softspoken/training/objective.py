@@ -11,8 +11,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.base import EncodedLayers, valid_positions
 from softspoken.data.batches import IGNORED, Batch
 from softspoken.prompts import PromptConfig, inject
-from softspoken.prompts.enrolment import clip_states
-from softspoken.prompts.frames import activity_of
+from softspoken.prompts.modules import activity_of, clip_states
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.methods import TunedWeights, attached
 
@@ -27,7 +26,7 @@ class TargetSpeakerObjective:
     tuned: TunedWeights | None = None
     """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
     window_s: float | None = None
-    """Of what is heard; None: as long as the mixture."""
+    """Seconds of the window; None: as long as the mixture."""
 
     def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
@@ -70,7 +69,7 @@ class TargetSpeakerObjective:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a batch tells the prompts of its voices, and nothing that they have no use for."""
+    """What the prompts need to know about the voices of a batch, and nothing else."""
 
     speaker: Float[Tensor, "B S"] | None
     activity: Float[Tensor, "B T"] | None

@@ -6,7 +6,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import torch
 
@@ -16,8 +16,8 @@ from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.errors import SoftspokenError
 from softspoken.files import replace_text
 from softspoken.prompts import load_prompts
-from softspoken.prompts.provenance import HOW_LONG
-from softspoken.training.checkpoint import deployed, load_run, run_config, state_file, stored_type
+from softspoken.prompts.card import HOW_LONG
+from softspoken.training.checkpoint import run_config, state_file
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import STATE
 from softspoken.training.methods import Trained, prompts_of, weights_of
@@ -28,81 +28,32 @@ _MB = 1e6
 _UNKNOWN = "another run or prompt"
 
 
-class TuningCosts(TypedDict):
-    """What `tuning_costs` tells."""
-
-    kind: str
-    """'prompt', 'lora', 'adapters' or 'full'."""
-    trained_parameters: int
-    """Numbers that were trained, the prompts' reparameterisation included."""
-    deployed_parameters: int
-    """Numbers to keep afterwards."""
-    share_percent: float
-    """Deployed numbers in percent of the backbone's."""
-    stored_bytes: int
-    """Of what is deployed, in float16 (statistics of voices in float32); without a file's header."""
-    train_seconds: float
-    """Over all starts, validation included."""
-    examples: int
-    """Mixtures trained on, each with all of its targets."""
-    peak_memory_mb: float | None
-    """Most memory that the training process held, in 10^6 bytes, the models' and the data's included; None: unknown."""
-    peak_device_memory_mb: float | None
-    """Most memory of the accelerator in use by tensors; None: there was none."""
-
-
-def tuning_costs(run: Path) -> TuningCosts:
-    """What a target-speaker run of any method costs, whether it is done, stopped or going on.
-
-    Raises ConfigError when there is no run, or none of its states was saved yet.
-    """
-    config = run_config(run)
-    state: Literal["best", "last"] = "last" if (run / STATE).is_file() else "best"
-    progress = read_progress(state_file(run, state))
-    known = read_json(run / FACTS)
-    if "stored_bytes" not in known:
-        # A run of an earlier version.
-        loaded = load_run(run, state)
-        known |= sizes_of(loaded.trained, loaded.backbone.parameter_count)
-    return TuningCosts(
-        kind=config.method.kind,
-        trained_parameters=known["trained_parameters"],
-        deployed_parameters=known["deployed_parameters"],
-        share_percent=known["share_percent"],
-        stored_bytes=known["stored_bytes"],
-        train_seconds=round(progress.seconds, 1),
-        examples=progress.step * config.accumulation * config.items_per_batch,
-        peak_memory_mb=known.get("peak_memory_mb"),
-        peak_device_memory_mb=known.get("peak_device_memory_mb"),
-    )
-
-
 def sizes_of(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
-    """How large what is trained is, and what is deployed of it."""
+    """How many numbers are trained and deployed, and the bytes that those take in float16 (statistics of voices in
+    float32)."""
     weights = weights_of(trained)
     prompts, changed = prompts_of(trained), 0 if weights is None else weights.parameter_count
     kept = prompts.fold().parameter_count + changed
+    statistics = sum(buffer.numel() for buffer in prompts.buffers())
     return {
         "trained_parameters": prompts.parameter_count + changed,
         "deployed_parameters": kept,
         "share_percent": 100.0 * kept / backbone_parameters,
-        "stored_bytes": sum(value.numel() * stored_type(name).itemsize for name, value in deployed(trained).items()),
+        "stored_bytes": 2 * kept + 4 * statistics,
     }
 
 
-def note_sizes(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> dict[str, Any]:
-    """Note the sizes when a run starts or goes on; returns them. What was noted at an earlier start stays so.
+def note_sizes(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> None:
+    """Note the sizes when a run starts or goes on. What was noted at an earlier start stays so.
 
     `start`: the run or prompt that it begins with; how long that was trained is noted as 'before'.
     """
     run.mkdir(parents=True, exist_ok=True)
     earlier = read_json(run / FACTS) if (run / STATE).is_file() else {}
-    sizes = sizes_of(trained, backbone_parameters)
-    known = {**earlier, **sizes}
+    known = {**earlier, **sizes_of(trained, backbone_parameters)}
     if start is not None and "before" not in known:
         known["before"] = history_of(start)
     replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
-    return sizes
 
 
 def note_memory(run: Path) -> None:

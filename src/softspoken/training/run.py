@@ -1,17 +1,23 @@
 """A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
 
 import json
+import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate import Accelerator
+from rich import progress as rich_progress
+from rich.console import Console
 from torch import Tensor, nn
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones import WhisperBackbone, load_backbone
+from softspoken.cpu import multiplies_bfloat16
 from softspoken.data.batches import Batch
 from softspoken.data.campplus_torch import load_learning_embedder
 from softspoken.decoding import DecodingOptions, decode_batch
@@ -22,48 +28,41 @@ from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.speakers import SpeakerEmbedder
 from softspoken.training.checkpoint import (
-    WEIGHT_FILE,
-    load_run,
+    new_trained,
     run_config,
     state_file,
-    store_weights,
     stored_metadata,
     untrained,
 )
-from softspoken.training.config import TrainConfig
+from softspoken.training.config import LoopConfig, MethodConfig, PromptMethod, TrainConfig
 from softspoken.training.datasets import (
-    development_batches,
-    development_windows,
+    development_data,
     training_data,
     training_source,
     window_data,
 )
-from softspoken.training.initialization import new_trained
-from softspoken.training.loop import STATE, TrainingStopped, train
-from softspoken.training.method_config import MethodConfig, PromptMethod
+from softspoken.training.loop import BEST, STATE, Report, TrainingStopped, train
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
-from softspoken.training.process import new_accelerator, progress_bar
 from softspoken.training.provenance import note_memory, note_sizes, training_metadata
 from softspoken.training.run_folder import begin_run, finish_run
-from softspoken.training.state import Progress, load_state
-from softspoken.training.survival import surviving_workers
+from softspoken.training.state import Progress, load_state, surviving_workers
 
 PROMPT_FOLDER = "prompt"
 CARD_KEYS = (
     *("method", "wer", "wer_low", "wer_high"),
     *("substitutions", "deletions", "insertions", "words", "rejection_rate"),
 )
-"""Of an evaluation, what the model card shows."""
+"""Figures of an evaluation that the model card shows."""
 
 
 def run_training(
     config: TrainConfig, out: Path, stop_after_s: float | None = None, recipe: str | None = None
 ) -> Path | None:
-    """Train by `config` in `out` and write `out/prompt`, or `out/weights.safetensors` where weights are trained.
+    """Train by `config` in `out` and write `out/prompt`; where weights are trained, the best state is the result.
 
-    Returns what was written; None when it stopped early because the time was up. `recipe`: the text that `config` was
-    read from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
+    Returns the result; None when it stopped early because the time was up. `recipe`: the text that `config` was read
+    from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
     """
     # The recipe, and where it runs.
     begun = time.monotonic() if config.minutes is not None else None
@@ -79,52 +78,25 @@ def run_training(
     dataset = window_data(config) if embedder is None else training_data(config, embedder)
     source = training_source(config, dataset, embedder, backbone)
 
-    # What is trained, and what it is trained for.
+    # What is trained, what for, and what shows how far it is.
     trained = new_trained(config, backbone, dataset)
     objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
+    development = [batch.to(accelerator.device) for batch in development_data(config, embedder, backbone, dataset)]
+    validate = partial(_validated, accelerator, objective, development, embedder is not None)
+    if main:
+        note_sizes(out, trained, backbone.parameter_count, config.start)
 
-    # Talkers put aside show how far it is.
-    development = (
-        development_windows(config, backbone)
-        if embedder is None
-        else development_batches(config, embedder, backbone, dataset.texts)
-    )
-    development = [batch.to(accelerator.device) for batch in development]
-
+    # The loop, which goes on from the last state in `out`.
     def step(module: nn.Module, batch: Any) -> dict[str, Tensor]:
         return objective(module, source.rendered(batch))
 
-    def validate(module: Trained) -> dict[str, float]:
-        module.eval()
-        # Weights that are rounded already must be heard as they are trained.
-        with accelerator.autocast() if backbone.rounded else nullcontext():
-            figures = {} if embedder is None else voice_contrast(objective, module, development)
-            wer = development_wer(backbone, module, development)
-        module.train()
-        return {**figures, **wer, "score": wer["wer"]}
+    def once(again: bool) -> Progress:
+        # What an earlier try took is in the state that it left.
+        since, rates = None if again else begun, rates_of(config.method)
+        items, collate = source.dataset, source.collate
+        return train(config, trained, step, items, collate, out, validate, report, accelerator, rates, begun=since)
 
-    # The loop, which goes on from the last state in `out`.
-    sizes = note_sizes(out, trained, backbone.parameter_count, config.start) if main else {}
-    rates = rates_of(config.method)
     with progress_bar(config, stop_after_s) as report:
-
-        def once(again: bool) -> Progress:
-            # What an earlier try took is in the state that it left.
-            since = None if again else begun
-            return train(
-                config,
-                trained,
-                step,
-                source.dataset,
-                source.collate,
-                out,
-                validate,
-                report,
-                accelerator,
-                rates,
-                begun=since,
-            )
-
         try:
             surviving_workers(once, out / STATE, accelerator.num_processes)
         except TrainingStopped:
@@ -134,13 +106,24 @@ def run_training(
                 note_memory(out)
 
     # The best state, as it is deployed.
-    result = out / (PROMPT_FOLDER if config.method.kind == "prompt" else WEIGHT_FILE)
+    result = out / (PROMPT_FOLDER if config.method.kind == "prompt" else BEST)
     if main and config.method.kind == "prompt":
         export_run(out, result, "best", backbone=backbone)
-    elif main:
-        store_weights(out, load_run(out, "best", backbone), sizes)
     finish_run(out, result, config.steps)
     return result
+
+
+def _validated(
+    accelerator: Accelerator, objective: TargetSpeakerObjective, batches: list[Batch], follows_voice: bool, module: Any
+) -> dict[str, float]:
+    """Figures of the talkers who are put aside; the word error rate chooses the best state."""
+    module.eval()
+    # Weights that are rounded already must run as they are trained.
+    with accelerator.autocast() if objective.backbone.rounded else nullcontext():
+        figures = voice_contrast(objective, module, batches) if follows_voice else {}
+        wer = development_wer(objective.backbone, module, batches)
+    module.train()
+    return {**figures, **wer, "score": wer["wer"]}
 
 
 def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
@@ -225,3 +208,50 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
     if score.wer is None or score.wer_interval is None:
         return {"wer": float("nan")}
     return {"wer": score.wer, "wer_low": score.wer_interval.low, "wer_high": score.wer_interval.high}
+
+
+def new_accelerator(precision: Literal["no", "bf16", "fp16"]) -> Accelerator:
+    """For training in `precision`; says so where that is the slower one."""
+    accelerator = Accelerator(mixed_precision=precision)
+    if accelerator.device.type == "cuda":
+        # Every batch has a shape of its own: cuDNN plans its attention anew for each, which takes most of the time, and
+        # has failed on an H100. The other kernels need no plan.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    slower = precision == "bf16" and accelerator.device.type == "cpu" and not multiplies_bfloat16()
+    if slower and accelerator.is_main_process:
+        hint = 'bfloat16 is slower than float32 on this processor; a new run with precision = "no" trains faster'
+        print(f"softspoken: {hint}", file=sys.stderr)
+    return accelerator
+
+
+@contextmanager
+def progress_bar(config: LoopConfig, stop_after_s: float | None) -> Iterator[Report]:
+    """Loss, development figures, speed and time left on stderr."""
+    begun = time.monotonic()
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[figures]}"),
+    )
+    shown: dict[str, float] = {}
+    with rich_progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=config.steps, figures="")
+
+        def report(step: int, steps: int, figures: dict[str, float]) -> None:
+            shown.update(figures)
+            parts = {
+                "loss": "loss",
+                "valid/gap": "gap",
+                "valid/wer": "wer",
+                "valid/clean_wer": "clean wer",
+                "valid/noisy_wer": "noisy wer",
+                "examples_per_s": "examples/s",
+            }
+            text = "  ".join(f"{label} {shown[name]:.3g}" for name, label in parts.items() if name in shown)
+            bar.update(task, completed=step, figures=text)
+            if stop_after_s is not None and time.monotonic() - begun > stop_after_s and step < steps:
+                raise TrainingStopped
+
+        yield report

@@ -30,7 +30,7 @@ class ClusterOptions(Frozen):
     clouds: int = Field(default=49, ge=0)
     """Gaussian clouds that the silhouette is compared with; 0: none, and the p value says nothing (1)."""
     perplexity: float = Field(default=30.0, gt=0)
-    """Of t-SNE; at most a third of the number of prompts."""
+    """Perplexity of t-SNE; at most a third of the number of prompts."""
     seed: int = 0
 
 

@@ -20,16 +20,15 @@ from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
 from softspoken.frozen import Frozen
-from softspoken.noise.characters import normalise_transcript
-from softspoken.noise.folder import LoadedRecognizer
-from softspoken.noise.items import Item
-from softspoken.noise.search import greedy
-from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts.rows import PromptRows, StackRows
-from softspoken.prompts.variants import vectors_of, with_vectors
 from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet, Vectors
+from softspoken_lab.noise.characters import normalise_transcript
+from softspoken_lab.noise.folder import LoadedRecognizer
+from softspoken_lab.noise.search import greedy
+from softspoken_lab.noise.testsets import Item, TestUtterance
+from softspoken_lab.prompts.variants import vectors_of, with_vectors
 
 _LONGEST_S = 28.0
 """Of the windows that longer utterances are cut into: as much as Whisper takes, less some room."""

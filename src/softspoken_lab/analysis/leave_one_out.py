@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from softspoken.errors import ConfigError
-from softspoken.prompts.variants import leave_one_out
 from softspoken_lab.analysis.results import LeaveOneOutResult, LeftOut
 from softspoken_lab.analysis.subject import Report, Subject, TestSet, conditions, score_all, set_infos
+from softspoken_lab.prompts.variants import leave_one_out
 
 
 def leave_each_out(subject: Subject, sets: Sequence[TestSet], report: Report | None = None) -> LeaveOneOutResult:

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from softspoken.backbones import load_backbone, load_encoder
+from softspoken.backbones import load_backbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, PromptMismatch
-from softspoken.noise.folder import load_recognizer
 from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.folder import RECOGNIZER_FILE
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.subject import Subject
 from softspoken_lab.analysis.target_subject import TargetSpeakerSubject
+from softspoken_lab.noise.encoders import load_encoder
+from softspoken_lab.noise.folder import load_recognizer
 
 
 def load_subject(

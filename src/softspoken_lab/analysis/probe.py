@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import MissingExtra
-from softspoken.noise.model import mean_pooled, prompted_states
-from softspoken.noise.utterances import TestUtterance
-from softspoken.prompts.variants import with_vectors
 from softspoken_lab.analysis.bootstrap import estimate, resampled_rates
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.probe_data import ProbeExample, ProbeOptions, corrupted, plan_probe
 from softspoken_lab.analysis.results import ProbeResult, ProbeRow, RoleSplit
 from softspoken_lab.analysis.subject import Report, Variant, full, kept
+from softspoken_lab.noise.bank import NoiseBank
+from softspoken_lab.noise.model import mean_pooled, prompted_states
+from softspoken_lab.noise.testsets import TestUtterance
+from softspoken_lab.prompts.variants import with_vectors
 
 _BATCH = 16
 

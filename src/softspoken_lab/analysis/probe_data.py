@@ -9,11 +9,11 @@ from jaxtyping import Float
 from pydantic import Field, field_validator
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
-from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
 from softspoken.errors import DataError
 from softspoken.frozen import Frozen
-from softspoken.noise.corruption import Corruption, apply_corruption
-from softspoken.noise.utterances import TestUtterance
+from softspoken_lab.noise.bank import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
+from softspoken_lab.noise.corruption import Corruption, apply_corruption
+from softspoken_lab.noise.testsets import TestUtterance
 
 
 class ProbeOptions(Frozen):

@@ -36,7 +36,7 @@ class ReplacementOptions(Frozen):
     """`random`: standard normal, as in the paper. `matched`: of the length of the vector that it replaces, which shows
     how much is due to the scale alone (beyond the paper)."""
     seed: int = 0
-    """Of the first draw; the others follow."""
+    """Seed of the first draw; the others follow."""
 
 
 def random_vectors(vectors: Vectors, seed: int, scale: Scale = "random") -> Vectors:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from softspoken.noise.items import read_items
-from softspoken.noise.utterances import Split
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.testsets import Split, read_items
 
 
 def read_test_set(

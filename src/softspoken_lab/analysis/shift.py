@@ -17,11 +17,8 @@ from torch import Tensor
 
 from softspoken.audio import SAMPLE_RATE_HZ, SHORTEST_S
 from softspoken.backbones.base import Backbone
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError, PromptError
 from softspoken.frozen import Frozen
-from softspoken.noise.folder import LoadedRecognizer
-from softspoken.noise.model import mean_pooled, prompted_states
 from softspoken.prompts.rows import PromptRows
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import Condition, Counts, NoiseFile, RoleSplit, ShiftInfo, ShiftResult
@@ -36,6 +33,9 @@ from softspoken_lab.analysis.subject import (
     score_all,
     set_infos,
 )
+from softspoken_lab.noise.bank import NoiseBank
+from softspoken_lab.noise.folder import LoadedRecognizer
+from softspoken_lab.noise.model import mean_pooled, prompted_states
 
 _WINDOW_S = 10.0
 """Recordings are heard in windows of at most this long; a rest of less than half a second is left out."""

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from softspoken.errors import ConfigError, DataError
-from softspoken.noise.items import Item
 from softspoken_lab.analysis.bootstrap import estimate, joined, wer_draws, wer_of
 from softspoken_lab.analysis.results import Condition, Counts, SetInfo, SubjectInfo
+from softspoken_lab.noise.testsets import Item
 
 Vectors = Float[Tensor, "L _ D"]
 """Prompt vectors of L layers; variants of different sizes stand in one list."""

@@ -23,7 +23,7 @@ from softspoken.engines import TorchEngine
 from softspoken.errors import AudioError, ConfigError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.prompts.checkpoint import LoadedPrompts
-from softspoken.prompts.enrolment import clip_states
+from softspoken.prompts.modules import clip_states
 from softspoken.prompts.rows import PromptRows
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance

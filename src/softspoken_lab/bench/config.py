@@ -28,12 +28,12 @@ class BenchConfig(Frozen):
     repeats: int = Field(default=5, ge=1)
     """Rounds that count; one more, before them, does not."""
     threads: int = Field(default_factory=usable_cores, ge=1)
-    """Of every contender."""
+    """Threads of every contender."""
     peers: tuple[str, ...] | None = None
     """Names of the peers wanted; None: all that are installed."""
     engines: tuple[str, ...] | None = None
     """Of ours, as 'openvino-int8'; None: all."""
     seed: int = 0
-    """Of the choice of clips."""
+    """Seed that chooses the clips."""
     timeout_s: float = Field(default=7200.0, gt=0)
     """A contender that takes longer for one answer is taken out."""

@@ -16,7 +16,7 @@ from softspoken.data.levels import mix_at_snr, speech_span
 from softspoken.demo import load_recordings
 from softspoken.demo.recordings import DemoRecordings, Mixture, read_clip
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.speech import Talker, read_talkers
+from softspoken_lab.testsets.speech import Talker, read_talkers
 
 CLIP_S = (5.0, 10.0)
 """Length of a clip of a manifest, from and to."""

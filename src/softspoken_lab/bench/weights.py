@@ -2,15 +2,21 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+from transformers import WhisperForConditionalGeneration
 from transformers.utils import logging
 
+from softspoken.backbones.checkpoints import read_whisper
 from softspoken.backbones.embedded import EMBEDDED
-from softspoken.backbones.model import LoadedWhisper, load_whisper
-from softspoken.backbones.openai import save_openai
+from softspoken.backbones.model import model_of
+from softspoken.backbones.openai import DIMENSIONS, RENAMES
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S, WhisperTokens
+from softspoken.files import replacing
 from softspoken_lab.bench.contract import AbsentError
 from softspoken_lab.bench.specs import WeightsForm
 
@@ -20,10 +26,11 @@ class Weights:
 
     def __init__(self, reference: str, folder: Path) -> None:
         """Raises BackboneError where there is no such backbone."""
-        self.loaded: LoadedWhisper = load_whisper(reference)
+        self.stored = read_whisper(reference)
+        self.model = model_of(self.stored)
         self.reference = reference
         self._folder = folder
-        self._tokens = WhisperTokens(self.loaded.tokenizer, self.loaded.model.config.vocab_size)
+        self._tokens = WhisperTokens(self.stored.tokenizer, self.model.config.vocab_size)
         self._written: dict[WeightsForm, Path] = {}
 
     def count_tokens(self, text: str) -> int:
@@ -41,7 +48,7 @@ class Weights:
         own = Path(self.reference).expanduser()
         if (own / "model.bin").is_file():
             return own
-        embedded = EMBEDDED.get(self.loaded.name)
+        embedded = EMBEDDED.get(self.stored.name)
         if embedded is None:
             raise AbsentError("give an embedded backbone, or a folder in CTranslate2's form, to compare with it")
         folder.mkdir()
@@ -50,13 +57,13 @@ class Weights:
             for part in parts:
                 with part.open("rb") as source:
                     shutil.copyfileobj(source, file)
-        self.loaded.tokenizer.save(str(folder / "tokenizer.json"))
+        self.stored.tokenizer.save(str(folder / "tokenizer.json"))
         write_json(folder / "vocabulary.json", self._vocabulary())
         write_json(folder / "config.json", self._ctranslate2_config())
         return folder
 
     def _ctranslate2_config(self) -> dict[str, Any]:
-        tokens, config = self._tokens, self.loaded.model.config
+        tokens, config = self._tokens, self.model.config
         # The heads that follow the audio are needed for times of words alone, which nobody asks for here.
         heads = [[config.decoder_layers - 1, head] for head in range(config.decoder_attention_heads)]
         return {
@@ -71,12 +78,12 @@ class Weights:
         times = {
             self._tokens.timestamp_begin + step: f"<|{step * TIMESTAMP_STEP_S:.2f}|>" for step in range(TIMESTAMP_COUNT)
         }
-        size = self.loaded.model.config.vocab_size
-        entries = (self.loaded.tokenizer.id_to_token(index) for index in range(size))
+        size = self.model.config.vocab_size
+        entries = (self.stored.tokenizer.id_to_token(index) for index in range(size))
         return [times.get(index, f"<|{index}|>") if entry is None else entry for index, entry in enumerate(entries)]
 
     def _transformers(self, folder: Path) -> Path:
-        tokens, model = self._tokens, self.loaded.model
+        tokens, model = self._tokens, self.model
         settings = {
             "is_multilingual": tokens.multilingual,
             "no_timestamps_token_id": tokens.no_timestamps,
@@ -100,13 +107,37 @@ class Weights:
         model.save_pretrained(folder)
         if shown:
             logging.enable_progress_bar()
-        self.loaded.tokenizer.save(str(folder / "tokenizer.json"))
+        self.stored.tokenizer.save(str(folder / "tokenizer.json"))
         return folder
 
     def _openai(self, folder: Path) -> Path:
         folder.mkdir()
-        return save_openai(self.loaded.model, folder / "model.pt")
+        return save_openai(self.model, folder / "model.pt")
 
 
 def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def rename_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The reverse of `rename_openai`; the output projection is left out, OpenAI's is the token embedding."""
+    renamed = {}
+    for name, tensor in state.items():
+        if name.startswith("proj_out."):
+            continue
+        new = name.removeprefix("model.").replace(".embed_positions.weight", ".positional_embedding")
+        for replacement, old in RENAMES:
+            new = new.replace(old, replacement)
+        renamed[new] = tensor
+    return renamed
+
+
+def save_openai(model: WhisperForConditionalGeneration, path: Path) -> Path:
+    """Write a model as the OpenAI file that `load_openai` and openai-whisper read."""
+    config = model.config
+    dims = {theirs: getattr(config, ours) for theirs, ours in DIMENSIONS.items()}
+    dims |= {"n_audio_head": config.encoder_attention_heads, "n_text_head": config.decoder_attention_heads}
+    state = {name: tensor.detach().contiguous() for name, tensor in rename_transformers(model.state_dict()).items()}
+    with replacing(path) as temporary:
+        torch.save({"dims": dims, "model_state_dict": state}, temporary)
+    return path

@@ -200,10 +200,10 @@ def probe(
     as_json: Json = False,
 ) -> None:
     """Figures 1 and 4: how well a random forest tells the kind of noise from the states."""
-    from softspoken.data.noise import read_noise
-    from softspoken.noise.utterances import TestUtterance
     from softspoken_lab.analysis.probe import probe_noise
     from softspoken_lab.analysis.probe_data import ProbeOptions, paper_kinds
+    from softspoken_lab.noise.bank import read_noise
+    from softspoken_lab.noise.testsets import TestUtterance
 
     subject = ctc_of(recognizer, backbone, device)
     sets = sets_of(data, split, limit, None)
@@ -256,8 +256,8 @@ def shift(
     as_json: Json = False,
 ) -> None:
     """Table 4: prompts for a new environment, from recordings of its noise and without training."""
-    from softspoken.data.noise import read_noise
     from softspoken_lab.analysis.shift import ShiftOptions, compare_shifts, shift_prompts
+    from softspoken_lab.noise.bank import read_noise
 
     subject = ctc_of(recognizer, backbone, device)
     sets = sets_of(data, split, limit, None)

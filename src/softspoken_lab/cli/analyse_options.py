@@ -75,8 +75,8 @@ def ctc_of(reference: str, backbone: str | None, device: str) -> "CTCSubject":
 
 def sets_of(data: list[str], split: Split, limit: int | None, transcripts: Path | None) -> "list[TestSet]":
     """The test sets of all `--data`."""
-    from softspoken.noise.items import parse_data
     from softspoken_lab.analysis.sets import read_test_set
+    from softspoken_lab.noise.testsets import parse_data
 
     return [
         read_test_set(name, path, split=split, corpora=corpora, transcripts=transcripts, limit=limit)

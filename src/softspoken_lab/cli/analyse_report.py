@@ -6,11 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softspoken import __version__
+from softspoken_lab.cli.analyse_options import (
+    Clean,
+    Data,
+    DataSplit,
+    Device,
+    Limit,
+    Recognizer,
+    Roles,
+    StackOption,
+    Transcripts,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,70 +30,52 @@ if TYPE_CHECKING:
     from softspoken_lab.report.page import Heading
 
 
+Noise = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="MANIFEST|FOLDER", help="Noise recordings by kind, for the probe. Repeat it."),
+]
+ShiftNoise = Annotated[
+    list[Path] | None, typer.Option(metavar="MANIFEST|FOLDER", help="Recordings of a new environment. Repeat it.")
+]
+NoiseSplit = Annotated[str | None, typer.Option(help="Only recordings of this split (default: all).")]
+ShiftData = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=PATH", help="Sets of speech in that environment. Repeat it.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder that keeps finished stages (default: beside the page).")
+]
+CsvFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Also write every table and figure as CSV.")]
+
+
 def report(
-    reference: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECOGNIZER",
-            help="A folder that training wrote; or a prompt that follows a voice: 'shipped', a folder, a hub id.",
-        ),
-    ],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=PATH",
-            help="A speech manifest or a noisy test set, 'NAME=PATH#CORPUS' for one corpus of a manifest; for prompts "
-            "that follow a voice, an evaluation manifest. Repeat it.",
-        ),
-    ],
+    reference: Recognizer,
+    data: Data,
     out: Annotated[Path, typer.Option(help="The page to write.")],
     frozen: Annotated[
         str | None, typer.Option(metavar="RECOGNIZER", help="The baseline that was trained without prompts.")
     ] = None,
-    noise: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="MANIFEST|FOLDER", help="Noise recordings by kind, for the probe. Repeat it."),
-    ] = None,
-    noise_split: Annotated[str | None, typer.Option(help="Only noise of this split (default: all).")] = None,
-    shift_noise: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="MANIFEST|FOLDER", help="Recordings of a new environment. Repeat it."),
-    ] = None,
-    shift_noise_split: Annotated[str | None, typer.Option(help="Only those of this split (default: all).")] = None,
-    shift_data: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=PATH", help="Sets of speech in that environment. Repeat it.")
-    ] = None,
-    clean: Annotated[
-        str, typer.Option(help="Name of the clean set: the roles are read off it, the probe adds noise to it.")
-    ] = "clean",
-    roles: Annotated[
-        Literal["curve", "clusters"],
-        typer.Option("--roles", help="The split into content and noise prompts to use."),
-    ] = "curve",
+    noise: Noise = None,
+    noise_split: NoiseSplit = None,
+    shift_noise: ShiftNoise = None,
+    shift_noise_split: NoiseSplit = None,
+    shift_data: ShiftData = None,
+    clean: Clean = "clean",
+    roles: Roles = "curve",
     seeds: Annotated[int | None, typer.Option(min=1, help="Draws of random prompts.")] = None,
-    split: Annotated[
-        Literal["test", "development", "train"], typer.Option(help="Split to take from speech manifests.")
-    ] = "test",
-    transcripts: Annotated[
-        Path | None, typer.Option(help="LibriSpeech folder with the words of the published noisy set.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many utterances of each set, evenly taken.")] = None,
-    stack: Annotated[
-        Literal["encoder", "decoder"],
-        typer.Option(help="Stack whose vectors are analysed, for a prompt that follows a voice."),
-    ] = "encoder",
-    cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that keeps finished stages (default: beside the page).")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write every table and figure as CSV.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    split: DataSplit = "test",
+    transcripts: Transcripts = None,
+    limit: Limit = None,
+    stack: StackOption = "encoder",
+    cache: Cache = None,
+    csv: CsvFolder = None,
+    device: Device = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Also print all results as JSON, for programs.")] = False,
 ) -> None:
     """One page with every table and figure of the paper for this prompt; goes on where it was interrupted."""
-    from softspoken.data.noise import read_noise
     from softspoken.evaluation.stage_cache import StageCache
     from softspoken_lab.analysis.probe_data import paper_kinds
     from softspoken_lab.analysis.replacement import ReplacementOptions
+    from softspoken_lab.noise.bank import read_noise
     from softspoken_lab.report import inputs as read
     from softspoken_lab.report.build import make_report
     from softspoken_lab.report.page import write_csv, write_page

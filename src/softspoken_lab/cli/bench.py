@@ -66,7 +66,7 @@ def bench(
     from rich.console import Console
 
     from softspoken.defaults import DEFAULT_BACKBONE
-    from softspoken.training.environment import describe_environment
+    from softspoken.training.run_folder import describe_environment
     from softspoken_lab.bench.config import BenchConfig
     from softspoken_lab.bench.run import run_bench
 

@@ -1,27 +1,40 @@
-"""`softspoken-lab prepare` and `check`: published corpora of mixed speech to manifests, and whether these are sound."""
+"""`softspoken-lab prepare` and `check`: published corpora to manifests, and whether these are sound."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+Corpus = Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"]
 MixtureCorpus = Literal["librimix", "libri2mix-test", "librispeechmix", "libricss", "ami"]
+AnyCorpus = Literal[Corpus, MixtureCorpus]
 
 
 def prepare(
-    corpus: Annotated[MixtureCorpus, typer.Argument(help="The corpus.")],
+    corpus: Annotated[AnyCorpus, typer.Argument(help="The corpus, or 'folder' for noise of your own, by category.")],
     source: Annotated[Path, typer.Argument(help="The folder it was unpacked to.")],
     out: Annotated[
-        Path, typer.Option(help="A folder, which gets a folder with a manifest.jsonl for each part of the corpus.")
+        Path,
+        typer.Option(
+            help="The manifest to write (JSON lines); for a corpus of mixed speech a folder, which gets a folder with "
+            "a manifest.jsonl for each part."
+        ),
     ],
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this part; repeat it. Parts of librimix (train-100, train-360, dev, test) and ami (train, dev, "
-            "test), lists of librispeechmix (test-clean-2mix), conditions of libricss (0L ... OV40)."
+            help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan, wham, librimix "
+            "(train-100, train-360, dev, test) and ami (train, dev, test), lists of librispeechmix (test-clean-2mix), "
+            "conditions of libricss (0L ... OV40), categories or labels of the others; 'office' for the sounds of an "
+            "office in esc50 and fsd50k."
         ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Put everything in this split, such as 'ood'; not for mixed speech. Default: the corpus's."),
     ] = None,
     variant: Annotated[
         str | None,
@@ -34,20 +47,44 @@ def prepare(
     librispeech: Annotated[
         Path | None, typer.Option(help="librimix: where LibriSpeech is. Default: beside LibriMix's own folder.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Chooses enrolments and silent targets.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Mixed speech: chooses enrolments and silent targets.")
+    ] = None,
     silent: Annotated[
         int | None, typer.Option(min=0, help="Items of each mixture whose target does not speak in it. Default: none.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
 ) -> None:
-    """Write the manifests of a published corpus of mixed speech that is unpacked here."""
+    """Write the manifests of a published corpus that is unpacked here: of single talkers, noise, or mixed speech."""
+    from softspoken.errors import ConfigError
+
+    parts = only if only is not None else ()
+    asked: dict[str, Any] = {"variant": variant, "librispeech": librispeech, "seed": seed, "silent_per_mixture": silent}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if corpus in get_args(MixtureCorpus):
+        if split is not None:
+            raise ConfigError(f"--split is for single talkers and noise; '{corpus}' has splits of its own")
+        _prepare_mixtures(corpus, source, out, parts, given, as_json)
+        return
+    if given:
+        raise ConfigError(f"'{next(iter(given))}' is for corpora of mixed speech, not for '{corpus}'; leave it out")
+    from softspoken_lab.corpora.prepare import prepare_corpus
+
+    single: Any = corpus
+    done = prepare_corpus(single, source, out, parts, split)
+    splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())
+    typer.echo(f"{done.recordings} recordings, {done.hours:.2f} h: {splits}", err=True)
+    typer.echo(json.dumps(asdict(done) | {"manifest": str(done.manifest)}) if as_json else done.manifest)
+
+
+def _prepare_mixtures(
+    corpus: Any, source: Path, out: Path, only: Sequence[str], given: dict[str, Any], as_json: bool
+) -> None:
     from softspoken_lab.corpora.mixture_corpus import MixtureOptions
     from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
 
-    asked: dict[str, Any] = {"variant": variant, "librispeech": librispeech, "seed": seed, "silent_per_mixture": silent}
-    options = MixtureOptions(**{name: value for name, value in asked.items() if value is not None})
     parts = []
-    for part in prepare_mixtures(corpus, source, out, only if only is not None else (), options):
+    for part in prepare_mixtures(corpus, source, out, only, MixtureOptions(**given)):
         typer.echo(
             f"{part.manifest.parent.name}: {part.items} targets ({part.silent} silent) in {part.mixtures} mixtures, "
             f"{part.hours:.2f} h",

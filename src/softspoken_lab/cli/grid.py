@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.data_mixtures import Whose
 from softspoken.cli.engines import EngineChoice, MeasuringEngine, PrecisionChoice
-from softspoken_lab.cli.scenes import Noise, NoiseLevel, Reverberation, noise_of, surroundings_of
+from softspoken_lab.cli.scenes import Noise, NoiseLevel, Reverberation, Whose, noise_of, surroundings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,9 @@ def _register() -> None:
         curves,
         detail,
         grid,
+        noise,
         noisy,
+        prompts,
         scenes,
         silence,
         studies,
@@ -31,6 +33,7 @@ def _register() -> None:
     app.command("attacks")(attacks.attacks)
     app.command("detail")(detail.detail)
     app.command("curves")(curves.curves)
+    app.command("calibrate")(silence.calibrate)
     app.command("silence")(silence.silence)
     app.command("hallucinations")(silence.hallucinations)
     app.command("prepare")(corpora.prepare)
@@ -39,6 +42,9 @@ def _register() -> None:
     app.command("vary")(scenes.vary)
     app.command("grid")(grid.grid)
     app.command("noisy")(noisy.noisy)
+    app.add_typer(noise.app)
+    app.command("import")(prompts.import_)
+    app.command("average")(prompts.average_)
     analyse.app.command("report")(analyse_report.report)
     analyse.app.command("study")(analyse_study.study)
     app.add_typer(analyse.app)

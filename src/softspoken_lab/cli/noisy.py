@@ -44,8 +44,8 @@ def noisy(
     """Write a noisy test set: kinds of noise by levels by utterances, files named ID_Type_SNRdb.wav."""
     from dataclasses import replace
 
-    from softspoken.data.noise import read_noise
-    from softspoken.noise.utterances import read_test_manifest
+    from softspoken_lab.noise.bank import read_noise
+    from softspoken_lab.noise.testsets import read_test_manifest
     from softspoken_lab.testsets.noisy import NoisyTestSpec, write_noisy_testset
 
     categories = None if category is None else () if "all" in category else tuple(category)

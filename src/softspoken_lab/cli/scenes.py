@@ -1,27 +1,42 @@
 """`softspoken-lab mixtures`, `vary`: test mixtures in a room and in noise, and a test set with one thing changed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from softspoken.cli.data_mixtures import (
-    Count,
-    Level,
-    Out,
-    Overlap,
-    OverlapOf,
-    Seed,
-    SpeechManifest,
-    Talkers,
-    Targets,
-    Whose,
-    range_of,
-)
-
 if TYPE_CHECKING:
-    from softspoken.data.noise import NoiseBank
+    from softspoken_lab.noise.bank import NoiseBank
 
+SpeechManifest = Annotated[
+    Path, typer.Argument(help="manifest.jsonl of a folder of speech (id, path, split, corpus, speaker, text, ...).")
+]
+Out = Annotated[Path, typer.Argument(help="New folder for the mixtures and their manifest.jsonl.")]
+Count = Annotated[int | None, typer.Option(help="Mixtures; each talker is a target once.")]
+Talkers = Annotated[int | None, typer.Option(help="Talkers a mixture.")]
+Level = Annotated[
+    str | None, typer.Option(help="Level of the first talker against the others (default 0), or a range: '-5,5'.")
+]
+Overlap = Annotated[
+    str | None,
+    typer.Option(help="Share of the shorter speech that is covered: '0.5,1'. Every further talker covers the first."),
+]
+OverlapOf = Annotated[
+    Literal["frames", "stretches"] | None,
+    typer.Option(
+        help="The share is one of speech frames (default; pauses put 0 and 1 out of reach), or of stretches from "
+        "the first to the last word, which is exact from 0 to 1."
+    ),
+]
+Targets = Annotated[
+    Literal["all", "first"] | None,
+    typer.Option(help="Who is a target: every talker (default), or the first alone, at exactly the asked level."),
+]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")]
+Whose = Annotated[
+    Literal["train", "development", "test"] | None,
+    typer.Option(help="Talkers to take (default: test). Never choose a setting by results on 'test'."),
+]
 Noise = Annotated[
     Path | None,
     typer.Option(metavar="MANIFEST", help="Noise to add: a manifest.jsonl, or a folder of recordings."),
@@ -49,7 +64,8 @@ def mixtures(
     seed: Seed = None,
     split: Whose = None,
 ) -> None:
-    """Mix talkers for a test as 'softspoken data mixtures' does, in a room and in noise if asked for."""
+    """Mix talkers for a test, in a room and in noise if asked for: recordings, enrolments from other speech, clean and
+    silent targets, manifest."""
     from softspoken_lab.testsets.scenes import SceneSpec, build_scenes
 
     given: dict[str, Any] = {"count": count, "talkers": talkers, "seed": seed, "split": split}
@@ -93,6 +109,19 @@ def surroundings_of(noise_snr_db: str | None, rt60_s: str | None) -> dict[str, t
 
 def noise_of(source: Path | None, split: str) -> "NoiseBank | None":
     """Noise recordings for a test of this split: those of split 'test' for test talkers, else those for training."""
-    from softspoken.data.noise import read_noise
+    from softspoken_lab.noise.bank import read_noise
 
     return None if source is None else read_noise(source, "test" if split == "test" else "train")
+
+
+def range_of(option: str, text: str | None) -> tuple[float, float] | None:
+    """'5' or '-5,5'; None as it is."""
+    from softspoken.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in (text.split(",") if "," in text else (text, text)))
+    except ValueError as error:
+        raise ConfigError(f"{option} is '{text}'; give one number or two with a comma: -5,5") from error
+    return low, high

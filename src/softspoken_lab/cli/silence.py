@@ -1,16 +1,90 @@
-"""`softspoken-lab silence`, `hallucinations`: what is written for silent targets, and where nobody speaks."""
+"""`softspoken-lab calibrate`, `silence`, `hallucinations`: whether the target speaks, and what is written if not."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from softspoken.cli.silence import AsJson, FalseRejection, Manifests, Reference, listening_progress
-
 if TYPE_CHECKING:
+    from softspoken.evaluation.manifest import EvaluationItem
     from softspoken_lab.measures.hallucination import WordRate
+
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="'shipped', 'tiny.en', a folder, or a hub id owner/name.")
+]
+Manifests = Annotated[
+    list[Path],
+    typer.Argument(metavar="MANIFEST.jsonl...", help="Items as for 'evaluate'; some of them silent."),
+]
+FalseRejection = Annotated[
+    float, typer.Option(min=0.0, max=0.5, help="Share of speaking targets that may be taken for silent.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def calibrate(
+    reference: Reference,
+    manifest: Manifests,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the calibrated prompt; may be the prompt's own.", show_default=False)
+    ],
+    false_rejection: FalseRejection = 0.01,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(help="empty, presence or spread: what the score is made of; may be repeated. Default: all."),
+    ] = None,
+    decides: Annotated[
+        Literal["both", "silence"],
+        typer.Option(
+            help="both: from the threshold on something is written in any case; silence: the decoder may still find "
+            "nothing to write."
+        ),
+    ] = "both",
+    observations: Annotated[
+        Path | None,
+        typer.Option(help="Keep what was observed here, to calibrate again without listening.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the probability that the target speaks to development items, and store it with the prompt."""
+    from softspoken.prompts.checkpoint import load_prompts
+    from softspoken_lab.measures.silence_fit import FEATURES, FitOptions, calibrate_prompt, known_features
+
+    options = FitOptions(
+        false_rejection,
+        FEATURES if feature is None else known_features(feature),
+        decides,
+        load_prompts(reference).info.timestamps,
+    )
+    fitted = calibrate_prompt(reference, manifest, out, options, observations, listening_progress())
+    model, held_out = fitted.model, fitted.held_out
+    if as_json:
+        typer.echo(json.dumps({"model": model.model_dump(), "held_out": held_out.as_dict()}, indent=2))
+        return
+    typer.echo(out)
+    typer.echo(
+        f"below the threshold {model.threshold:.4f}: {model.false_rejection:.1%} of {model.speaking} speaking and "
+        f"{model.rejection:.1%} of {model.silent} silent targets; area under the ROC curve {held_out.area}, rejection "
+        f"at {false_rejection:.1%} {held_out.rejection_asked} (talkers held out, 95 % intervals over "
+        f"{held_out.talkers} talkers)",
+        err=True,
+    )
+    if model.threshold == 0.0:
+        typer.echo("softspoken: warning: the decoder alone misses more targets than that: no threshold", err=True)
+
+
+def listening_progress() -> "Callable[[Sequence[EvaluationItem]], Iterable[EvaluationItem]]":
+    from rich.console import Console
+    from rich.progress import track
+
+    talk = Console(stderr=True)
+
+    def shown(items: "Sequence[EvaluationItem]") -> "Iterable[EvaluationItem]":
+        return track(items, description="listening", console=talk, disable=not talk.is_terminal, transient=True)
+
+    return shown
 
 
 def silence(
@@ -23,7 +97,7 @@ def silence(
     as_json: AsJson = False,
 ) -> None:
     """For how many silent targets nothing is written, and for how many speaking ones, by the prompt as it is stored."""
-    from softspoken.evaluation.observations import write_observations
+    from softspoken_lab.measures.observations import write_observations
     from softspoken_lab.measures.silence import measure_prompt
 
     found, observations = measure_prompt(reference, manifest, false_rejection, listening_progress())
@@ -36,7 +110,7 @@ def silence(
     typer.echo(f"nothing written for {len(observations) - speaking} silent targets    {found.rejection}")
     typer.echo(f"nothing written for {speaking} speaking targets  {found.false_rejection}")
     if found.detection is None:
-        typer.echo("not calibrated ('softspoken prompt calibrate'): no probability to measure", err=True)
+        typer.echo("not calibrated ('softspoken-lab calibrate'): no probability to measure", err=True)
         return
     typer.echo(f"area under the ROC curve               {found.detection.area}")
     typer.echo(f"rejection at {false_rejection:.1%} false rejection     {found.detection.rejection_asked}")

@@ -30,10 +30,10 @@ def search(
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
 ) -> None:
     """Try learning rates, one run each, and compare them on the development talkers."""
-    from softspoken.recipes import read_recipe
+    from softspoken_lab.studies.recipes import read_any_recipe
     from softspoken_lab.studies.search import PAPER_RATES, search_learning_rate
 
-    config = read_recipe(recipe, {"steps": steps} if steps is not None else {})
+    config = read_any_recipe(recipe, {"steps": steps} if steps is not None else {})
     results = search_learning_rate(config, out, rate if rate is not None else PAPER_RATES)
     for result in results:
         typer.echo(f"{result.learning_rate:g}\t{result.score:.4f}\t{result.run}")

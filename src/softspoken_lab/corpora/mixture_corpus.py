@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softspoken.audio import write_audio
-from softspoken.data.rows import write_rows
+from softspoken.data.manifest import write_rows
 from softspoken.errors import ConfigError, DataError
 from softspoken.files import replacing
 from softspoken_lab.corpora.stretches import LEAST_ENROLMENT_S, Stretch, read_stretch, seconds_of

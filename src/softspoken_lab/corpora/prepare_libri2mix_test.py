@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ, duration_s, load_audio
-from softspoken.data.layout import chosen, require_file, root_of
-from softspoken.data.rows import read_rows
+from softspoken.data.manifest import read_rows
 from softspoken.errors import DataError
+from softspoken_lab.corpora.layout import chosen, require_file, root_of
 from softspoken_lab.corpora.mixture_corpus import SELF_ENROLLED, CorpusMixture, MixtureOptions, Part, Target
 from softspoken_lab.corpora.stretches import Stretch
 

@@ -11,10 +11,10 @@ from typing import Any
 import soundfile
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.layout import chosen, csv_lines, require_file
-from softspoken.data.prepare_speech import librispeech
 from softspoken.errors import ConfigError, DataError
+from softspoken_lab.corpora.layout import chosen, csv_lines, require_file
 from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Split, Target
+from softspoken_lab.corpora.prepare_speech import librispeech
 from softspoken_lab.corpora.stretches import EnrolmentLists, Stretch, require_rate
 
 VARIANTS = ("max/mix_clean", "max/mix_both", "min/mix_clean", "min/mix_both")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softspoken.data.layout import chosen, lhotse_reading, require_file, root_of
 from softspoken.errors import DataError
+from softspoken_lab.corpora.layout import chosen, lhotse_reading, require_file, root_of
 from softspoken_lab.corpora.meetings import Meeting, Said, Span, groups, mixtures_of
 from softspoken_lab.corpora.mixture_corpus import MixtureOptions, Part, Split
 

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.noise import NoiseBank, NoiseClip, read_noise
 from softspoken.decoding import TargetSpeakerTranscriber, Transcript
 from softspoken.errors import DataError
 from softspoken.scoring.text import writes_something
 from softspoken.scoring.word_errors import CONFIDENCE, RESAMPLES, Interval
+from softspoken_lab.noise.bank import NoiseBank, NoiseClip, read_noise
 
 LENGTHS_S = (5.0, 15.0, 30.0, 60.0)
 """Of the made sounds."""

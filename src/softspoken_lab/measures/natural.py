@@ -64,7 +64,7 @@ class ItemNatural:
     id: str
     source: Source
     words: int
-    """Of the reference."""
+    """Number in the reference."""
     right: int
     capitals: Agreement
     marks: Mapping[str, Agreement]

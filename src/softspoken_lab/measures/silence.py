@@ -9,9 +9,9 @@ import numpy as np
 
 from softspoken.decoding import TargetSpeakerTranscriber
 from softspoken.errors import DataError
-from softspoken.evaluation.detection import Detection, Measured, detection, measured, share
 from softspoken.evaluation.manifest import read_evaluation_manifest
-from softspoken.evaluation.observations import Observation, Progress, observe
+from softspoken_lab.measures.detection import Detection, Measured, detection, measured, share
+from softspoken_lab.measures.observations import Observation, Progress, observe
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
-from softspoken.noise.utterances import TestUtterance
 from softspoken_lab.analysis.clusters import find_clusters
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.leave_one_out import leave_each_out
@@ -35,6 +34,7 @@ from softspoken_lab.analysis.roles import find_roles
 from softspoken_lab.analysis.shift import compare_shifts, shift_prompts
 from softspoken_lab.analysis.subject import Report as Tell
 from softspoken_lab.analysis.subject import TestSet, score_frozen
+from softspoken_lab.noise.testsets import TestUtterance
 from softspoken_lab.report.plan import ReportInputs, RolesBy, check_inputs, plan
 from softspoken_lab.report.remembered import ScoreMemory
 from softspoken_lab.report.stages import digest_of_noise

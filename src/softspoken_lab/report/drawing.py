@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "p", "h")
 INK, QUIET, GRID = "#1f2328", "#5b636c", "#e9e7e1"
 SMALL = 9
 WIDTH = 9.0
-"""Of a full figure, in inches."""
+"""Size of a full figure, in inches."""
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "text.color": INK,

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from softspoken.backbones import load_backbone, load_encoder
+from softspoken.backbones import load_backbone
 from softspoken.backbones.base import Backbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError
-from softspoken.noise.folder import LoadedRecognizer, load_recognizer
-from softspoken.noise.items import parse_data
-from softspoken.noise.utterances import Split
+from softspoken.prompts.card import by_run
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
-from softspoken.prompts.provenance import by_run
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.load import is_recognizer
 from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.encoders import load_encoder
+from softspoken_lab.noise.folder import LoadedRecognizer, load_recognizer
+from softspoken_lab.noise.testsets import Split, parse_data
 from softspoken_lab.report.remembered import RememberingCTC, RememberingTarget
 from softspoken_lab.report.stages import digest_of_folder
 

@@ -53,19 +53,16 @@ class Section:
     """One table or figure, filled or not."""
 
     id: str
-    label: str
-    """'Table 1'."""
+    label: str  # such as "Table 1"
     title: str
     question: str
     stage: str
-    """Of the report, which it shows."""
+    """The stage of the report that it shows."""
     finding: Finding | None = None
     body: str | None = None
-    """HTML; None: it was not made."""
+    """HTML; None: it was not made, and `missing` says why."""
     missing: str | None = None
-    """Then why."""
-    rows: tuple[Row, ...] = ()
-    """Everything in it, for CSV."""
+    rows: tuple[Row, ...] = ()  # everything in it, for CSV
 
 
 def sections(report: Report) -> list[Section]:

@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
 from softspoken_lab.analysis.clusters import LEAST_PROMPTS, ClusterOptions
@@ -13,6 +12,7 @@ from softspoken_lab.analysis.probe_data import ProbeOptions
 from softspoken_lab.analysis.replacement import ReplacementOptions
 from softspoken_lab.analysis.shift import ShiftOptions
 from softspoken_lab.analysis.subject import TestSet, check_sets
+from softspoken_lab.noise.bank import NoiseBank
 from softspoken_lab.report.remembered import RememberingCTC, RememberingTarget
 
 RolesBy = Literal["curve", "clusters"]

@@ -4,9 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from softspoken.data.noise import NoiseBank
 from softspoken.evaluation.stage_cache import digest_of, digest_of_file
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.bank import NoiseBank
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
 from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.evaluation.runner import Method, run_method
@@ -14,6 +13,7 @@ from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import Difference, Score, UtteranceScore, paired_difference, summarize
+from softspoken_lab.noise.bank import NoiseBank
 from softspoken_lab.testsets.grid import Cell, CellSet, GridSpec, make_cell
 
 Report = Callable[[str, int, int], None]

@@ -4,19 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.errors import ConfigError
-from softspoken.noise.config import NoiseTrainConfig
-from softspoken.noise.training import RECOGNIZER_FOLDER
-from softspoken.noise.utterances import read_test_manifest
-from softspoken.recipes import read_recipe, recipe_text, run_recipe
+from softspoken.training.recipes import recipe_text
 from softspoken.training.run_folder import check_same_run, finished
 from softspoken_lab.analysis.replacement import ReplacementOptions
 from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.bank import NoiseBank, read_noise
+from softspoken_lab.noise.config import NoiseTrainConfig
+from softspoken_lab.noise.testsets import read_test_manifest
+from softspoken_lab.noise.training import RECOGNIZER_FOLDER, run_noise_training
 from softspoken_lab.report import inputs as read
 from softspoken_lab.report.plan import ReportInputs, ReportOptions
 from softspoken_lab.studies.noise_study_config import NoiseSource, SetSource, StudyConfig
+from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.testsets.noisy import NoisyTestSpec, write_noisy_testset
 
 Tell = Callable[[str], None]
@@ -68,14 +69,14 @@ def prepare_study(config: StudyConfig, out: Path, tell: Tell) -> PreparedStudy:
 
 def _trained(recipe: str, run: Path, tell: Tell) -> Path:
     """The recogniser that a recipe trains; one that is there is taken if it was trained by the same recipe."""
-    config = read_recipe(recipe)
+    config = read_any_recipe(recipe)
     if not isinstance(config, NoiseTrainConfig):
         raise ConfigError(f"recipe '{recipe}' trains {config.task}; a study of noise needs task = 'noise'")
     check_same_run(config, run)
     if finished(config, run):
         return run / RECOGNIZER_FOLDER
     tell(f"training '{run.name}' by {recipe}")
-    found = run_recipe(config, run, recipe=recipe_text(recipe))
+    found = run_noise_training(config, run, recipe=recipe_text(recipe))
     assert found is not None
     return found
 

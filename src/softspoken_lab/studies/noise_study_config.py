@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from softspoken.errors import ConfigError
 from softspoken.frozen import Frozen
-from softspoken.noise.utterances import Split
-from softspoken.training.recipe_files import STUDY_COMMANDS, RecipeReference, rows_of
+from softspoken.training.recipes import STUDY_COMMANDS, RecipeReference, rows_of
+from softspoken_lab.noise.testsets import Split
 from softspoken_lab.report.plan import Stage
 
 TASK = "noise-study"

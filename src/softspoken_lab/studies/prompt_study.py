@@ -8,11 +8,13 @@ from pathlib import Path
 
 from softspoken.errors import ConfigError
 from softspoken.evaluation.runner import Method
-from softspoken.recipes import read_recipe, recipe_text, run_recipe
 from softspoken.training.config import TrainConfig
+from softspoken.training.recipes import recipe_text
+from softspoken.training.run import run_training
 from softspoken.training.run_folder import check_same_run, finished
 from softspoken_lab.studies.compare import By, Comparison, compare_runs
 from softspoken_lab.studies.prompt_study_config import PromptStudyConfig
+from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.studies.scoring import EVALUATIONS, Scored, ScoringStopped, Tell, TestManifest, score
 
 MakeMethod = Callable[[str], Method]
@@ -25,7 +27,7 @@ def run_study(
     """Train and score whatever of the study `out` does not hold yet; False when the time was up before the end.
 
     Everything goes on where it was, whenever it was killed. Recipes, runs that are there and manifests are checked
-    before the first hour is spent. Raises ConfigError and DataError as `run_recipe` and `score` do.
+    before the first hour is spent. Raises ConfigError and DataError as `run_training` and `score` do.
     """
     time_left = _TimeLeft(stop_after_s)
     tests = config.manifests()
@@ -45,7 +47,7 @@ def run_study(
                 if time_left.is_up():
                     return False
                 tell(f"training '{name}', seed {seed} (run {number} of {len(recipes)})")
-                if run_recipe(recipe, folder, time_left.seconds(), recipe_text(config.rows[name].recipe)) is None:
+                if run_training(recipe, folder, time_left.seconds(), recipe_text(config.rows[name].recipe)) is None:
                     return False
             _score(Scored.run(folder, "best", method), tests, tell, time_left.is_up)
     except ScoringStopped:
@@ -99,7 +101,7 @@ def rival_folder(out: Path, name: str) -> Path:
 
 
 def _recipe(reference: str, seed: int) -> TrainConfig:
-    config = read_recipe(reference, {"seed": seed})
+    config = read_any_recipe(reference, {"seed": seed})
     if not isinstance(config, TrainConfig) or config.task != "target-speaker":
         raise ConfigError(
             f"recipe '{reference}' trains {config.task}; a study of prompts needs task = 'target-speaker'"

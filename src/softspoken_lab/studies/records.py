@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import recipe_of
 from softspoken.scoring.word_errors import UtteranceScore
 from softspoken.training.loop import BEST, LOG
 from softspoken.training.run_folder import FACTS, read_config, read_json
+from softspoken_lab.studies.recipes import recipe_of
 from softspoken_lab.studies.scoring import EVALUATIONS, read_rows, score_of
 
 PROMPT_FACTS = ("prompt", "prompt_config.json")
@@ -22,7 +22,7 @@ class CurvePoint:
 
     step: int
     hours: float
-    """Of training so far."""
+    """Hours of training so far."""
     wer: float
     """On the development mixtures."""
 
@@ -39,7 +39,7 @@ class Evaluation:
     talkers: dict[str, str]
     """Item to target, where known."""
     step: int | None
-    """Of the state that was scored."""
+    """Steps of the state that was scored."""
     state: str | None
 
 
@@ -49,11 +49,11 @@ class Costs:
 
     trained_parameters: int | None = None
     stored_bytes: int | None = None
-    """Of what is deployed, in half precision."""
+    """Size of what is deployed, in half precision."""
     train_seconds: float | None = None
     """Over all starts, validation included."""
     peak_memory_mb: float | None = None
-    """Of the training process, in 10^6 bytes."""
+    """Most memory of the training process, in 10^6 bytes."""
     mixtures: int | None = None
     """Seen in training."""
 

@@ -6,15 +6,11 @@ The second paper (section 2.2) searches [2e-5, 3e-4] and takes 1e-4.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import run_recipe
 from softspoken.training.loop import BEST
 from softspoken.training.state import read_progress
-
-if TYPE_CHECKING:
-    from softspoken.recipes import Recipe
+from softspoken_lab.studies.recipes import Recipe, run_recipe
 
 PAPER_RATES = (2e-5, 5e-5, 1e-4, 2e-4, 3e-4)
 
@@ -30,7 +26,7 @@ class SearchResult:
 
 
 def search_learning_rate(
-    config: "Recipe",
+    config: Recipe,
     out: Path,
     rates: Sequence[float] = PAPER_RATES,
     report: Callable[[SearchResult], None] | None = None,

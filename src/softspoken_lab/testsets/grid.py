@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.speech import Split
+from softspoken_lab.noise.bank import NoiseBank
 from softspoken_lab.testsets.scenes import SceneSpec, build_scenes
+from softspoken_lab.testsets.speech import Split
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_wav
-from softspoken.data.noise import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
-from softspoken.data.rows import write_rows
+from softspoken.data.manifest import write_rows
 from softspoken.errors import AudioError, ConfigError, DataError
 from softspoken.files import replacing
-from softspoken.noise.corruption import Corruption, apply_corruption, corrupt_with_gain, noise_for
-from softspoken.noise.testsets import MANIFEST
-from softspoken.noise.utterances import TestUtterance
+from softspoken_lab.noise.bank import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
+from softspoken_lab.noise.corruption import Corruption, apply_corruption, corrupt_with_gain, noise_for
+from softspoken_lab.noise.testsets import MANIFEST, TestUtterance
 
 
 @dataclass(frozen=True)

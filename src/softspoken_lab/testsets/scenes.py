@@ -1,12 +1,12 @@
-"""Test mixtures in a room and in noise: those of `softspoken.evaluation.mixtures`, recorded in `Surroundings`."""
+"""Test mixtures in a room and in noise: those of `softspoken_lab.testsets.mixtures`, recorded in `Surroundings`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from softspoken.data.noise import NoiseBank
 from softspoken.errors import ConfigError
-from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures
+from softspoken_lab.noise.bank import NoiseBank
+from softspoken_lab.testsets.mixtures import MixtureSpec, build_mixtures
 from softspoken_lab.testsets.rooms import RT60_S
 from softspoken_lab.testsets.surroundings import Surroundings
 

@@ -13,8 +13,8 @@ from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.levels import speech_power
-from softspoken.data.noise import NoiseBank, draw_start, stretch
-from softspoken.evaluation.mixtures import PEAK, Scene, dry
+from softspoken_lab.noise.bank import NoiseBank, draw_start, stretch
+from softspoken_lab.testsets.mixtures import PEAK, Scene, dry
 from softspoken_lab.testsets.rooms import Response, Room, draw_room, reverberation_time_s, simulate
 
 _ROOM, _NOISE = 1, 2

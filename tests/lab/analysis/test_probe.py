@@ -8,12 +8,12 @@ from made_noise import write_noise
 from tiny_subjects import tiny_subject, write_manifest
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.data.noise import NoiseBank, NoiseClip, read_noise
 from softspoken.errors import ConfigError, DataError
-from softspoken.noise.utterances import TestUtterance, read_test_manifest
 from softspoken_lab.analysis.probe import cross_validate, probe_noise, shuffled_kinds
 from softspoken_lab.analysis.probe_data import ProbeOptions, corrupted, plan_probe
 from softspoken_lab.analysis.results import ProbeResult, RoleSplit
+from softspoken_lab.noise.bank import NoiseBank, NoiseClip, read_noise
+from softspoken_lab.noise.testsets import TestUtterance, read_test_manifest
 
 KINDS = {"car": (50.0, 400.0), "babble": (2000.0, 5000.0)}
 FEW = ProbeOptions(folds=2, per_cell=4, snr_db=(0.0, 5.0), trees=40, permutations=2, longest_s=1.0)

@@ -10,10 +10,7 @@ from made_noise import write_noise
 from tiny_subjects import BACKBONE, tiny_subject, write_set
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.data.noise import NoiseBank, read_noise
 from softspoken.errors import AudioError, ConfigError, DataError
-from softspoken.noise.folder import load_recognizer
-from softspoken.noise.model import prompted_states
 from softspoken.prompts.config import Depth
 from softspoken_lab.analysis.ctc_subject import CTCSubject
 from softspoken_lab.analysis.results import RoleSplit, ShiftResult
@@ -25,6 +22,9 @@ from softspoken_lab.analysis.shift import (
     shift_prompts,
     shifted_vectors,
 )
+from softspoken_lab.noise.bank import NoiseBank, read_noise
+from softspoken_lab.noise.folder import load_recognizer
+from softspoken_lab.noise.model import prompted_states
 
 SPLIT = RoleSplit(by="given", content=(1, 3), noise=(2, 4))
 

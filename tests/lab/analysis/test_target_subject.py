@@ -13,7 +13,6 @@ from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.options import WindowOptions
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError, DataError
-from softspoken.noise.utterances import TestUtterance
 from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.speakers import EnrolmentStore
@@ -23,6 +22,7 @@ from softspoken_lab.analysis.removal import remove_all
 from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet
 from softspoken_lab.analysis.target_subject import TargetSpeakerSubject
+from softspoken_lab.noise.testsets import TestUtterance
 
 EMBEDDER = PitchEmbedder()
 BACKBONE = tiny_backbone(5)

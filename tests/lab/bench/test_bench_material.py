@@ -84,5 +84,5 @@ def test_speech_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> No
     with pytest.raises(DataError, match="needs 4; leave --speech out") as caught:
         ManifestMaterial(manifest(tmp_path / "few", talkers=3), 0).scenes(1, 4)
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="no speech manifest"):
+    with pytest.raises(DataError, match="no manifest at"):
         ManifestMaterial(tmp_path / "nowhere.jsonl", 0)

@@ -1,6 +1,7 @@
 """What peers are given, and the paper's way of evaluating with openai-whisper."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,14 @@ from tokenizers.models import WordLevel
 from whisper_files import openai_checkpoint, tiny_model
 
 import softspoken_lab.bench.weights
-from softspoken.backbones.model import LoadedWhisper
-from softspoken.backbones.openai import load_openai, rename_openai, rename_transformers, save_openai
+from softspoken.backbones.openai import load_openai, rename_openai
 from softspoken.errors import ConfigError
 from softspoken_lab.bench import specs
 from softspoken_lab.bench.config import BenchConfig
 from softspoken_lab.bench.contract import AbsentError, Item
 from softspoken_lab.bench.run import run_bench, start
 from softspoken_lab.bench.specs import ContenderSpec
-from softspoken_lab.bench.weights import Weights
+from softspoken_lab.bench.weights import Weights, rename_transformers, save_openai
 
 
 def test_openais_names_come_back() -> None:
@@ -44,8 +44,9 @@ def test_openais_file_is_as_openai_writes_it(tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = tiny_model()
-    loaded = LoadedWhisper(model, Tokenizer(WordLevel()), "tiny", "", "")
-    monkeypatch.setattr(softspoken_lab.bench.weights, "load_whisper", lambda reference: loaded)
+    stored = SimpleNamespace(tokenizer=Tokenizer(WordLevel()), name="tiny")
+    monkeypatch.setattr(softspoken_lab.bench.weights, "read_whisper", lambda reference: stored)
+    monkeypatch.setattr(softspoken_lab.bench.weights, "model_of", lambda stored: model)
     monkeypatch.setattr(softspoken_lab.bench.weights, "WhisperTokens", lambda *facts: facts)
     weights = Weights("tiny", tmp_path)
     with pytest.raises(AbsentError, match=r"^not installed$"):

@@ -14,11 +14,11 @@ from tiny_subjects import BACKBONE, recognizer_of, write_manifest
 from typer.testing import CliRunner
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
-from softspoken.noise.folder import load_recognizer
-from softspoken.prompts.config import noise_prompts
 from softspoken_lab.analysis.probe_data import ProbeOptions
 from softspoken_lab.cli.analyse_tables import numbers
 from softspoken_lab.cli.main import app, run
+from softspoken_lab.noise.config import noise_prompts
+from softspoken_lab.noise.folder import load_recognizer
 
 RUNNER = CliRunner()
 

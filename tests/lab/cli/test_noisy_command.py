@@ -9,8 +9,8 @@ from speech_folder import make_speech_folder
 from typer.testing import CliRunner
 
 from softspoken.errors import ConfigError, DataError
-from softspoken.noise.testsets import read_noisy_testset
 from softspoken_lab.cli.main import app
+from softspoken_lab.noise.testsets import read_noisy_testset
 
 
 @pytest.fixture

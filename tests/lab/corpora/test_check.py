@@ -15,9 +15,9 @@ from speech_folder import make_speech_folder
 from voices import voice
 
 from softspoken.errors import DataError
-from softspoken.evaluation.mixtures import MixtureSpec, build_mixtures
 from softspoken_lab.corpora.check import check
 from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
+from softspoken_lab.testsets.mixtures import MixtureSpec, build_mixtures
 
 
 @pytest.fixture

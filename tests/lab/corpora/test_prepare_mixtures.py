@@ -43,7 +43,7 @@ def test_a_part_that_is_there_is_not_written_again(libricss: Path, tmp_path) -> 
 
 
 def test_without_lhotse_its_extra_is_named(libricss: Path, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from softspoken.data import layout
+    from softspoken_lab.corpora import layout
 
     def refuse(name: str) -> None:
         raise ImportError(name)

@@ -8,7 +8,7 @@ import pytest
 from softspoken.audio import write_wav
 from softspoken.decoding.result import Segment, Transcript, WindowEvidence
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.observations import observe
+from softspoken_lab.measures.observations import observe
 from softspoken_lab.measures.silence import report
 
 

@@ -8,11 +8,11 @@ import pytest
 from pydantic import BaseModel
 from tiny_subjects import write_set
 
-from softspoken.data.noise import NoiseBank, NoiseClip
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation import stage_cache
 from softspoken.evaluation.stage_cache import StageCache
 from softspoken_lab.analysis.subject import TestSet
+from softspoken_lab.noise.bank import NoiseBank, NoiseClip
 from softspoken_lab.report.stages import digest_of_folder, digest_of_noise, digest_of_set
 
 INPUTS = {"subject": "a", "options": {"seeds": 2, "levels": (0.1, 5)}}

@@ -10,10 +10,10 @@ from tiny import tiny_backbone
 from typer.testing import CliRunner
 
 from softspoken.errors import ConfigError
-from softspoken.noise.config import NoiseTrainConfig
-from softspoken.recipes import read_recipe
 from softspoken_lab.cli.main import app
+from softspoken_lab.noise.config import NoiseTrainConfig
 from softspoken_lab.studies.noise_study_config import read_study
+from softspoken_lab.studies.recipes import read_any_recipe
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "noise"
 STUDIES = sorted(path for path in RECIPES.glob("*.toml") if "noise-study" in path.read_text())
@@ -25,12 +25,12 @@ def test_every_study_names_models_that_are_there(path: Path) -> None:
     assert study.subject in study.models
     assert study.parts
     for recipe in study.models.values():
-        config = read_recipe(recipe)
+        config = read_any_recipe(recipe)
         assert isinstance(config, NoiseTrainConfig)
         assert (config.backbone == "tiny.en") == (path.stem == "small")
-    assert read_recipe(study.models[study.baseline]).prompts is None
+    assert read_any_recipe(study.models[study.baseline]).prompts is None
     for one in (study, *(study.part(name) for name in study.parts)):
-        assert read_recipe(one.models[one.subject]).prompts is not None
+        assert read_any_recipe(one.models[one.subject]).prompts is not None
 
 
 def test_every_table_and_figure_has_a_part_of_each_size() -> None:
@@ -104,7 +104,7 @@ some = {{ prompts = {{ encoder = {{ length = 3 }} }} }}
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    for room in ("softspoken.noise.training", "softspoken_lab.report.inputs"):
+    for room in ("softspoken_lab.noise.training", "softspoken_lab.report.inputs"):
         monkeypatch.setattr(f"{room}.load_encoder", lambda reference, device="cpu": backbone)
     places = {
         "speech": make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2),

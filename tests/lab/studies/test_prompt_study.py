@@ -14,8 +14,8 @@ from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.runner import Method
-from softspoken.recipes import read_recipe
 from softspoken.training.config import TrainConfig
+from softspoken.training.recipes import read_recipe
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies import scoring
 from softspoken_lab.studies.compare import compare_runs

@@ -9,7 +9,7 @@ from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 
 from softspoken.errors import ConfigError
-from softspoken.recipes import read_recipe
+from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.studies.search import search_learning_rate
 
 RECIPE = """
@@ -39,7 +39,7 @@ piece_s = [1.0, 3.0]
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     backbone = tiny_backbone()
-    monkeypatch.setattr("softspoken.noise.training.load_encoder", lambda reference, device="cpu": backbone)
+    monkeypatch.setattr("softspoken_lab.noise.training.load_encoder", lambda reference, device="cpu": backbone)
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2)
     noise = make_noise_folder(tmp_path / "noise", ("car", "cafe"))
     path = tmp_path / "recipe.toml"
@@ -48,7 +48,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_search_tries_every_rate_and_does_not_repeat_one(recipe: Path, tmp_path: Path) -> None:
-    config = read_recipe(recipe)
+    config = read_any_recipe(recipe)
     seen: list[float] = []
     results = search_learning_rate(
         config, tmp_path / "search", (0.001, 0.02), lambda one: seen.append(one.learning_rate)

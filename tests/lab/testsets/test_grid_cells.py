@@ -60,5 +60,5 @@ def test_impossible_grids_are_refused_before_anything_is_made(options: dict[str,
 
 
 def test_missing_speech_is_an_expected_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no speech manifest"):
+    with pytest.raises(DataError, match="no manifest at"):
         make_cell(SMALL, SMALL.cells[0], tmp_path / "none.jsonl", tmp_path / "cells")

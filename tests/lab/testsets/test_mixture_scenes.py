@@ -11,10 +11,10 @@ from noise_folder import make_noise_folder
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.levels import speech_power
-from softspoken.data.noise import read_noise
 from softspoken.errors import ConfigError
-from softspoken.evaluation.placement import speech_stretch
+from softspoken_lab.noise.bank import read_noise
 from softspoken_lab.testsets import surroundings
+from softspoken_lab.testsets.placement import speech_stretch
 from softspoken_lab.testsets.rooms import Response, draw_room, reverberation_time_s
 from softspoken_lab.testsets.scenes import SceneSpec, build_scenes
 

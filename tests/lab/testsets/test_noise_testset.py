@@ -10,11 +10,10 @@ from noise_folder import make_noise_folder
 from speech_folder import make_speech_folder
 
 from softspoken.audio import load_audio, write_audio, write_wav
-from softspoken.data.noise import NoiseBank, read_noise
-from softspoken.data.talkers import is_development_talker
+from softspoken.data.corpus import is_development_talker
 from softspoken.errors import AudioError, ConfigError, DataError
-from softspoken.noise.testsets import parse_noisy_name, read_noisy_testset
-from softspoken.noise.utterances import TestUtterance, read_test_manifest
+from softspoken_lab.noise.bank import NoiseBank, read_noise
+from softspoken_lab.noise.testsets import TestUtterance, parse_noisy_name, read_noisy_testset, read_test_manifest
 from softspoken_lab.testsets.noisy import NoisyTestSpec, remake, write_noisy_testset
 
 SMALL = NoisyTestSpec(per_condition=4, snr_db=(0.0, 10.0, 20.0), categories=("car", "babble", "ac_vacuum"), seed=3)

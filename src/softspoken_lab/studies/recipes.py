@@ -1,0 +1,36 @@
+"""Recipes of either paper: read one, train by it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from softspoken.training.config import TrainConfig
+from softspoken.training.recipes import read_recipe, recipe_as, recipe_values
+from softspoken_lab.noise.config import NoiseTrainConfig
+
+Recipe = TrainConfig | NoiseTrainConfig
+
+
+def read_any_recipe(reference: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The run that `FILE.toml` or `FILE.toml:ROW` describes; its `task` says which kind. Raises ConfigError."""
+    values = recipe_values(reference)
+    if values.get("task") != "noise":
+        return read_recipe(reference, overrides)
+    return recipe_as(NoiseTrainConfig, reference, values | dict(overrides or {}))
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from its values, validated."""
+    kind = NoiseTrainConfig if values.get("task") == "noise" else TrainConfig
+    return kind.model_validate(values)
+
+
+def run_recipe(config: Recipe, out: Path, stop_after_s: float | None = None, recipe: str | None = None) -> Path | None:
+    """Train by `config` in `out`; arguments, result and errors are those of `run_training`."""
+    if isinstance(config, NoiseTrainConfig):
+        from softspoken_lab.noise.training import run_noise_training
+
+        return run_noise_training(config, out, stop_after_s, recipe)
+    from softspoken.training.run import run_training
+
+    return run_training(config, out, stop_after_s, recipe)
