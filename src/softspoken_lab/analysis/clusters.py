@@ -12,7 +12,7 @@ from pydantic import Field
 
 from softspoken.errors import MissingExtra
 from softspoken.frozen import Frozen
-from softspoken_lab.analysis.leave_one_out import require_several
+from softspoken_lab.analysis.removal import require_several
 from softspoken_lab.analysis.results import ClusterResult, ClusterSpace
 from softspoken_lab.analysis.subject import Subject, Vectors
 

@@ -1,5 +1,6 @@
-"""What is to be analysed, by its name: a recogniser's folder, or a target-speaker prompt."""
+"""What is to be analysed, by its name, and test sets: a recogniser, a target-speaker prompt, manifests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from softspoken.backbones import load_backbone
@@ -9,10 +10,11 @@ from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.folder import RECOGNIZER_FILE
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
 from softspoken_lab.analysis.ctc_subject import CTCSubject
-from softspoken_lab.analysis.subject import Subject
+from softspoken_lab.analysis.subject import Subject, TestSet
 from softspoken_lab.analysis.target_subject import TargetSpeakerSubject
 from softspoken_lab.noise.encoders import load_encoder
 from softspoken_lab.noise.folder import load_recognizer
+from softspoken_lab.noise.testsets import Split, read_items
 
 
 def load_subject(
@@ -49,3 +51,17 @@ def load_ctc_subject(
 def is_recognizer(reference: str | Path) -> bool:
     """Whether it is a folder with a recogniser for noise."""
     return (Path(reference).expanduser() / RECOGNIZER_FILE).is_file()
+
+
+def read_test_set(
+    name: str,
+    path: str | Path,
+    *,
+    split: Split = "test",
+    corpora: Sequence[str] = (),
+    transcripts: str | Path | None = None,
+    limit: int | None = None,
+) -> TestSet:
+    """`read_items` as a set under its name. Raises DataError when there is nothing."""
+    items = read_items(name, path, split=split, corpora=corpora, transcripts=transcripts, limit=limit)
+    return TestSet(name, items)

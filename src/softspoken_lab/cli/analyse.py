@@ -80,7 +80,7 @@ def leave_one_out(
     as_json: Json = False,
 ) -> None:
     """Figure 3: what is lost with each prompt left out."""
-    from softspoken_lab.analysis.leave_one_out import leave_each_out
+    from softspoken_lab.analysis.removal import leave_each_out
 
     subject = subject_of(recognizer, stack, backbone, device)
     sets = sets_of(data, split, limit, transcripts)

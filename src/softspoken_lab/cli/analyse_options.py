@@ -75,7 +75,7 @@ def ctc_of(reference: str, backbone: str | None, device: str) -> "CTCSubject":
 
 def sets_of(data: list[str], split: Split, limit: int | None, transcripts: Path | None) -> "list[TestSet]":
     """The test sets of all `--data`."""
-    from softspoken_lab.analysis.sets import read_test_set
+    from softspoken_lab.analysis.load import read_test_set
     from softspoken_lab.noise.testsets import parse_data
 
     return [
@@ -110,7 +110,7 @@ def baseline_of(
 def roles_of(subject: "CTCSubject", sets: "list[TestSet]", clean: str, seed: int) -> "RolesResult":
     """Content and noise set, read off the clean set and the clusters."""
     from softspoken_lab.analysis.clusters import LEAST_PROMPTS, ClusterOptions, find_clusters
-    from softspoken_lab.analysis.leave_one_out import leave_each_out
+    from softspoken_lab.analysis.removal import leave_each_out
     from softspoken_lab.analysis.roles import find_roles
 
     chosen = named(sets, clean)

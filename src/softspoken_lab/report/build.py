@@ -12,9 +12,8 @@ from softspoken.evaluation.stage_cache import StageCache
 from softspoken.frozen import Frozen
 from softspoken_lab.analysis.clusters import find_clusters
 from softspoken_lab.analysis.ctc_subject import CTCSubject
-from softspoken_lab.analysis.leave_one_out import leave_each_out
 from softspoken_lab.analysis.probe import probe_noise
-from softspoken_lab.analysis.removal import keep_subsets, remove_all
+from softspoken_lab.analysis.removal import keep_subsets, leave_each_out, remove_all
 from softspoken_lab.analysis.replacement import replace_randomly
 from softspoken_lab.analysis.results import (
     Analysis,

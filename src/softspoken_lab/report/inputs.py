@@ -13,8 +13,7 @@ from softspoken.errors import ConfigError
 from softspoken.prompts.card import by_run
 from softspoken.prompts.checkpoint import find_prompts, load_prompts
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
-from softspoken_lab.analysis.load import is_recognizer
-from softspoken_lab.analysis.sets import read_test_set
+from softspoken_lab.analysis.load import is_recognizer, read_test_set
 from softspoken_lab.analysis.subject import TestSet
 from softspoken_lab.noise.encoders import load_encoder
 from softspoken_lab.noise.folder import LoadedRecognizer, load_recognizer

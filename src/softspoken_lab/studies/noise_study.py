@@ -7,8 +7,8 @@ from pathlib import Path
 from softspoken.errors import ConfigError
 from softspoken.training.recipes import recipe_text
 from softspoken.training.run_folder import check_same_run, finished
+from softspoken_lab.analysis.load import read_test_set
 from softspoken_lab.analysis.replacement import ReplacementOptions
-from softspoken_lab.analysis.sets import read_test_set
 from softspoken_lab.analysis.subject import TestSet
 from softspoken_lab.noise.bank import NoiseBank, read_noise
 from softspoken_lab.noise.config import NoiseTrainConfig

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.data.levels import speech_power
+from softspoken.data.levels import mean_power, speech_power
 from softspoken_lab.noise.bank import NoiseBank, draw_start, stretch
 from softspoken_lab.testsets.mixtures import PEAK, Scene, dry
 from softspoken_lab.testsets.rooms import Response, Room, draw_room, reverberation_time_s, simulate
@@ -52,7 +52,7 @@ class Surroundings:
         if self.noise is not None and self.noise_snr_db is not None:
             noise, facts["noise"] = self._noise(index, clean)
             audio = audio + noise
-            against_noise = tuple(_ratio_db(speech_power(one), _power(noise)) for one in clean)
+            against_noise = tuple(_ratio_db(speech_power(one), mean_power(noise)) for one in clean)
         gain = np.float32(PEAK / max(float(np.abs(audio).max()), float(np.abs(clean).max())))
         return Scene(audio * gain, clean * gain, facts, against_noise)
 
@@ -93,7 +93,7 @@ class Surroundings:
         size = clean.shape[1]
         start_s = draw_start(rng, recording, size)
         noise = stretch(recording, start_s, size).astype(np.float64)
-        scale = math.sqrt(speech_power(clean[0]) / max(_power(noise), 1e-20) * 10 ** (-snr_db / 10))
+        scale = math.sqrt(speech_power(clean[0]) / max(mean_power(noise), 1e-20) * 10 ** (-snr_db / 10))
         return (noise * scale).astype(np.float32), {
             "id": clip.id,
             "category": clip.category,
@@ -107,10 +107,6 @@ def _room(seed: int, index: int, talkers: int, rt60_s: tuple[float, float]) -> t
     """Kept, since the cells of a grid are recorded in the same rooms, and one takes seconds."""
     room = draw_room(np.random.default_rng([seed, _ROOM, index]), talkers, rt60_s)
     return room, simulate(room)
-
-
-def _power(samples: Float[np.ndarray, " N"]) -> float:
-    return float(np.mean(samples.astype(np.float64) ** 2))
 
 
 def _ratio_db(power: float, other: float) -> float:

@@ -7,7 +7,7 @@ from tiny_subjects import PlannedSubject, planned_sets, random_vectors
 
 from softspoken.errors import ConfigError, DataError
 from softspoken_lab.analysis.clusters import ClusterOptions, cluster_points, find_clusters
-from softspoken_lab.analysis.leave_one_out import leave_each_out
+from softspoken_lab.analysis.removal import leave_each_out
 from softspoken_lab.analysis.results import ClusterResult, RolesResult
 from softspoken_lab.analysis.roles import agreement, content_clusters, find_roles, otsu, upper_sides
 

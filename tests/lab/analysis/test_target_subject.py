@@ -17,9 +17,8 @@ from softspoken.prompts import EnrolmentPrompt, FramePrompt, PromptConfig, SoftP
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.speakers import EnrolmentStore
 from softspoken_lab.analysis.clusters import ClusterOptions, find_clusters
-from softspoken_lab.analysis.leave_one_out import leave_each_out
-from softspoken_lab.analysis.removal import remove_all
-from softspoken_lab.analysis.sets import read_test_set
+from softspoken_lab.analysis.load import read_test_set
+from softspoken_lab.analysis.removal import leave_each_out, remove_all
 from softspoken_lab.analysis.subject import TestSet
 from softspoken_lab.analysis.target_subject import TargetSpeakerSubject
 from softspoken_lab.noise.testsets import TestUtterance

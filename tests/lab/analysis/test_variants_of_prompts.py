@@ -11,8 +11,7 @@ from softspoken.audio import load_audio
 from softspoken.errors import ConfigError, DataError, PromptMismatch
 from softspoken.prompts.config import Depth
 from softspoken_lab.analysis.ctc_subject import BatchOptions, CTCSubject
-from softspoken_lab.analysis.leave_one_out import leave_each_out
-from softspoken_lab.analysis.removal import keep_subsets, remove_all
+from softspoken_lab.analysis.removal import keep_subsets, leave_each_out, remove_all
 from softspoken_lab.analysis.replacement import ReplacementOptions, random_vectors, replace_randomly
 from softspoken_lab.analysis.results import Condition, RoleSplit
 from softspoken_lab.analysis.subject import TestSet, check_sets, kept, score_all, score_frozen

@@ -18,8 +18,8 @@ from softspoken.evaluation.stage_cache import StageCache
 from softspoken.prompts import PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
 from softspoken_lab.analysis.ctc_subject import CTCSubject
-from softspoken_lab.analysis.leave_one_out import leave_each_out
-from softspoken_lab.analysis.sets import read_test_set
+from softspoken_lab.analysis.load import read_test_set
+from softspoken_lab.analysis.removal import leave_each_out
 from softspoken_lab.report import build as module
 from softspoken_lab.report.build import Progress, Report, StageTime, make_report
 from softspoken_lab.report.plan import NOT_GIVEN, STAGES, ReportInputs
