@@ -6,7 +6,7 @@ Levels and overlaps are defined in `mixture_spec`, places in `placement`.
 import json
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,11 @@ def build_mixtures(speech_manifest: str | Path, out_dir: str | Path, spec: Mixtu
     """Build a test set from single-talker speech (see `read_talkers`) and return its manifest.
 
     `out_dir` gets `mixtures/`, `enrolments/`, `clean/` (each talker alone, as they stand in the mixture; 16 kHz FLAC)
-    and `manifest.jsonl`, with beside `audio`, `enrolment`, `text` and `id`: `tags`, `snr_db`, `overlap`, `talkers`
-    (of the mixture), `target`, `interferer`, `sources` (with each one's place) and, where the target speaks, `clean`
-    and, where the times of the words are known, `words` ([[word, start_s, end_s]] in the mixture). By stretches,
-    `covered` is the share of the target's stretch in which anybody else is in theirs. The same spec on the same speech
-    gives the same bytes. It appears whole or not at all.
+    and `manifest.jsonl`, with beside `audio`, `enrolment`, `text` and `id`: `tags` (`same-sex` or `both-sexes` among
+    them, where all sexes are known), `snr_db`, `overlap`, `talkers` (of the mixture), `target`, `interferer`, `sources`
+    (with each one's place) and, where the target speaks, `clean` and, where the times of the words are known, `words`
+    ([[word, start_s, end_s]] in the mixture). By stretches, `covered` is the share of the target's stretch in which
+    anybody else is in theirs. The same spec on the same speech gives the same bytes. It appears whole or not at all.
 
     `around`: what stands around the talkers; its `facts` and levels against noise go to the manifest, too.
 
@@ -113,6 +113,7 @@ class _Builder:
             "audio": f"mixtures/{name}.flac",
             "overlap": round(overlap, 4),
             "talkers": [talker.name for talker in chosen],
+            "tags": _sexes(chosen),
             "sources": [_source(clip, offset_s) for clip, offset_s in zip(clips, offsets_s, strict=True)],
             **scene.facts,
         }
@@ -171,7 +172,7 @@ class _Builder:
             **shared,
             "enrolment": self._enrol(name, target, clip),
             "text": "" if clip is None else clip.text,
-            "tags": ["silent" if clip is None else "speaking"],
+            "tags": ["silent" if clip is None else "speaking", *shared["tags"]],
             "target": target.name,
             "interferer": [other for other in shared["talkers"] if other != target.name],
         }
@@ -221,6 +222,12 @@ def _covered(tracks: Float[np.ndarray, "K N"]) -> list[float]:
     stretches = [speech_stretch(track) for track in tracks]
     others = [stretches[:number] + stretches[number + 1 :] for number in range(len(stretches))]
     return [round(covered_share(own, rest), 4) for own, rest in zip(stretches, others, strict=True)]
+
+
+def _sexes(talkers: Sequence[Talker]) -> list[str]:
+    """The tag of a mixture in which these talkers speak; none where a sex is not known."""
+    sexes = {talker.sex for talker in talkers}
+    return [] if None in sexes else ["same-sex" if len(sexes) == 1 else "both-sexes"]
 
 
 def _against_others(snr_db: list[float], number: int) -> float | None:

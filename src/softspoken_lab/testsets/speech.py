@@ -39,6 +39,8 @@ class Talker:
     clips: tuple[Span, ...]
     utterances: tuple[Span, ...]
     segments: tuple[Span, ...]
+    sex: str | None = None
+    """As the manifest has it ("gender"); None where it does not say."""
 
     def enrolment_candidates(self, clip: Span | None) -> tuple[Span, ...]:
         """What the talker can enrol with when `clip` is the target: other recordings.
@@ -57,10 +59,10 @@ def read_talkers(
     """The talkers of a speech manifest (JSON lines) who can be both a target and enrolled, in order of their names.
 
     A line has `id`, `path` (relative to the manifest), `split`, `corpus`, `speaker`, `text`, `duration_s` and, where
-    known, `segments` ([{start_s, end_s, text}]), `words` ([[word, start_s, end_s]]) and `transcript_verified`. Speech
-    whose words are not sure (that is false, or `text` is null) is only enrolled with. A clip is a whole utterance of
-    `clip_s` seconds (from, to); where it is longer, or the talker's only one, its segments. `enrolment_s`: seconds of
-    other speech a talker needs.
+    known, `segments` ([{start_s, end_s, text}]), `words` ([[word, start_s, end_s]]), `gender` and
+    `transcript_verified`. Speech whose words are not sure (that is false, or `text` is null) is only enrolled with. A
+    clip is a whole utterance of `clip_s` seconds (from, to); where it is longer, or the talker's only one, its
+    segments. `enrolment_s`: seconds of other speech a talker needs.
 
     Raises DataError for a missing manifest, a line that cannot be used, or no usable talker.
     """
@@ -118,7 +120,7 @@ def _talker(name: str, rows: list[dict[str, Any]], clip_s: tuple[float, float]) 
             continue
         candidates = parts if parts and (len(rows) == 1 or whole.duration_s > longest_s) else [whole]
         clips += [span for span in candidates if shortest_s <= span.duration_s <= longest_s]
-    return Talker(name, tuple(clips), tuple(row["span"] for row in rows), tuple(segments))
+    return Talker(name, tuple(clips), tuple(row["span"] for row in rows), tuple(segments), rows[0].get("gender"))
 
 
 def _can_enrol(talker: Talker, enrolment_s: float) -> bool:
