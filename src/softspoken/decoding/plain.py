@@ -12,6 +12,7 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
+from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
@@ -85,12 +86,13 @@ def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Itera
             reader.skip(audio.size)
             return
         heard = engine.encode(engine.features([audio], longest_s))
-        decoded = decode_batch(heard, options, window_s=[window_s], seeds=[number])[0]
+        found = decode_batch(heard, options, window_s=[window_s], seeds=[number])
+        (decoded,) = with_words(heard, found, [audio], options)
         place = {"offset_s": reader.position_s, "window_s": window_s}
         if options.timestamps:
-            found, advance_s = seek(decoded, engine.tokens, **place)
+            segments, advance_s = seek(decoded, engine.tokens, **place)
         else:
-            found, advance_s = window_segments(decoded, engine.tokens, **place), window_s
+            segments, advance_s = window_segments(decoded, engine.tokens, **place), window_s
         reader.skip(round(advance_s * SAMPLE_RATE_HZ))
         number += 1
-        yield from found
+        yield from segments

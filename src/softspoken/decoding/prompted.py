@@ -5,6 +5,7 @@ Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcrip
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from softspoken.decoding.plain import language_of
 from softspoken.decoding.result import OnSegment, Segment, Transcript, told
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
@@ -129,10 +131,13 @@ class PromptedTranscriber:
     def _written(self, windows: list[Window], options: DecodingOptions, number: int) -> list[list[Segment]]:
         """By window. What a window goes on with behind its last sentence is heard again, as a window of its own."""
         segments: list[list[Segment]] = []
+        rests: list[Window | None] = []
         for window, found in zip(windows, self._decode(windows, options, number), strict=True):
             place = {"offset_s": window.start_s, "window_s": window.duration_s}
             segments.append(window_segments(found, self.engine.tokens, **place))
-        rests = [_rest(*each) if options.timestamps else None for each in zip(windows, segments, strict=True)]
+            # By the model's own times: words may end earlier, and what is heard shall not depend on who asks for them.
+            written = window_segments(replace(found, words=()), self.engine.tokens, **place)
+            rests.append(_rest(window, written) if options.timestamps else None)
         behind = [index for index, rest in enumerate(rests) if rest is not None]
         if behind:
             left = [rest for rest in rests if rest is not None]
@@ -147,7 +152,8 @@ class PromptedTranscriber:
         # The seed is the window's place in the recording, whatever else is in the batch.
         seeds = range(number, number + len(windows))
         heard = self.engine.encode(features, self._compiled.rows())
-        return decode_batch(heard, options, window_s=window_s, seeds=seeds)
+        found = decode_batch(heard, options, window_s=window_s, seeds=seeds)
+        return with_words(heard, found, [window.audio for window in windows], options)
 
 
 def _rest(window: Window, segments: list[Segment]) -> Window | None:

@@ -17,6 +17,7 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.words import with_words
 from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.arrays import fitted_clips
@@ -151,15 +152,18 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
     windows = [(window.audio, one.padded_s) for one in prepared for window in one.windows]
     features = engine.features([audio for audio, _ in windows], [padded_s for _, padded_s in windows])
     rows = _rows(prepared)
+    audio = [windows[row][0] for row in rows]
     sets = [one.prompts.spread(len(one.pairs)) for one in prepared if one.prompts is not None]
-    return decode_batch(
-        engine.encode_rows(features, rows, join(sets), _activity(prepared)),
+    heard = engine.encode_rows(features, rows, join(sets), _activity(prepared))
+    found = decode_batch(
+        heard,
         options,
         window_s=[one.windows[window].duration_s for one in prepared for window, _ in one.pairs],
         # The seed is the window's place in its recording, whatever else is in the batch.
         seeds=[one.number + window for one in prepared for window, _ in one.pairs],
         speaks=speaks,
     )
+    return with_words(heard, found, audio, options)
 
 
 def _rows(prepared: Sequence[PreparedWindows]) -> list[int]:
