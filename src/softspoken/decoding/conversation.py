@@ -43,6 +43,18 @@ class Conversation:
         return joined([segment.text for segment in self.segments], self.language)
 
 
+def conversation_of(segments: Sequence[Segment], whole: Conversation) -> Conversation:
+    """The conversation `whole` with these segments in place of its own, each with the speaker it names; where no voice
+    is named, all of them are the one transcript's."""
+    alone = len(whole.transcripts) == 1
+    return Conversation(
+        tuple(
+            replace(one, segments=tuple(segment for segment in segments if alone or segment.speaker == one.speaker))
+            for one in whole.transcripts
+        )
+    )
+
+
 def turns(segments: Sequence[Segment]) -> list[list[Segment]]:
     """Runs of segments with the same speaker."""
     found: list[list[Segment]] = []

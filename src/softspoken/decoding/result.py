@@ -1,6 +1,6 @@
 """What a transcription gives."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
@@ -43,18 +43,6 @@ class Segment:
     """Who says it, in a conversation; None in the transcript of one voice, which says so itself."""
 
 
-OnSegment = Callable[[Segment], object]
-"""Called with each segment as soon as it is there."""
-
-
-def told(segments: Iterable[Segment], on_segment: OnSegment | None) -> Iterator[Segment]:
-    """The segments; whoever wants to know of them is told on the way."""
-    for segment in segments:
-        if on_segment is not None:
-            on_segment(segment)
-        yield segment
-
-
 @dataclass(frozen=True)
 class WindowEvidence:
     """What speaks for the target in a window, before anything was written there."""
@@ -70,6 +58,15 @@ class WindowEvidence:
     """By the names that a `SilenceModel` gives weights to; none where the decoder was not asked."""
     speaking: float | None = None
     """Probability that the target speaks here; None: the prompt is not calibrated."""
+
+
+@dataclass(frozen=True)
+class VoiceWindow:
+    """What one voice said in one window."""
+
+    segments: tuple[Segment, ...]
+    evidence: WindowEvidence | None = None
+    """None where no voice is followed."""
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,8 @@ def word_groups(ids: Sequence[int], tokens: WhisperTokens, language: str | None 
     for token in ids:
         unread.append(token)
         part = tokens.decode(unread)
-        if part.endswith("\ufffd"):
-            # The token ends within a character.
+        if part.endswith("\ufffd") or not part.strip():
+            # The token ends within a character, or before a word.
             continue
         begins = not spaced or part.startswith(" ")
         if groups and not (begins and _sounds(part) and _sounds(last)):
