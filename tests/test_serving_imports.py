@@ -49,8 +49,8 @@ clip = load_audio(audio)
 voice = Enrolment("ada", "pitch", np.eye(8, dtype=np.float32)[0], 4.0, "", (), clip=clip)
 session = TargetSession(engine, engine.compile(loaded), loaded.info, Embedder(), [voice])
 options = options_under(loaded.info, engine.max_frames, DecodingOptions(temperatures=(0.0,), max_tokens=4))
-windows = list(decode_session(session, Reader(audio_blocks(audio)), options, 1))
-assert len(windows) == 1 and windows[0][0].evidence.empty_logprob < 0.0
+(step,) = decode_session(session, Reader(audio_blocks(audio)), options, 1)
+assert step.windows == 1 and step.said[0][0].evidence.empty_logprob < 0.0
 """
 
 

@@ -112,7 +112,7 @@ def test_txt_is_a_segment_a_line_and_json_holds_everything() -> None:
     assert to_txt(ODD).splitlines() == ["a --> b", "Q & A <b>", "two lines"]
     content = json.loads(to_json(ODD))
     assert content["text"] == ODD.text
-    assert content["presence"] == 0.8
+    assert [(one["name"], one["presence"]) for one in content["speakers"]] == [("a<d", 0.8)]
     assert [segment["start_s"] for segment in content["segments"]] == [0.0, 59.9996, 3599.5]
 
 

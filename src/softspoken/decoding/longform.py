@@ -80,6 +80,12 @@ class Reader:
         self._held = self._held[samples:].copy()
         self._passed += samples
 
+    def pass_over(self, samples: int) -> None:
+        """Pass over the next samples, in blocks."""
+        while samples > 0 and (ahead := self.peek(min(samples, SAMPLE_RATE_HZ)).size):
+            self.skip(ahead)
+            samples -= ahead
+
 
 def cut_windows(
     reader: Reader, options: WindowOptions | None = None, detector: "SpeechDetector | None" = None

@@ -61,6 +61,8 @@ class DecodingOptions(Frozen):
     """Such as 'de', 'German' or 'de-AT', for multilingual backbones; None: English."""
     timestamps: bool = True
     """Let the model write start and end times, and cut segments by them; else one segment a window."""
+    words: bool = False
+    """Give every word its time; segments then begin with their first word and end with their last."""
     beam_size: int = Field(default=1, ge=1, le=64)
     """1: greedy."""
     patience: float = Field(default=1.0, gt=0.0)

@@ -3,15 +3,17 @@
 Radford et al. (2022), section 3.8, without conditioning on the text before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
+from softspoken.decoding.journal import Journal, OnSegment, Run, Step, run_through
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.result import OnSegment, Segment, Transcript, told
+from softspoken.decoding.result import Segment, Transcript, VoiceWindow
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
+from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
@@ -46,6 +48,7 @@ class PlainTranscriber:
         *,
         sample_rate: int | None = None,
         on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
     ) -> Transcript:
         """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
 
@@ -53,8 +56,9 @@ class PlainTranscriber:
         """
         options = DecodingOptions() if options is None else options
         reader = Reader(audio_blocks(audio, sample_rate))
-        segments = tuple(told(_segments(self.engine, reader, options), on_segment))
-        return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
+        return whole_transcript(
+            lambda reader, last: _steps(self.engine, reader, options, last), reader, options, on_segment, journal
+        )
 
     def stream(
         self,
@@ -65,9 +69,8 @@ class PlainTranscriber:
         sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return _segments(
-            self.engine, Reader(audio_blocks(audio, sample_rate)), DecodingOptions() if options is None else options
-        )
+        options = DecodingOptions() if options is None else options
+        return segments_of(_steps(self.engine, Reader(audio_blocks(audio, sample_rate)), options))
 
 
 def language_of(options: DecodingOptions) -> str:
@@ -75,9 +78,26 @@ def language_of(options: DecodingOptions) -> str:
     return "en" if options.language is None else options.language
 
 
-def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Iterator[Segment]:
+def whole_transcript(
+    run: Run, reader: Reader, options: DecodingOptions, on_segment: OnSegment | None, journal: Journal | None
+) -> Transcript:
+    """Everybody's words of a recording."""
+    heard = run_through(run, reader, journal, on_segment)
+    segments = tuple(segment for (one,) in heard for segment in one.segments)
+    return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
+
+
+def segments_of(steps: Iterable[Step]) -> Iterator[Segment]:
+    """One after the other."""
+    return (segment for step in steps for window in step.said for one in window for segment in one.segments)
+
+
+def _steps(engine: Engine, reader: Reader, options: DecodingOptions, last: Step | None = None) -> Iterator[Step]:
     longest_s = min(MAX_WINDOW_S, engine.max_frames / FRAME_RATE_HZ)
     number = 0
+    if last is not None:
+        number = last.windows
+        reader.pass_over(last.position)
     while True:
         audio = reader.peek(round(longest_s * SAMPLE_RATE_HZ))
         window_s = audio.size / SAMPLE_RATE_HZ
@@ -85,12 +105,13 @@ def _segments(engine: Engine, reader: Reader, options: DecodingOptions) -> Itera
             reader.skip(audio.size)
             return
         heard = engine.encode(engine.features([audio], longest_s))
-        decoded = decode_batch(heard, options, window_s=[window_s], seeds=[number])[0]
+        found = decode_batch(heard, options, window_s=[window_s], seeds=[number])
+        (decoded,) = with_words(heard, found, [audio], options)
         place = {"offset_s": reader.position_s, "window_s": window_s}
         if options.timestamps:
-            found, advance_s = seek(decoded, engine.tokens, **place)
+            segments, advance_s = seek(decoded, engine.tokens, **place)
         else:
-            found, advance_s = window_segments(decoded, engine.tokens, **place), window_s
+            segments, advance_s = window_segments(decoded, engine.tokens, **place), window_s
         reader.skip(round(advance_s * SAMPLE_RATE_HZ))
         number += 1
-        yield from found
+        yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), ((VoiceWindow(tuple(segments)),),))

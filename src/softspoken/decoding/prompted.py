@@ -5,6 +5,7 @@ Whisper always encodes 30 s and breaks down on less. A prompt of task 'transcrip
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import MAX_WINDOW_S
+from softspoken.decoding.journal import Journal, OnSegment, Step
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.options import DecodingOptions, options_under
-from softspoken.decoding.plain import language_of
-from softspoken.decoding.result import OnSegment, Segment, Transcript, told
+from softspoken.decoding.plain import segments_of, whole_transcript
+from softspoken.decoding.result import Segment, Transcript, VoiceWindow
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
@@ -87,6 +90,7 @@ class PromptedTranscriber:
         *,
         sample_rate: int | None = None,
         on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
     ) -> Transcript:
         """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
 
@@ -94,8 +98,10 @@ class PromptedTranscriber:
         """
         options = options_under(self.info, self.engine.max_frames, options)
         reader = Reader(audio_blocks(audio, sample_rate))
-        segments = tuple(told(self._segments(reader, options, options.windows.batch), on_segment))
-        return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
+        batch = options.windows.batch
+        return whole_transcript(
+            lambda reader, last: self._steps(reader, options, batch, last), reader, options, on_segment, journal
+        )
 
     def stream(
         self,
@@ -106,11 +112,8 @@ class PromptedTranscriber:
         sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return self._segments(
-            Reader(audio_blocks(audio, sample_rate)),
-            options_under(self.info, self.engine.max_frames, options),
-            batch=1,
-        )
+        options = options_under(self.info, self.engine.max_frames, options)
+        return segments_of(self._steps(Reader(audio_blocks(audio, sample_rate)), options, batch=1))
 
     def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""
@@ -118,21 +121,24 @@ class PromptedTranscriber:
         windows = [Window(0.0, clip) for clip in clips]
         return [found.text.strip() for found in self._decode(windows, options, 0)]
 
-    def _segments(self, reader: Reader, options: DecodingOptions, batch: int) -> Iterator[Segment]:
-        windows = cut_windows(reader, options.windows)
-        number = 0
+    def _steps(self, reader: Reader, options: DecodingOptions, batch: int, last: Step | None = None) -> Iterator[Step]:
+        number = 0 if last is None else last.windows
+        windows = islice(cut_windows(reader, options.windows), number, None)
         while group := list(islice(windows, batch)):
-            for segments in self._written(group, options, number):
-                yield from segments
+            said = tuple((VoiceWindow(tuple(segments)),) for segments in self._written(group, options, number))
             number += len(group)
+            yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), said)
 
     def _written(self, windows: list[Window], options: DecodingOptions, number: int) -> list[list[Segment]]:
         """By window. What a window goes on with behind its last sentence is heard again, as a window of its own."""
         segments: list[list[Segment]] = []
+        rests: list[Window | None] = []
         for window, found in zip(windows, self._decode(windows, options, number), strict=True):
             place = {"offset_s": window.start_s, "window_s": window.duration_s}
             segments.append(window_segments(found, self.engine.tokens, **place))
-        rests = [_rest(*each) if options.timestamps else None for each in zip(windows, segments, strict=True)]
+            # By the model's own times: words may end earlier, and what is heard shall not depend on who asks for them.
+            written = window_segments(replace(found, words=()), self.engine.tokens, **place)
+            rests.append(_rest(window, written) if options.timestamps else None)
         behind = [index for index, rest in enumerate(rests) if rest is not None]
         if behind:
             left = [rest for rest in rests if rest is not None]
@@ -147,7 +153,8 @@ class PromptedTranscriber:
         # The seed is the window's place in the recording, whatever else is in the batch.
         seeds = range(number, number + len(windows))
         heard = self.engine.encode(features, self._compiled.rows())
-        return decode_batch(heard, options, window_s=window_s, seeds=seeds)
+        found = decode_batch(heard, options, window_s=window_s, seeds=seeds)
+        return with_words(heard, found, [window.audio for window in windows], options)
 
 
 def _rest(window: Window, segments: list[Segment]) -> Window | None:

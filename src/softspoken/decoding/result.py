@@ -1,10 +1,25 @@
 """What a transcription gives."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages written without spaces between words."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with the punctuation that belongs to it. Times in seconds from the start of the recording."""
+
+    start_s: float
+    end_s: float
+    text: str
+    probability: float
+    """Mean probability of its tokens."""
+
+    def moved(self, seconds: float) -> "Word":
+        """The same word so much later."""
+        return replace(self, start_s=round(self.start_s + seconds, 3), end_s=round(self.end_s + seconds, 3))
 
 
 @dataclass(frozen=True)
@@ -22,18 +37,10 @@ class Segment:
     """The model's probability that the window holds no speech."""
     temperature: float = 0.0
     """At which the window was decoded; above 0: the first attempts failed."""
-
-
-OnSegment = Callable[[Segment], object]
-"""Called with each segment as soon as it is there."""
-
-
-def told(segments: Iterable[Segment], on_segment: OnSegment | None) -> Iterator[Segment]:
-    """The segments; whoever wants to know of them is told on the way."""
-    for segment in segments:
-        if on_segment is not None:
-            on_segment(segment)
-        yield segment
+    words: tuple[Word, ...] = ()
+    """With their times; empty where `DecodingOptions.words` does not ask for them."""
+    speaker: str | None = None
+    """Who says it, in a conversation; None in the transcript of one voice, which says so itself."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,15 @@ class WindowEvidence:
     """By the names that a `SilenceModel` gives weights to; none where the decoder was not asked."""
     speaking: float | None = None
     """Probability that the target speaks here; None: the prompt is not calibrated."""
+
+
+@dataclass(frozen=True)
+class VoiceWindow:
+    """What one voice said in one window."""
+
+    segments: tuple[Segment, ...]
+    evidence: WindowEvidence | None = None
+    """None where no voice is followed."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int
 
 from softspoken.backbones.tokens import TIMESTAMP_COUNT, TIMESTAMP_STEP_S
 from softspoken.decoding.options import DecodingOptions
+from softspoken.decoding.result import Word
 from softspoken.decoding.rules import Allowed, Rules, apply_allowed, log_softmax, logsumexp, suppress
 from softspoken.decoding.strategies import Hypothesis, Limits, beam, highest, sample
 from softspoken.engines.base import EncodedAudio, Engine
@@ -41,6 +42,8 @@ class DecodedWindow:
     empty_logprob: float | None = None
     """Log-probability that the decoder gives to an empty transcript (see `empty_logprobs`), whatever was written; None
     where nobody asked (`Speaks`)."""
+    words: tuple[tuple[Word, ...], ...] = ()
+    """By piece of `segments.split`, with times in seconds within the window; see `words.with_words`."""
 
 
 def compression_ratio(text: str) -> float:

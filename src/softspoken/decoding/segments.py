@@ -87,12 +87,15 @@ def _segments(
     pieces: Sequence[Piece], window: DecodedWindow, tokens: WhisperTokens, offset_s: float, window_s: float
 ) -> list[Segment]:
     found: list[Segment] = []
-    for piece in pieces:
+    words = window.words if window.words else ((),) * len(pieces)
+    for piece, said in zip(pieces, words, strict=False):
         text = tokens.decode(piece.tokens).strip()
         if not text:
             continue
         start_s = 0.0 if piece.start_s is None else min(piece.start_s, window_s)
         end_s = window_s if piece.end_s is None else min(piece.end_s, window_s)
+        if said:
+            start_s, end_s = said[0].start_s, said[-1].end_s
         found.append(
             Segment(
                 start_s=round(offset_s + start_s, 3),
@@ -102,6 +105,7 @@ def _segments(
                 avg_logprob=window.avg_logprob,
                 no_speech_prob=window.no_speech_prob,
                 temperature=window.temperature,
+                words=tuple(word.moved(offset_s) for word in said),
             )
         )
     return found

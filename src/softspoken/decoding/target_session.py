@@ -4,19 +4,23 @@ Rows of a batch are pairs of a window and a voice. They may be of several record
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 from jaxtyping import Float32
 
+from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import MAX_WINDOW_S
 from softspoken.decoding.conditioning import Target, activity, score_voices, verdict, window_features
+from softspoken.decoding.journal import Step
 from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions
-from softspoken.decoding.result import Segment, WindowEvidence
+from softspoken.decoding.result import VoiceWindow, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
+from softspoken.decoding.settlement import settled
+from softspoken.decoding.words import with_words
 from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.arrays import fitted_clips
@@ -24,14 +28,6 @@ from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
 from softspoken.prompts.info import PromptInfo
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, SpeakerEmbedder
-
-
-@dataclass(frozen=True)
-class VoiceWindow:
-    """What one voice said in one window."""
-
-    segments: tuple[Segment, ...]
-    evidence: WindowEvidence
 
 
 @dataclass(frozen=True)
@@ -116,22 +112,32 @@ class TargetSession:
 
 
 def decode_session(
-    session: TargetSession, reader: Reader, options: DecodingOptions, batch: int
-) -> Iterator[list[VoiceWindow]]:
-    """By window, what each voice said in it; `batch` windows are run together. `options`: see `options_under`."""
-    windows = cut_windows(reader, options.windows)
-    number = 0
+    session: TargetSession,
+    reader: Reader,
+    options: DecodingOptions,
+    batch: int,
+    last: Step | None = None,
+    exclusive: bool = False,
+) -> Iterator[Step]:
+    """What each voice said in the windows behind step `last` (None: in all); `batch` windows are run together.
+
+    `options`: see `options_under`; `exclusive`: a word that two voices claim is one's, for which `options` must ask for
+    words.
+    """
+    number = 0 if last is None else last.windows
+    windows = islice(cut_windows(reader, options.windows), number, None)
     while group := list(islice(windows, batch)):
-        (heard,) = decode_prepared(session.engine, [session.prepare(group, number)], options)
-        yield from heard
+        prepared = session.prepare(group, number)
+        (heard,) = decode_prepared(session.engine, [prepared], options)
+        heard = settle(prepared, heard, options.language) if exclusive else heard
         number += len(group)
+        yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), tuple(tuple(window) for window in heard))
 
 
 def decode_prepared(
     engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingOptions
 ) -> list[list[list[VoiceWindow]]]:
     """Decode all prepared windows as one batch. By item of `prepared`, window and voice: what was said.
-
     Raises ConfigError for prompts that cannot be rows of one batch (see `join`).
     """
     running = [one for one in prepared if one.prompts is not None]
@@ -151,15 +157,18 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
     windows = [(window.audio, one.padded_s) for one in prepared for window in one.windows]
     features = engine.features([audio for audio, _ in windows], [padded_s for _, padded_s in windows])
     rows = _rows(prepared)
+    audio = [windows[row][0] for row in rows]
     sets = [one.prompts.spread(len(one.pairs)) for one in prepared if one.prompts is not None]
-    return decode_batch(
-        engine.encode_rows(features, rows, join(sets), _activity(prepared)),
+    heard = engine.encode_rows(features, rows, join(sets), _activity(prepared))
+    found = decode_batch(
+        heard,
         options,
         window_s=[one.windows[window].duration_s for one in prepared for window, _ in one.pairs],
         # The seed is the window's place in its recording, whatever else is in the batch.
         seeds=[one.number + window for one in prepared for window, _ in one.pairs],
         speaks=speaks,
     )
+    return with_words(heard, found, audio, options)
 
 
 def _rows(prepared: Sequence[PreparedWindows]) -> list[int]:
@@ -198,6 +207,17 @@ def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedW
         segments = window_segments(decoded, engine.tokens, **place)
         answers[index][voice] = VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded))
     return answers
+
+
+def settle(
+    prepared: PreparedWindows, heard: Sequence[Sequence[VoiceWindow]], language: str | None
+) -> list[list[VoiceWindow]]:
+    """What voices said in some windows, by window and voice, without the words that were another's (`settled`)."""
+    found = []
+    for window, target, said in zip(prepared.windows, prepared.targets, heard, strict=True):
+        kept = settled([one.segments for one in said], target.scores, window.start_s, language)
+        found.append([replace(one, segments=segments) for one, segments in zip(said, kept, strict=True)])
+    return found
 
 
 def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedWindow) -> WindowEvidence:

@@ -9,8 +9,8 @@ from softspoken.decoding.conditioning import Speaker
 from softspoken.decoding.longform import Reader, audio_blocks, cut_windows
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
-from softspoken.decoding.result import Transcript
-from softspoken.decoding.target_session import VoiceWindow, decode_prepared
+from softspoken.decoding.result import Transcript, VoiceWindow
+from softspoken.decoding.target_session import decode_prepared
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber, transcript_of
 from softspoken.errors import ConfigError
 

@@ -1,6 +1,7 @@
 """Only the words of one voice: the voice, the prompt and the frozen backbone joined."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,11 +9,13 @@ import numpy as np
 
 from softspoken.audio import AudioLike
 from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
+from softspoken.decoding.conversation import Conversation
+from softspoken.decoding.journal import Journal, OnSegment, run_through
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions, options_under
-from softspoken.decoding.plain import PlainTranscriber, language_of
-from softspoken.decoding.result import OnSegment, Segment, Transcript
-from softspoken.decoding.target_session import TargetSession, VoiceWindow, decode_session
+from softspoken.decoding.plain import PlainTranscriber, language_of, segments_of
+from softspoken.decoding.result import Segment, Transcript, VoiceWindow
+from softspoken.decoding.target_session import TargetSession, decode_session
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
@@ -32,11 +35,13 @@ class Transcriber(Protocol):
         *,
         sample_rate: int | None = None,
         on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
     ) -> Transcript:
         """The words of a recording that `speaker` says; None: everybody's, where no voice is followed.
 
         `audio`: a path, bytes, an open file or samples (see `AudioLike`), these at `sample_rate` (None: 16 kHz);
-        `on_segment`: called with each segment as soon as it is there.
+        `on_segment`: called with each segment as soon as it is there; `journal`: keeps what is done, and what a run
+        before did is taken from it.
         """
         ...
 
@@ -113,6 +118,7 @@ class TargetSpeakerTranscriber:
         *,
         sample_rate: int | None = None,
         on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
     ) -> Transcript:
         """What `speaker` says in a recording. Nothing, if they are silent. Arguments: see `Transcriber.transcribe`.
 
@@ -120,7 +126,7 @@ class TargetSpeakerTranscriber:
             AudioError: the recording cannot be used.
             SpeakerNotFound, EnrolmentError: the voice cannot be found or used.
         """
-        return self._transcripts(audio, [speaker], options, sample_rate, on_segment)[0]
+        return self._transcripts(audio, [speaker], options, sample_rate, on_segment, journal)[0]
 
     def transcribe_many(
         self,
@@ -134,6 +140,23 @@ class TargetSpeakerTranscriber:
         one = isinstance(speakers, str | Path | Enrolment | np.ndarray)
         return self._transcripts(audio, [speakers] if one else list(speakers), options, sample_rate)  # type: ignore
 
+    def transcribe_conversation(
+        self,
+        audio: AudioLike,
+        speakers: Sequence[Speaker],
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
+    ) -> Conversation:
+        """What several voices say, as one transcript. A word that two of them claim at the same time goes to the one
+        for whom it is likelier. Arguments and errors: see `transcribe`."""
+        words = options is not None and options.words
+        asked = (DecodingOptions() if options is None else options).model_copy(update={"words": True})
+        found = self._transcripts(audio, speakers, asked, sample_rate, on_segment, journal, exclusive=True)
+        return Conversation(tuple(found if words else map(without_words, found)))
+
     def _transcripts(
         self,
         audio: AudioLike,
@@ -141,19 +164,22 @@ class TargetSpeakerTranscriber:
         options: DecodingOptions | None,
         sample_rate: int | None,
         on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
+        exclusive: bool = False,
     ) -> list[Transcript]:
         options = self.resolved(options)
         voices = [self.voice(speaker) for speaker in speakers]
         if not voices:
             return []
+        session, batch = self.session(voices, options.insist), options.windows.batch
         reader = Reader(audio_blocks(audio, sample_rate))
-        heard: list[list[VoiceWindow]] = []
-        for window in decode_session(self.session(voices, options.insist), reader, options, options.windows.batch):
-            heard.append(window)
-            if on_segment is not None:
-                for one in window:
-                    for segment in one.segments:
-                        on_segment(segment)
+        heard = run_through(
+            lambda reader, last: decode_session(session, reader, options, batch, last, exclusive),
+            reader,
+            journal,
+            on_segment,
+            tuple(voice.name for voice in voices) if exclusive else (),
+        )
         language = language_of(options)
         return [
             transcript_of([window[index] for window in heard], voice.name, language, reader.position_s)
@@ -171,8 +197,7 @@ class TargetSpeakerTranscriber:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
         options = self.resolved(options)
         following = self.session([self.voice(speaker)], options.insist)
-        heard = decode_session(following, Reader(audio_blocks(audio, sample_rate)), options, batch=1)
-        return (segment for (one,) in heard for segment in one.segments)
+        return segments_of(decode_session(following, Reader(audio_blocks(audio, sample_rate)), options, batch=1))
 
     def transcribe_plain(self, audio: AudioLike, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
@@ -213,9 +238,14 @@ class TargetSpeakerTranscriber:
         return options_under(self.info, self.engine.max_frames, options)
 
 
+def without_words(transcript: Transcript) -> Transcript:
+    """The same segments without the times of their words."""
+    return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
+
+
 def transcript_of(heard: Sequence[VoiceWindow], speaker: str, language: str, duration_s: float) -> Transcript:
     """What one voice said in all windows. It speaks in the recording if it speaks in one of them."""
-    windows = tuple(one.evidence for one in heard)
+    windows = tuple(one.evidence for one in heard if one.evidence is not None)
     probabilities = [window.speaking for window in windows if window.speaking is not None]
     return Transcript(
         tuple(segment for one in heard for segment in one.segments),

@@ -15,10 +15,10 @@ from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.plain import IGNORED_REST_S
-from softspoken.decoding.result import Segment
+from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import seek
-from softspoken.decoding.target_session import PreparedWindows, VoiceWindow, decode_prepared
+from softspoken.decoding.target_session import PreparedWindows, decode_prepared
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts

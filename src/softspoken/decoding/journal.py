@@ -1,0 +1,109 @@
+"""How far a run through a recording is: steps, and a file that keeps them for another run to go on from."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from softspoken.decoding.longform import Reader
+from softspoken.decoding.result import Segment, VoiceWindow
+
+OnSegment = Callable[[Segment], object]
+"""Called with each segment as soon as it is there."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of the windows that were decoded last."""
+
+    windows: int
+    """Done since the recording began."""
+    position: int
+    """Samples passed since the recording began."""
+    said: tuple[tuple[VoiceWindow, ...], ...]
+    """By window and voice."""
+
+
+Run = Callable[[Reader, Step | None], Iterator[Step]]
+"""The steps behind the one that is given, which was the last of a run before; None: all of them."""
+
+
+class Journal:
+    """Steps in a file, one a line; a line that was not finished counts as none."""
+
+    def __init__(self, path: Path, key: str, resume: bool = False) -> None:
+        """`key`: says recording, options and voices; `resume`: go on with a journal that is there and has this key,
+        else it begins anew.
+
+        Raises OSError where the file cannot be written.
+        """
+        self.path = path
+        self.steps = _read(path, key) if resume else []
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in (json.dumps(key), *map(_line, self.steps)))
+
+    def add(self, step: Step) -> None:
+        """Keep another step, on the disk when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{_line(step)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def remove(self) -> None:
+        """When the recording is done."""
+        self.path.unlink(missing_ok=True)
+
+
+_STEP = TypeAdapter(Step)
+
+
+def _line(step: Step) -> str:
+    return json.dumps(asdict(step))
+
+
+def _read(path: Path, key: str) -> list[Step]:
+    steps: list[Step] = []
+    try:
+        first, *lines = path.read_text("utf-8").split("\n")
+        if json.loads(first) != key:
+            return []
+        for line in lines:
+            steps.append(_STEP.validate_python(json.loads(line)))
+    except (OSError, ValueError, ValidationError):
+        # There is none, or its last line was being written when the run before ended.
+        return steps
+    return steps
+
+
+def run_through(
+    run: Run, reader: Reader, journal: Journal | None, on_segment: OnSegment | None, names: tuple[str, ...] = ()
+) -> list[tuple[VoiceWindow, ...]]:
+    """By window and voice, what a whole recording holds, what a journal knows already included.
+
+    `on_segment` is told of everything in order of time, window by window; `names`: of the voices, where the segments
+    shall say whose they are.
+    """
+    done = [] if journal is None else list(journal.steps)
+
+    def tell(step: Step) -> None:
+        for window in step.said:
+            named = [
+                replace(segment, speaker=names[voice]) if names else segment
+                for voice, one in enumerate(window)
+                for segment in one.segments
+            ]
+            for segment in sorted(named, key=lambda segment: (segment.start_s, segment.end_s)):
+                if on_segment is not None:
+                    on_segment(segment)
+
+    for step in done:
+        tell(step)
+    for step in run(reader, done[-1] if done else None):
+        if journal is not None:
+            journal.add(step)
+        done.append(step)
+        tell(step)
+    return [window for step in done for window in step.said]
