@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,17 @@ from typer.testing import CliRunner
 
 import softspoken.backbones
 from softspoken.audio import Recording, write_wav
-from softspoken.cli.transcribe import enrolled_names, transcribe
-from softspoken.decoding import DecodingOptions, PromptedTranscriber, Segment, TargetSpeakerTranscriber, Transcript
+from softspoken.cli.transcribe import transcribe
+from softspoken.cli.transcribe_options import enrolled_names
+from softspoken.decoding import (
+    Conversation,
+    DecodingOptions,
+    Journal,
+    PromptedTranscriber,
+    Segment,
+    TargetSpeakerTranscriber,
+    Transcript,
+)
 from softspoken.defaults import BACKBONE_SIZES
 from softspoken.errors import AudioError, BackboneError, ConfigError, PromptError, SpeakerNotFound
 from softspoken.speakers import Enrolment, EnrolmentStore
@@ -28,25 +38,52 @@ SEGMENTS = (Segment(0.0, 1.5, "good morning"), Segment(2.0, 3.25, "and good bye"
 
 class Voice:
     warnings = ("two voices?",)
+    vector = np.ones(4, np.float32)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class Standin:
     """Hears the same in every file, and nothing in files called silent."""
 
+    identity = "stand-in"
+
     def voice(self, speaker: str) -> Voice:
-        return Voice()
+        return Voice(speaker)
 
     def why_empty(self, transcript: Transcript) -> str:
         return "nothing that 'ada' says (0.31, 0.50 is needed); try --insist"
 
     def transcribe(
-        self, file: Recording, voice: Voice, options: object, *, on_segment: Callable[[Segment], object]
+        self,
+        file: Recording,
+        voice: Voice,
+        options: object,
+        *,
+        on_segment: Callable[[Segment], object],
+        journal: Journal | None = None,
     ) -> Transcript:
         segments = []
         for segment in self.heard(file, options):
             segments.append(segment)
             on_segment(segment)
         return Transcript(tuple(segments), "en", 4.0, 0.8, "ada")
+
+    def transcribe_conversation(
+        self,
+        file: Recording,
+        voices: list[Voice],
+        options: object,
+        *,
+        on_segment: Callable[[Segment], object],
+        journal: Journal | None = None,
+    ) -> Conversation:
+        """The first voice says the first sentence, the second one the second."""
+        said = [(voice.name, segment) for voice, segment in zip(voices, self.heard(file, options), strict=False)]
+        for name, segment in said:
+            on_segment(replace(segment, speaker=name))
+        return Conversation(tuple(Transcript((segment,), "en", 4.0, 0.8, name) for name, segment in said))
 
     def heard(self, file: Recording, options: object) -> Iterator[Segment]:
         stem = Path(file.name).stem
@@ -112,7 +149,10 @@ def test_what_is_no_recording_is_refused_before_a_model_is_loaded(content: bytes
         (["a.wav"], ConfigError, "whose words"),
         (["a.wav", "--plain", "--speaker", "ada"], ConfigError, "leave out"),
         (["a.wav", "--plain", "--vad"], ConfigError, "--prompt short"),
-        (["a.wav", "--speaker", "ada", "--speaker", "boris"], ConfigError, "given 2 times"),
+        (["a.wav", "--speaker", "ada", "--speaker", "ada"], ConfigError, "given 2 times"),
+        (["a.wav", "--speaker", "ada", "--speaker", "adda"], SpeakerNotFound, "close to it: ada"),
+        (["a.wav", "--speaker", "ada", "--store", "no.db"], ConfigError, "no.db does not exist"),
+        (["a.wav", "--speaker", "ada", "--resume"], ConfigError, "--out"),
         (["a.wav", "--speaker", "adda"], SpeakerNotFound, "close to it: ada"),
         (["a.wav", "--speaker", "clip.wav"], AudioError, "clip.wav"),
         (["a.wav", "--speaker", "ada", "--language", "klingon"], ConfigError, "no language 'klingon'"),
@@ -199,6 +239,34 @@ def test_ctrl_c_keeps_what_is_there_and_says_where(tmp_path: Path) -> None:
     assert f"in {out}" in result.stderr
 
 
+def test_several_voices_are_one_transcript(tmp_path: Path) -> None:
+    vector = np.eye(4, dtype=np.float32)[1]
+    EnrolmentStore().add([Enrolment("boris", "campplus", vector, 5.0, "2026-01-01T00:00:00+00:00", ("a",))])
+    both = ["--speaker", "ada", "--speaker", "boris"]
+    assert run("a.wav", *both).stdout == "ada: good morning\nboris: and good bye\n"
+    assert "<v boris>and good bye" in run("a.wav", *both, "--format", "vtt").stdout
+    assert run("a.wav", *both, "--out", str(tmp_path / "x.rttm")).exit_code == 0
+    assert [line.split()[7] for line in (tmp_path / "x.rttm").read_text().splitlines()] == ["ada", "boris"]
+
+
+def test_a_store_of_ones_own(tmp_path: Path) -> None:
+    vector = np.eye(4, dtype=np.float32)[1]
+    EnrolmentStore(tmp_path / "team.db").add([Enrolment("carla", "campplus", vector, 5.0, "2026-01-01", ("a",))])
+    assert run("a.wav", "--speaker", "carla", "--store", str(tmp_path / "team.db")).exit_code == 0
+    assert isinstance(run("a.wav", "--speaker", "carla").exception, SpeakerNotFound)
+
+
+def test_what_a_stopped_run_leaves_for_the_next_goes_when_that_is_done(tmp_path: Path) -> None:
+    out = ["--speaker", "ada", "--out-dir", str(tmp_path)]
+    stopped = run("a.wav", "endless.wav", *out)
+    assert stopped.exit_code == 130
+    assert "--resume goes on there" in stopped.stderr
+    names = {"a.txt", "endless.txt", "a.txt.unfinished", "endless.txt.unfinished"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    assert run("a.wav", *out, "--resume").exit_code == 0
+    assert {file.name for file in tmp_path.iterdir()} == names - {"a.txt.unfinished"}
+
+
 def test_out_follows_links_and_replaces_no_device(tmp_path: Path) -> None:
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
@@ -252,7 +320,7 @@ def test_plain_needs_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert result.exit_code == 0
     content = json.loads(result.stdout)
     assert content["duration_s"] == 2.0
-    assert content["presence"] is None
+    assert content["speakers"] == []
 
 
 @pytest.mark.parametrize("followed", [True, False])
@@ -273,8 +341,10 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
     who = ["--speaker", "ada"] if followed else ["--plain", "--prompt", "short", "--vad"]
     result = run("a.wav", *who, "--engine", "openvino", "--precision", "int8", "--backbone", "base")
     assert result.stdout == "good morning\nand good bye\n"
-    engine = ["cpu", "openvino", "int8"]
-    assert asked == (["shipped", "base", *engine] if followed else ["short", "base", *engine, "speech"])
+    engine = ["openvino", "int8"]
+    assert asked == (
+        ["shipped", "base", "cpu", None, *engine] if followed else ["short", "base", "cpu", *engine, "speech"]
+    )
 
 
 def test_a_language_is_written_as_people_write_it() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from softspoken.decoding import Transcript
+    from softspoken.decoding import Conversation, Segment
 
 _SAVE_EVERY_S = 5.0
 
@@ -21,6 +21,16 @@ class FileFormat(StrEnum):
     SRT = "srt"
     VTT = "vtt"
     JSON = "json"
+    MD = "md"
+    HTML = "html"
+    STM = "stm"
+    RTTM = "rttm"
+    CTM = "ctm"
+    SEGLST = "seglst"
+
+
+_OF_ONE = (FileFormat.SRT, FileFormat.VTT, FileFormat.HTML, FileFormat.SEGLST)
+"""A file of these holds one recording."""
 
 
 @dataclass
@@ -30,29 +40,53 @@ class Output:
     file_format: FileFormat
     out: Path | None = None
     folder: Path | None = None
-    _texts: list[str] = field(default_factory=list)
-    _saved_s: float = 0.0
+    resume: bool = False
+    _texts: dict[str, str] = field(default_factory=dict)
+    _saved_s: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, out: Path | None, folder: Path | None, file_format: FileFormat | None, recordings: int) -> "Output":
+    def of(
+        cls,
+        out: Path | None,
+        folder: Path | None,
+        file_format: FileFormat | None,
+        recordings: int,
+        resume: bool = False,
+    ) -> "Output":
         """Raises ConfigError for options that do not go together, and for places where nothing can be written."""
         from softspoken.errors import ConfigError
 
         if out is not None and folder is not None:
             raise ConfigError("--out names one file, --out-dir a folder for one file a recording; give one of them")
+        if resume and out is None and folder is None:
+            raise ConfigError("--resume goes on with what stands beside a file; give the --out or --out-dir of before")
         chosen = _implied(out) if file_format is None else file_format
-        if recordings > 1 and folder is None and chosen in (FileFormat.SRT, FileFormat.VTT):
+        if recordings > 1 and folder is None and chosen in _OF_ONE:
             raise ConfigError(f"{recordings} recordings as one {chosen.value}; give --out-dir FOLDER, or --format json")
         if out is not None:
             _require_place(out)
         if folder is not None:
             _require_folder(folder)
-        return cls(chosen, out, folder)
+        return cls(chosen, out, folder, resume)
 
     @property
     def prints_lines(self) -> bool:
         """Whether each segment is a line of the standard output."""
         return self.out is None and self.folder is None and self.file_format is FileFormat.TXT
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether the format is made of words with times."""
+        return self.file_format is FileFormat.CTM
+
+    @property
+    def due(self) -> bool:
+        """Whether a file should be told how far the run is."""
+        return (self.out is not None or self.folder is not None) and time.monotonic() - self._saved_s > _SAVE_EVERY_S
+
+    def line(self, segment: "Segment") -> str:
+        """A segment on the standard output."""
+        return f"{'' if segment.speaker is None else f'{segment.speaker}: '}{segment.text}\n"
 
     def place(self, name: str) -> str:
         """Where the transcript of a recording is, for messages."""
@@ -60,30 +94,42 @@ class Output:
             return str(self._file_of(name))
         return "above" if self.out is None else str(self.out)
 
-    def add(self, name: str, transcript: "Transcript", partial: bool = False) -> None:
-        """Take the transcript of a recording; `partial`: it breaks off."""
+    def journal(self, name: str) -> Path | None:
+        """Where a run keeps what it has done of a recording; None where it writes to no file."""
+        if self.folder is not None:
+            beside = self._file_of(name)
+        elif self.out is None or (self.out.exists() and not self.out.is_file()):
+            return None
+        else:
+            beside = self.out.with_name(f"{self.out.name}.{Path(name).name}")
+        return beside.with_name(f"{beside.name}.unfinished")
+
+    def add(self, name: str, found: "Conversation", partial: bool = False) -> None:
+        """Take the transcript of a recording, in place of an earlier one; `partial`: it breaks off."""
         from softspoken.decoding import as_dict, render
 
         if self.file_format is FileFormat.JSON:
             broken_off = {"partial": True} if partial else {}
-            text = json.dumps({"file": name, **as_dict(transcript), **broken_off}, ensure_ascii=False) + "\n"
+            text = json.dumps({"file": name, **as_dict(found), **broken_off}, ensure_ascii=False) + "\n"
         else:
-            text = render(transcript, self.file_format.value)
+            whole = self.file_format is FileFormat.HTML
+            text = render(found, self.file_format.value, Path(name).name if whole else Path(name).stem)
         if self.folder is not None:
             _write(self._file_of(name), text)
+            self._saved_s = time.monotonic()
         elif self.out is None:
             if not self.prints_lines:
                 sys.stdout.write(text)
                 sys.stdout.flush()
         else:
-            self._texts.append(text)
+            self._texts[name] = text
             if time.monotonic() - self._saved_s > _SAVE_EVERY_S:
                 self.save()
 
     def save(self) -> None:
         """Write what there is to `--out`."""
         if self.out is not None and self._texts:
-            _write(self.out, "".join(self._texts))
+            _write(self.out, "".join(self._texts.values()))
             self._saved_s = time.monotonic()
 
     def _file_of(self, name: str) -> Path:

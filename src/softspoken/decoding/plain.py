@@ -40,6 +40,11 @@ class PlainTranscriber:
         """Load a backbone by its reference (see `load_backbone`) on an engine (see `load_engine`, with its errors)."""
         return cls(load_engine(backbone, engine, precision, device))
 
+    @property
+    def identity(self) -> str:
+        """See `Transcriber`."""
+        return self.engine.identity
+
     def transcribe(
         self,
         audio: AudioLike,

@@ -82,6 +82,11 @@ class PromptedTranscriber:
         loaded = load_engine(trained_on if backbone is None else backbone, engine, precision, device)
         return cls(loaded, short_window_prompts(loaded) if prompts is None else prompts)
 
+    @property
+    def identity(self) -> str:
+        """See `Transcriber`."""
+        return f"{self.engine.identity} {self.info.digest} {self.info.model_dump_json()}"
+
     def transcribe(
         self,
         audio: AudioLike,

@@ -27,6 +27,11 @@ from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, Spe
 class Transcriber(Protocol):
     """What every front door does: `PlainTranscriber`, `PromptedTranscriber` and `TargetSpeakerTranscriber`."""
 
+    @property
+    def identity(self) -> str:
+        """Says which models, in which precision: equal ones write the same."""
+        ...
+
     def transcribe(
         self,
         audio: AudioLike,
@@ -226,6 +231,11 @@ class TargetSpeakerTranscriber:
         return (
             f"nothing that {wanted} says{measured}; try another clip of the voice, or --insist to write what there is"
         )
+
+    @property
+    def identity(self) -> str:
+        """See `Transcriber`."""
+        return f"{self.engine.identity} {self.info.digest} {self.info.model_dump_json()}"
 
     @property
     def batch_key(self) -> tuple[int, float]:

@@ -126,6 +126,11 @@ class Engine(ABC):
         self.max_frames = backbone.max_frames
         self.plain = unprompted(backbone)
 
+    @property
+    def identity(self) -> str:
+        """Says which model runs, on what and in which precision."""
+        return f"{self.name} {self.precision} {self.backbone.fingerprint}"
+
     @abstractmethod
     def features(
         self, audio: Sequence[np.ndarray], window_s: float | Sequence[float | None] | None = None

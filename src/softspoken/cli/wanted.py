@@ -1,0 +1,128 @@
+"""Whose words a command writes, and who finds them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from softspoken.defaults import DEFAULT_BACKBONE
+
+Runs = tuple[str, "EngineName", "Precision | None"]
+"""Device, engine and precision."""
+
+if TYPE_CHECKING:
+    from softspoken.audio import Recording
+    from softspoken.decoding import Conversation, DecodingOptions, Journal, Transcriber
+    from softspoken.decoding.journal import OnSegment
+    from softspoken.engines import EngineName, Precision
+    from softspoken.speakers import EnrolmentStore
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose words are wanted, and who writes them."""
+
+    transcriber: "Transcriber"
+    voices: list[Any]
+    """Enrolled; none: everybody's words."""
+    options: "DecodingOptions"
+
+    def transcribe(
+        self, recording: "Recording", on_segment: "OnSegment", journal: "Journal | None" = None
+    ) -> "Conversation":
+        """The words in a recording; `on_segment` and `journal`: see `Transcriber.transcribe`."""
+        from softspoken.decoding import Conversation
+
+        following: Any = self.transcriber
+        told = {"on_segment": on_segment, "journal": journal}
+        if len(self.voices) > 1:
+            several: Conversation = following.transcribe_conversation(recording, self.voices, self.options, **told)
+            return several
+        voice = self.voices[0] if self.voices else None
+        return Conversation((following.transcribe(recording, voice, self.options, **told),))
+
+    def before(self, duration_s: float) -> "Conversation":
+        """The conversation of which nothing has been heard yet."""
+        from softspoken.decoding import Conversation, Transcript
+        from softspoken.decoding.plain import language_of
+
+        names = [voice.name for voice in self.voices] or [None]
+        language = language_of(self.options)
+        return Conversation(tuple(Transcript((), language, duration_s, speaker=name) for name in names))
+
+    def silent(self, found: "Conversation") -> list[str]:
+        """One line for each voice that has no words."""
+        said = getattr(self.transcriber, "why_empty", None)
+        empty = [one for one in found.transcripts if not one.segments]
+        return ["nothing said" if said is None or not self.voices else str(said(one)) for one in empty]
+
+    @property
+    def key(self) -> str:
+        """Says all that decides what is written, but for the recording."""
+        voices = [(voice.name, voice.vector.tobytes().hex()) for voice in self.voices]
+        return repr((self.transcriber.identity, self.options.model_dump_json(), voices))
+
+
+def load_wanted(
+    speakers: list[str],
+    store: Path | None,
+    prompt: str | None,
+    backbone: str | None,
+    runs: Runs,
+    options: "DecodingOptions",
+) -> Wanted:
+    """Load the models, and say what is odd about a voice. `speakers`: none for everybody's words.
+
+    Raises ConfigError for two voices with one name.
+    """
+    from softspoken.decoding import PlainTranscriber, PromptedTranscriber, TargetSpeakerTranscriber
+
+    device, engine, precision = runs
+    if speakers:
+        shipped = "shipped" if prompt is None else prompt
+        following = TargetSpeakerTranscriber.from_pretrained(
+            shipped, backbone, device, _store(store), engine=engine, precision=precision
+        )
+        return Wanted(following, _voices(following, speakers), options)
+    if prompt is not None:
+        return Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), [], options)
+    named = DEFAULT_BACKBONE if backbone is None else backbone
+    return Wanted(PlainTranscriber.from_pretrained(named, device, engine, precision), [], options)
+
+
+def _voices(following: Any, speakers: list[str]) -> list[Any]:
+    from softspoken.errors import ConfigError
+
+    voices = [following.voice(speaker) for speaker in speakers]
+    for warning in (warning for voice in voices for warning in voice.warnings):
+        typer.echo(f"softspoken: warning: {warning}", err=True)
+    names = [voice.name for voice in voices]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{names.count(name)} voices are called '{name}'; enrol them, or rename a clip")
+    return voices
+
+
+def _store(path: Path | None) -> "EnrolmentStore | None":
+    from softspoken.errors import ConfigError
+    from softspoken.speakers import EnrolmentStore
+
+    if path is not None and not path.exists():
+        raise ConfigError(f"--store {path} does not exist; leave it out for your own voices")
+    return None if path is None else EnrolmentStore(path)
+
+
+def require_voices(references: list[str], store: Path | None) -> None:
+    """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found."""
+    if not references:
+        return
+    from softspoken.audio import require_readable
+    from softspoken.speakers import EnrolmentStore
+    from softspoken.speakers.store import find_voice
+
+    own = _store(store)
+    for reference in references:
+        found = find_voice(reference, EnrolmentStore() if own is None else own)
+        if isinstance(found, Path):
+            require_readable(found)
