@@ -51,7 +51,12 @@ def transcribe(
 
     cut: Any = "speech" if vad else "quiet"
     windows = WindowOptions(cut=cut, batch=1) if output.prints_lines else WindowOptions(cut=cut)
-    chosen = {"timestamps": timestamps, "beam_size": beam, "insist": insist, "words": words or output.needs_words}
+    chosen: dict[str, Any] = {
+        "timestamps": timestamps,
+        "beam_size": beam,
+        "insist": insist,
+        "words": words or output.needs_words,
+    }
     options = DecodingOptions(language=spoken, windows=windows, **chosen)
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
     if require_signature and not (plain and prompt is None):
