@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Iterator
-from io import BufferedIOBase
 from typing import Any, Literal
 
 import numpy as np
@@ -61,8 +60,8 @@ def _alaw() -> Samples:
 _G711: dict[str, Samples] = {"ulaw": _ulaw(), "alaw": _alaw()}
 
 
-def raw_stream(source: BufferedIOBase, rate_hz: int) -> Iterator[Samples]:
-    """16-bit PCM as it comes; whoever takes late gets all that has come meanwhile at once."""
+def raw_stream(source: Any, rate_hz: int) -> Iterator[Samples]:
+    """16-bit PCM of a binary file as it comes; whoever takes late gets all that has come meanwhile at once."""
     decode = BytesToSamples(rate_hz)
     size = max(2, round(2 * rate_hz * _BLOCK_S))
     for parts in _gathered(lambda: source.read1(size)):

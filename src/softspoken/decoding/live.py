@@ -129,6 +129,8 @@ class LiveTranscriber:
         self._held = np.zeros(0, np.float32)
         self._passed = 0
         self._tried = 0
+        self._over_at = 0
+        """Where the last window ended; the next one begins behind it."""
         self._pace = _Pace(self.options.step_s)
 
     @classmethod
@@ -164,7 +166,7 @@ class LiveTranscriber:
         for begins, place in self._track(samples):
             if begins:
                 for line in self._lines:
-                    line.first = max(place, self._passed) if line.first is None else line.first
+                    line.first = max(place, self._passed, self._over_at) if line.first is None else line.first
             else:
                 events += self._attempt(place, final=True)
         begun = min((line.first for line in self._lines if line.first is not None), default=None)
@@ -177,7 +179,8 @@ class LiveTranscriber:
         return events
 
     def finish(self) -> list[LiveEvent]:
-        """The stream is over: what stands is confirmed."""
+        """The stream is over, or a part of it: what stands is confirmed."""
+        self._track.pause()
         return self._attempt(self._now, final=True)
 
     def _attempt(self, end: int, *, final: bool) -> list[LiveEvent]:
@@ -197,6 +200,7 @@ class LiveTranscriber:
             if all(until == end for _, until, _ in jobs):
                 break
         self._tried = end
+        self._over_at = end if final else self._over_at
         events += self._pace.note(self._clock() - began)
         return events
 
@@ -329,6 +333,10 @@ class _SpeechTrack:
             elif self._open and self._place - self.last >= pause:
                 self._open = False
                 yield False, min(self.last + padding, self._place)
+
+    def pause(self) -> None:
+        """What is spoken from now on begins anew."""
+        self._open = False
 
     def _sizes(self) -> tuple[int, int]:
         return round(self._options.padding_s * SAMPLE_RATE_HZ), round(self._options.pause_s * SAMPLE_RATE_HZ)

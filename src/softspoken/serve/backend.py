@@ -6,13 +6,15 @@ Windows of any recording, for any voices, under any of the loaded prompts, are r
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
-from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
+from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
+from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.plain import IGNORED_REST_S
 from softspoken.decoding.result import Segment, VoiceWindow
@@ -22,7 +24,8 @@ from softspoken.decoding.target_session import PreparedWindows, decode_prepared
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts
-from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform
+from softspoken.prompts.short import short_window_prompts
+from softspoken.serve.work import Backend, Job, Live, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
 from softspoken.speakers.diarisation import Diarisation, diarise
 from softspoken.speakers.enrolment import enrol
@@ -88,10 +91,25 @@ class EngineBackend(Backend):
         options = DecodingOptions(language=wanted.language, temperatures=temperatures)
         if wanted.voices is None:
             return _PlainJob(self, wanted.audio, options)
-        name = self.prompt_sets[0] if wanted.prompt_set is None else wanted.prompt_set
+        return _VoicesJob(self._prompted(wanted.prompt_set), wanted.audio, wanted.voices, options)
+
+    def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> Live:
+        options = LiveOptions()
+        decoding = options.decoding.model_copy(update={"language": language})
+        options = options.model_copy(update={"decoding": decoding})
+        if voices is None:
+            return LiveTranscriber.of(self._everybody, (), options)
+        return LiveTranscriber.of(self._prompted(prompt_set), voices, options)
+
+    @cached_property
+    def _everybody(self) -> PromptedTranscriber:
+        return PromptedTranscriber(self._engine, short_window_prompts(self._engine))
+
+    def _prompted(self, prompt_set: str | None) -> TargetSpeakerTranscriber:
+        name = self.prompt_sets[0] if prompt_set is None else prompt_set
         if name not in self._transcribers:
             raise ConfigError(f"no prompt set '{name}' here; this server has {', '.join(self.prompt_sets)}")
-        return _VoicesJob(self._transcribers[name], wanted.audio, wanted.voices, options)
+        return self._transcribers[name]
 
     def run(self, pieces: Sequence[Piece]) -> list[object]:
         """All `pieces` are of this backend's own jobs."""

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from softspoken.decoding.live import LiveEvent
 from softspoken.speakers import Enrolment
 
 Waveform = Float32[np.ndarray, " samples"]
@@ -98,6 +99,19 @@ class Job(Protocol):
 
 
 @runtime_checkable
+class Live(Protocol):
+    """A stream being followed, such as a `LiveTranscriber`. One call at a time, from any thread."""
+
+    def feed(self, samples: Waveform) -> list[LiveEvent]:
+        """What more sound (16 kHz) changes."""
+        ...
+
+    def finish(self) -> list[LiveEvent]:
+        """Confirm what stands; more may follow."""
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """A model that transcribes. Safe to share between threads."""
 
@@ -119,6 +133,10 @@ class Backend(Protocol):
 
     def talkers(self, audio: Waveform) -> list[Enrolment]:
         """The talkers of a recording, in the order in which they first speak, without names."""
+        ...
+
+    def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> Live:
+        """Follow a stream; arguments and errors: see `Wanted` and `start`."""
         ...
 
     def start(self, wanted: Wanted) -> Job:
