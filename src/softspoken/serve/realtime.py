@@ -24,7 +24,6 @@ from softspoken.serve.sockets import Stream, converse, received
 from softspoken.serve.transcriptions import check_fields
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
-_PROTOCOL = "realtime"
 _PCM_HZ, _TELEPHONE_HZ = 24_000, 8_000
 router = APIRouter(tags=["live"])
 
@@ -160,7 +159,6 @@ class _Conversation:
 async def realtime(socket: WebSocket) -> None:
     """OpenAI's events for a transcription session."""
     talk = _Conversation(socket)
-    offered = [one.strip() for one in socket.headers.get("sec-websocket-protocol", "").split(",")]
 
     async def follow(stream: Stream) -> None:
         if socket.query_params.get("intent", "transcription") != "transcription":
@@ -177,7 +175,7 @@ async def realtime(socket: WebSocket) -> None:
             except Problem as error:
                 await talk.fail(error, event_id)
 
-    await converse(socket, follow, talk.tell, talk.fail, _PROTOCOL if _PROTOCOL in offered else None)
+    await converse(socket, follow, talk.tell, talk.fail)
 
 
 async def _obey(

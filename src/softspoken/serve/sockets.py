@@ -23,6 +23,7 @@ from softspoken.serve.transcriptions import check_fields, language_of
 from softspoken.serve.users import User
 from softspoken.serve.work import Live, Waveform
 
+_PROTOCOL = "realtime"
 router = APIRouter(tags=["live"])
 Tell = Callable[[list[LiveEvent]], Awaitable[None]]
 
@@ -112,11 +113,10 @@ async def converse(
     talk: Callable[[Stream], Awaitable[None]],
     tell: Tell,
     fail: Callable[[Problem], Awaitable[None]],
-    protocol: str | None = None,
 ) -> None:
     """Open a socket for a user, within the limits, and run `talk` on its stream until one of the two ends.
 
-    `tell`: sends what is heard; `fail`: sends a problem, before the socket is closed; `protocol`: that is agreed to.
+    `tell`: sends what is heard; `fail`: sends a problem, before the socket is closed.
     """
     service = service_of(socket)
     try:
@@ -124,7 +124,8 @@ async def converse(
     except Problem as error:
         await socket.send_denial_response(error.response)
         return
-    await socket.accept(protocol)
+    # Browsers that offer protocols, among them a key, want one of them.
+    await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope["subprotocols"] else None)
     stream = Stream(service, user, tell)
     with service.socket_open():
         tasks = asyncio.ensure_future(talk(stream)), asyncio.ensure_future(stream.run())
