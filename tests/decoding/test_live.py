@@ -12,6 +12,7 @@ from softspoken.backbones.tokens import WhisperTokens
 from softspoken.decoding.live import Confirmed, LiveEvent, LiveOptions, LiveTranscriber, Pace, Partial, Said
 from softspoken.decoding.live_rows import LiveRow
 from softspoken.decoding.live_words import agreed, heard_words
+from softspoken.decoding.result import Word as TimedWord
 from softspoken.decoding.search import DecodedWindow
 from softspoken.speakers.silero import CHUNK
 
@@ -59,17 +60,23 @@ class ScheduledRows:
         if not words:
             return None
         written: list[int] = [BEGIN]
-        for text, _, end_s in words:
+        pieces: list[list[TimedWord]] = [[]]
+        for text, start_s, end_s in words:
+            mangled = f"{text[:1]}{len(self.rows)}" if end_s > size_s else text
+            pieces[-1].append(TimedWord(start_s, min(end_s, size_s), mangled, 1.0))
+            written += TOKENS.encode(f" {mangled}")
             if end_s > size_s:
-                written += TOKENS.encode(f" {text[:1]}{len(self.rows)}")
                 break
-            written += TOKENS.encode(f" {text}")
+            if self.sentences and text.endswith("."):
+                pieces.append([])
             if self.sentences and text.endswith("."):
                 written += [TOKENS.timestamp(end_s)] * 2
         if written[-1] >= BEGIN and len(written) > 1:
             written.pop()
         assert written[: len(row.prefix)] == list(row.prefix)
-        return DecodedWindow(tuple(written), TOKENS.decode(written), -0.1, 0.0, 0.0, 1.0, looped=False, silent=False)
+        text = TOKENS.decode(written)
+        timed = tuple(tuple(piece) for piece in pieces if piece)
+        return DecodedWindow(tuple(written), text, -0.1, 0.0, 0.0, 1.0, looped=False, silent=False, words=timed)
 
 
 def stream(schedule: dict[str | None, list[Word]], seconds: float) -> np.ndarray:
@@ -206,13 +213,14 @@ def test_agreement_ignores_case_and_punctuation() -> None:
     assert agreed(["—"], ["-"]) == 0
 
 
-def test_words_share_the_time_of_their_sentence() -> None:
-    ids = [BEGIN + 50, *TOKENS.encode(" one three"), BEGIN + 150, BEGIN + 150, *TOKENS.encode(" five")]
-    words = heard_words(ids, TOKENS, 5.0, "en")
-    assert [(word.text, round(word.start_s, 2), round(word.end_s, 2)) for word in words] == [
-        ("one", 1.0, 1.75),
-        ("three", 1.75, 3.0),
-        ("five", 3.0, 5.0),
+def test_words_know_their_tokens_and_their_sentences_end() -> None:
+    ids = (BEGIN + 50, *TOKENS.encode(" one three"), BEGIN + 150, BEGIN + 150, *TOKENS.encode(" five"))
+    times = ((TimedWord(1.0, 1.5, "one", 1.0), TimedWord(1.5, 2.9, "three", 1.0)), (TimedWord(3.0, 4.0, "five", 1.0),))
+    found = DecodedWindow(ids, "", -0.1, 0.0, 0.0, 1.0, looped=False, silent=False, words=times)
+    words = heard_words(found, TOKENS, "en")
+    assert [(word.text, word.start_s, word.closes_s) for word in words] == [
+        ("one", 1.0, None),
+        ("three", 1.5, 3.0),
+        ("five", 3.0, None),
     ]
-    assert [word.closes_s for word in words] == [None, 3.0, None]
     assert [TOKENS.decode(ids[: word.end]).split()[-1] for word in words] == ["one", "three", "five"]

@@ -45,6 +45,8 @@ class LiveOptions(Frozen):
     """Kept before and after speech."""
     speech: float = Field(default=0.5, gt=0.0, lt=1.0)
     """Probability from which on the detector hears speech."""
+    margin_s: float = Field(default=0.0, ge=0.0)
+    """A word that ends so long before the window does is confirmed at once; 0: only what two attempts agree on."""
     trim_s: float = Field(default=8.0, gt=0.0)
     """A longer window is cut behind its confirmed sentences,"""
     longest_s: float = Field(default=15.0, ge=6.0, le=30.0)
@@ -53,7 +55,7 @@ class LiveOptions(Frozen):
     """Of the window's end, where that place is looked for."""
     idle_s: float = Field(default=2.0, gt=0.0)
     """What is kept of a window in which a voice is silent while others speak."""
-    decoding: DecodingOptions = DecodingOptions(temperatures=(0.0,), tokens_per_s=6.0, repeat_limit=3)
+    decoding: DecodingOptions = DecodingOptions(temperatures=(0.0,), tokens_per_s=6.0, repeat_limit=3, words=True)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class LiveTranscriber:
         assert line.first is not None
         window_s = (end - line.first) / SAMPLE_RATE_HZ
         words = self._words(line, found, window_s)
-        count = len(words) if ends else agreed(line.before, [word.text for word in words])
+        count = len(words) if ends else self._safe(line, words, window_s)
         if count:
             confirmed = [(word.text, *self._times(line, word)) for word in words[:count]]
             line.said += confirmed
@@ -245,14 +247,18 @@ class LiveTranscriber:
         line.before = rest
         yield from self._trimmed(line, found, words[:count], window_s)
 
+    def _safe(self, line: _Line, words: Sequence[HeardWord], window_s: float) -> int:
+        """How many words are confirmed."""
+        both = agreed(line.before, [word.text for word in words])
+        margin_s = self.options.margin_s
+        early = sum(word.end_s <= window_s - margin_s for word in words) if margin_s else 0
+        return max(both, early)
+
     def _words(self, line: _Line, found: DecodedWindow | None, window_s: float) -> list[HeardWord]:
         if found is None or found.silent or not can_be_said(found.text, window_s):
             return []
-        return [
-            word
-            for word in heard_words(found.tokens, self._rows.tokens, window_s, self._language)
-            if word.end > len(line.prefix)
-        ]
+        words = heard_words(found, self._rows.tokens, self._language)
+        return [word for word in words if word.end > len(line.prefix)]
 
     def _times(self, line: _Line, word: HeardWord) -> tuple[float, float]:
         start_s = (line.first or 0) / SAMPLE_RATE_HZ
@@ -274,20 +280,21 @@ class LiveTranscriber:
             if window_s > 2 * options.idle_s:
                 line.first += round((window_s - options.idle_s) * SAMPLE_RATE_HZ)
             return
-        if found is None:
+        if found is None or not confirmed:
             return
-        words = heard_words(found.tokens, self._rows.tokens, window_s, self._language)
-        closed = [word for word in words if word.closes_s is not None and word.end <= len(line.prefix)]
-        if not closed:
-            return
-        word = closed[-1]
-        assert word.closes_s is not None
-        over = word is words[-1] and window_s - word.closes_s > options.idle_s
-        if (window_s > options.trim_s or over) and word.closes_s > 0:
-            behind = sum(other.end > word.end for other in words if other.end <= len(line.prefix))
+        words = heard_words(found, self._rows.tokens, self._language)
+        written = [word for word in words if word.end <= len(line.prefix)]
+        closed = [word for word in written if word.closes_s]
+        over = bool(closed) and closed[-1] is words[-1] and window_s - (closed[-1].closes_s or 0) > options.idle_s
+        if closed and (window_s > options.trim_s or over):
+            word = closed[-1]
+            line.first += round((word.closes_s or 0) * SAMPLE_RATE_HZ)
             line.prefix = moved(line.prefix, word, self._rows.tokens)
-            line.first += round(word.closes_s * SAMPLE_RATE_HZ)
-            yield from self._over(line, len(line.said) - behind)
+            yield from self._over(line, len(line.said) - sum(other.end > word.end for other in written))
+        elif window_s > options.longest_s - options.search_s:
+            # No sentence ends: go on behind the last word.
+            line.first += round(written[-1].end_s * SAMPLE_RATE_HZ)
+            line.prefix = ()
 
     def _audio(self, first: int, end: int) -> Float32[np.ndarray, " N"]:
         return self._held[first - self._passed : end - self._passed]

@@ -16,6 +16,7 @@ from softspoken.decoding.prompted import PromptedTranscriber
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.target_session import TargetSession, run_prepared
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
+from softspoken.decoding.words import with_words
 from softspoken.prompts.config import FramePrompt
 from softspoken.speakers import Enrolment, FrameScores, SpeakerEmbedder
 
@@ -61,9 +62,11 @@ class EverybodyRows:
         self.tokens = transcriber.engine.tokens
 
     def decode(self, rows: Sequence[LiveRow]) -> list[DecodedWindow | None]:
-        heard = self._transcriber.encode([row.audio for row in rows])
-        window_s = [row.audio.size / SAMPLE_RATE_HZ for row in rows]
-        return list(decode_batch(heard, self._options, window_s=window_s, prefixes=[row.prefix for row in rows]))
+        audio = [row.audio for row in rows]
+        heard = self._transcriber.encode(audio)
+        window_s = [part.size / SAMPLE_RATE_HZ for part in audio]
+        found = decode_batch(heard, self._options, window_s=window_s, prefixes=[row.prefix for row in rows])
+        return list(with_words(heard, found, audio, self._options))
 
     def forget(self, before: int) -> None:
         pass

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from softspoken.backbones.tokens import TIMESTAMP_STEP_S, WhisperTokens
-from softspoken.decoding.result import UNSPACED
-
-_BROKEN = "�"
-"""A character that lacks some of its bytes."""
+from softspoken.decoding.search import DecodedWindow
+from softspoken.decoding.segments import split
+from softspoken.decoding.words import word_groups
 
 
 @dataclass(frozen=True)
@@ -23,49 +22,17 @@ class HeardWord:
     """The timestamp that follows: a sentence ends here."""
 
 
-def heard_words(ids: Sequence[int], tokens: WhisperTokens, window_s: float, language: str) -> list[HeardWord]:
-    """The words of a window's tokens. Between two timestamps a word's share of the time is that of its letters."""
-    found: list[HeardWord] = []
-    piece: list[tuple[str, int]] = []
-    start_s = 0.0
-
-    def close(end_s: float, written: bool) -> None:
-        letters, at = sum(len(text) for text, _ in piece), start_s
-        for number, (text, end) in enumerate(piece):
-            until = at + max(end_s - start_s, 0.0) * len(text) / letters
-            closes = end_s if written and number == len(piece) - 1 else None
-            found.append(HeardWord(text, at, until, end, closes))
-            at = until
-        piece.clear()
-
-    word: list[int] = []
-    for place, token in enumerate(ids):
-        if token < tokens.timestamp_begin:
-            if word and _begins(token, word, tokens, language):
-                _add(word, place, piece, tokens)
-            word.append(token)
-            continue
-        _add(word, place, piece, tokens)
-        seconds = min(tokens.seconds(token), window_s)
-        close(seconds, written=True)
-        start_s = seconds
-    _add(word, len(ids), piece, tokens)
-    close(window_s, written=False)
-    return found
-
-
-def _begins(token: int, word: Sequence[int], tokens: WhisperTokens, language: str) -> bool:
-    """Whether a token begins another word."""
-    if language in UNSPACED:
-        return not tokens.decode(word).endswith(_BROKEN)
-    return tokens.decode([token]).startswith(" ")
-
-
-def _add(word: list[int], end: int, piece: list[tuple[str, int]], tokens: WhisperTokens) -> None:
-    text = tokens.decode(word).strip()
-    if text:
-        piece.append((text, end))
-    word.clear()
+def heard_words(found: DecodedWindow, tokens: WhisperTokens, language: str) -> list[HeardWord]:
+    """The words of an attempt that was asked for words (`DecodingOptions.words`)."""
+    places = iter([place for place, token in enumerate(found.tokens) if token < tokens.timestamp_begin])
+    heard: list[HeardWord] = []
+    for piece, words in zip(split(found.tokens, tokens), found.words, strict=True):
+        groups = word_groups(piece.tokens, tokens, language)
+        for number, (group, word) in enumerate(zip(groups, words, strict=True)):
+            end = 1 + [next(places) for _ in group][-1]
+            closes_s = piece.end_s if number == len(groups) - 1 else None
+            heard.append(HeardWord(word.text, word.start_s, word.end_s, end, closes_s))
+    return heard
 
 
 def agreed(before: Sequence[str], now: Sequence[str]) -> int:
