@@ -9,8 +9,9 @@ import numpy as np
 from voices import PitchEmbedder
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.decoding import Word
 from softspoken.decoding.live import Confirmed, LiveEvent, Partial, Said
-from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform, Word
+from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
 from softspoken.speakers.enrolment import enrol
 
@@ -33,7 +34,6 @@ class FakeBackend(Backend):
     model: str = "fake.en"
     prompt_sets: tuple[str, ...] = ("first", "second")
     languages: tuple[str, ...] = ("en", "de")
-    has_words: bool = True
     translates: bool = True
     batch_s: float = 0.0
     """How long a batch takes."""
@@ -104,7 +104,7 @@ class FakeJob:
         if vector is None:
             return []
         text = f"word{piece.number}"
-        words = (Word(text, start_s, start_s + 0.5),)
+        words = (Word(start_s, start_s + 0.5, text, 1.0),) if self.wanted.words else ()
         said = Spoken(start_s, start_s + 0.5, text, None, start_s, (1, 2), -0.25, 0.01, 0.0, words)
         if self.wanted.voices is None:
             return [said]

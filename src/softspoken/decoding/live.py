@@ -141,6 +141,7 @@ class LiveTranscriber:
         transcriber: TargetSpeakerTranscriber | PromptedTranscriber,
         speakers: Sequence[Speaker] = (),
         options: LiveOptions | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> "LiveTranscriber":
         """The words of `speakers`, or with a `PromptedTranscriber` everybody's.
 
@@ -148,9 +149,9 @@ class LiveTranscriber:
         """
         options = LiveOptions() if options is None else options
         if isinstance(transcriber, PromptedTranscriber):
-            return cls(EverybodyRows(transcriber, options.decoding), options)
+            return cls(EverybodyRows(transcriber, options.decoding), options, clock=clock)
         voices = [transcriber.voice(speaker) for speaker in speakers]
-        return cls(VoicesRows(transcriber, voices, options.decoding), options)
+        return cls(VoicesRows(transcriber, voices, options.decoding), options, clock=clock)
 
     @property
     def position_s(self) -> float:

@@ -21,6 +21,7 @@ from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import seek
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared
+from softspoken.decoding.words import with_words
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts
@@ -37,7 +38,6 @@ _DIARISED_FRAME = SAMPLE_RATE_HZ // 50
 class EngineBackend(Backend):
     """A frozen Whisper under one or several sets of prompts, on one engine."""
 
-    has_words = False
     translates = False
 
     def __init__(self, transcribers: dict[str, TargetSpeakerTranscriber]) -> None:
@@ -88,7 +88,7 @@ class EngineBackend(Backend):
 
     def start(self, wanted: Wanted) -> Job:
         temperatures = DecodingOptions().temperatures if wanted.temperature == 0.0 else (wanted.temperature,)
-        options = DecodingOptions(language=wanted.language, temperatures=temperatures)
+        options = DecodingOptions(language=wanted.language, temperatures=temperatures, words=wanted.words)
         if wanted.voices is None:
             return _PlainJob(self, wanted.audio, options)
         return _VoicesJob(self._prompted(wanted.prompt_set), wanted.audio, wanted.voices, options)
@@ -128,12 +128,12 @@ class EngineBackend(Backend):
         return seek(decoded, self._engine.tokens, offset_s=window.start_s, window_s=window.duration_s)
 
     def _run_plain(self, pieces: Sequence["_PlainPiece"]) -> list[object]:
-        heard = self._engine.encode(
-            self._engine.features([piece.window.audio for piece in pieces], self.plain_window_s)
-        )
+        audio = [piece.window.audio for piece in pieces]
+        heard = self._engine.encode(self._engine.features(audio, self.plain_window_s))
         lengths = [piece.window.duration_s for piece in pieces]
         seeds = [piece.number for piece in pieces]
-        return list(decode_batch(heard, pieces[0].options, window_s=lengths, seeds=seeds))
+        options = pieces[0].options
+        return list(with_words(heard, decode_batch(heard, options, window_s=lengths, seeds=seeds), audio, options))
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,7 @@ def _spoken(segment: Segment, window_s: float, speaker: str | None = None) -> Sp
         segment.avg_logprob,
         segment.no_speech_prob,
         segment.temperature,
+        segment.words,
     )
 
 

@@ -81,9 +81,6 @@ def _check(fields: TranscriptionFields, service: Service, task: Task) -> None:
     check_model(fields.model, service)
     if task == "translate" and not backend.translates:
         raise Problem(400, f"the model {backend.model} does not translate; use /v1/audio/transcriptions", param="model")
-    if "word" in fields.timestamp_granularities and not backend.has_words:
-        told = f"the model {backend.model} gives no times of words here; ask for 'segment'"
-        raise Problem(400, told, param="timestamp_granularities")
     if fields.include:
         told = f"the model {backend.model} gives no log-probabilities of tokens here; leave out include[]"
         raise Problem(400, told, param="include")
@@ -122,6 +119,7 @@ async def _wanted(fields: TranscriptionFields, audio: Waveform, service: Service
     """The voices that are to be followed, found and named."""
     known, alone = await in_thread(partial(voices_of, fields, service, user), service.listening)
     common = {"language": language_of(fields, service), "temperature": fields.temperature, "task": task}
+    common["words"] = "word" in fields.timestamp_granularities
     if _silent(audio):
         return Wanted(audio, (), **common)  # type: ignore[arg-type]
     voices = None
