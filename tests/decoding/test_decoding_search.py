@@ -1,5 +1,6 @@
 """Search on random small backbones: batched is single, cached is uncached, a beam of one is greedy."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -83,6 +84,31 @@ def test_a_batch_is_its_rows(engine: TorchEngine, options: DecodingOptions, prom
 
 
 @pytest.mark.parametrize("prompts", [False, True])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_what_is_written_already_is_gone_on_with(engine: TorchEngine, prompts: bool, beam: int) -> None:
+    options = GREEDY.model_copy(update={"beam_size": beam, "repeat_limit": None})
+    whole = decode(engine, list(ALL), options, prompts)
+    begun = [tokens[: row * len(tokens) // 4] for row, tokens in enumerate(whole)]
+    asked: list[float] = []
+
+    def speaks(empty: Sequence[float]) -> list[bool | None]:
+        asked.extend(empty)
+        return [None, False, False, False]
+
+    window_s = [SECONDS[row] for row in ALL]
+    found = decode_batch(
+        encode(engine, list(ALL), prompts), options, window_s=window_s, seeds=ALL, speaks=speaks, prefixes=begun
+    )
+    # A greedy search takes the same way again; a beam may find a better one, but begins the same.
+    if beam == 1:
+        assert [window.tokens for window in found] == whole
+    assert all(window.tokens[: len(prefix)] == prefix for window, prefix in zip(found, begun, strict=True))
+    # Whether anybody speaks is asked of rows that have written nothing.
+    assert [window.empty_logprob is None for window in found] == [bool(prefix) for prefix in begun]
+    assert asked
+
+
+@pytest.mark.parametrize("prompts", [False, True])
 def test_cached_is_uncached(engine: TorchEngine, prompts: bool) -> None:
     rows, backbone = [0, 1], engine.backbone
     start = engine.tokens.start(timestamps=False)
@@ -127,7 +153,7 @@ def test_a_beam_of_one_is_greedy(seed: int, limit: int | None) -> None:
     options = GREEDY.model_copy(update={"repeat_limit": limit, "beam_size": 1})
     state = encode(engine, list(ALL)).prefill(engine.tokens.start(timestamps=True))
     rules = Rules(engine.tokens, options)
-    limits = Limits([30] * 4, [100] * 4)
+    limits = Limits([30] * 4, [100] * 4, [()] * 4)
     one, other = sample(state, ALL, rules, limits), beam(state, ALL, rules, limits, options)
     for row in ALL:
         assert one[row].tokens == other[row].tokens
@@ -148,7 +174,7 @@ def test_a_wider_beam_finds_likelier_text(engine: TorchEngine) -> None:
 def test_an_attempt_leaves_the_prefill_as_it_was(engine: TorchEngine) -> None:
     state = encode(engine, list(ALL)).prefill(engine.tokens.start(timestamps=True))
     rules = Rules(engine.tokens, GREEDY)
-    limits = Limits([20] * 4, [100] * 4)
+    limits = Limits([20] * 4, [100] * 4, [()] * 4)
     before = state.positions
     first = sample(state, ALL, rules, limits)
     beam(state, [1, 3], rules, limits, GREEDY.model_copy(update={"beam_size": 3}))

@@ -121,7 +121,7 @@ def test_it_is_how_often_nothing_is_drawn(engine: TorchEngine) -> None:
     expected = np.exp(empty_logprobs(state, rules, LAST))
     drawn = np.zeros(3)
     for seed in range(150):
-        found = sample(state, range(3), rules, Limits([1] * 3, LAST), 1.0, [seed, seed + 1000, seed + 2000])
+        found = sample(state, range(3), rules, Limits([1] * 3, LAST, [()] * 3), 1.0, [seed, seed + 1000, seed + 2000])
         drawn += [float(not found[row].tokens) for row in range(3)]
     assert float(expected.max()) > 0.05
     np.testing.assert_allclose(drawn / 150, expected, atol=0.13, rtol=0.0)

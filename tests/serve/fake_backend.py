@@ -9,7 +9,9 @@ import numpy as np
 from voices import PitchEmbedder
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform, Word
+from softspoken.decoding import Word
+from softspoken.decoding.live import Confirmed, LiveEvent, Partial, Said
+from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
 from softspoken.speakers.enrolment import enrol
 
@@ -32,7 +34,6 @@ class FakeBackend(Backend):
     model: str = "fake.en"
     prompt_sets: tuple[str, ...] = ("first", "second")
     languages: tuple[str, ...] = ("en", "de")
-    has_words: bool = True
     translates: bool = True
     batch_s: float = 0.0
     """How long a batch takes."""
@@ -55,6 +56,9 @@ class FakeBackend(Backend):
 
     def start(self, wanted: Wanted) -> Job:
         return FakeJob(wanted)
+
+    def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> "FakeLive":
+        return FakeLive(voices)
 
     def run(self, pieces: Sequence[Piece]) -> list[object]:
         assert all(isinstance(piece, FakePiece) for piece in pieces)
@@ -100,7 +104,7 @@ class FakeJob:
         if vector is None:
             return []
         text = f"word{piece.number}"
-        words = (Word(text, start_s, start_s + 0.5),)
+        words = (Word(start_s, start_s + 0.5, text, 1.0),) if self.wanted.words else ()
         said = Spoken(start_s, start_s + 0.5, text, None, start_s, (1, 2), -0.25, 0.01, 0.0, words)
         if self.wanted.voices is None:
             return [said]
@@ -112,6 +116,46 @@ class FakeJob:
         self._taken += 1
         assert isinstance(answer, list)
         return answer
+
+
+class FakeLive:
+    """A word for every second of sound, confirmed when the next one begins; silence ends a stretch."""
+
+    def __init__(self, voices: tuple[Enrolment, ...] | None) -> None:
+        self._voices = voices
+        self._held = np.zeros(0, np.float32)
+        self._second = 0
+        self._said: dict[str | None, list[tuple[str, float]]] = {}
+
+    def feed(self, samples: Waveform) -> list[LiveEvent]:
+        self._held = np.concatenate([self._held, samples])
+        events: list[LiveEvent] = []
+        while self._held.size >= SAMPLE_RATE_HZ:
+            events += self._heard(self._held[:SAMPLE_RATE_HZ])
+            self._held = self._held[SAMPLE_RATE_HZ:]
+        return events
+
+    def finish(self) -> list[LiveEvent]:
+        events: list[LiveEvent] = []
+        for name, words in self._said.items():
+            text = " ".join(word for word, _ in words)
+            events += [Partial(name, ""), Said(name, text, words[0][1], words[-1][1] + 1.0)]
+        self._said = {}
+        return events
+
+    def _heard(self, second: np.ndarray) -> list[LiveEvent]:
+        number, self._second = self._second, self._second + 1
+        vector = vector_of(second)
+        if vector is None:
+            return self.finish()
+        names: list[str | None] = [None]
+        if self._voices is not None:
+            names = [voice.name for voice in self._voices if float(vector @ voice.vector) >= ALIKE]
+        events: list[LiveEvent] = []
+        for name in names:
+            self._said.setdefault(name, []).append((f"word{number}", float(number)))
+            events += [Confirmed(name, f"word{number}", float(number), number + 1.0), Partial(name, "and")]
+        return events
 
 
 def seconds_of(audio: np.ndarray) -> list[np.ndarray]:

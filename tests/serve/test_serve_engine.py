@@ -1,6 +1,7 @@
 """The engine as a backend: rows of different requests in one batch give what each gives alone; the real model."""
 
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from starlette.testclient import TestClient
 
 from softspoken.audio import load_audio
 from softspoken.decoding import TargetSpeakerTranscriber
+from softspoken.decoding.live import Confirmed, LiveEvent
 from softspoken.demo.recordings import load_recordings
 from softspoken.serve.app import create_app
 from softspoken.serve.backend import EngineBackend
@@ -86,3 +88,36 @@ def test_talkers_of_a_real_mixture_by_name(backend: EngineBackend, transcriber: 
     assert {one["speaker"] for one in answer["segments"]} == {"Ada", "Boris"}
     assert "invoice" in said["Ada"]
     assert "design review" in said["Boris"]
+
+
+@pytest.mark.embedded
+def test_words_have_times_where_they_are_asked_for(backend: EngineBackend) -> None:
+    audio = load_audio(load_recordings().voices[0].enrolment)
+    said = list(alone(backend, backend.start(Wanted(audio, words=True))))
+    for one in said:
+        assert [word.text for word in one.words] == one.text.split()
+        times = [time for word in one.words for time in (word.start_s, word.end_s)]
+        assert times == sorted(times)
+        assert one.start_s - 0.1 <= times[0] <= times[-1] <= one.end_s + 0.1
+    assert said
+
+
+@pytest.mark.embedded
+def test_a_voice_is_followed_live(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
+    """The voice alone, then somebody else's; what is confirmed is what the whole recording says, nearly."""
+    recordings = load_recordings()
+    names = [voice.name for voice in recordings.voices[:2]]
+    clips = [load_audio(voice.enrolment)[: 16_000 * 5] for voice in recordings.voices[:2]]
+    live = backend.live((transcriber.store.get(names[0]),), None, None)
+    events: list[LiveEvent] = []
+    audio = np.concatenate([clips[0], np.zeros(16_000, np.float32), clips[1]])
+    for at in range(0, audio.size, 16_000):
+        events += live.feed(audio[at : at + 16_000])
+    events += live.finish()
+    confirmed = [event for event in events if isinstance(event, Confirmed)]
+    assert {event.speaker for event in confirmed} == {names[0]}
+    assert confirmed[-1].end_s < 6.5
+    said = " ".join(event.text for event in confirmed)
+    wanted = transcriber.transcribe(clips[0], names[0]).text
+    same = SequenceMatcher(None, said.lower().split(), wanted.lower().split()).ratio()
+    assert same > 0.7, (said, wanted)

@@ -125,6 +125,7 @@ def _register() -> None:
         data,
         demo,
         evaluate,
+        listen,
         prompt,
         serve,
         speaker,
@@ -134,6 +135,7 @@ def _register() -> None:
 
     app.command("demo")(demo.demo)
     app.command("transcribe")(transcribe.transcribe)
+    app.command("listen")(listen.listen)
     app.add_typer(speaker.app)
     app.command("serve")(serve.serve)
     app.command("evaluate")(evaluate.evaluate)

@@ -7,6 +7,7 @@ import typer
 
 from softspoken.cli.checks import require_backbone, require_files, require_prompt
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.trust import RequireSignature, require_signature_of
 
 if TYPE_CHECKING:
     from softspoken.engines import Precision
@@ -21,6 +22,7 @@ def serve(
             help="A prompt to follow voices with, as for `transcribe`; several may be given [default: shipped]."
         ),
     ] = None,
+    require_signature: RequireSignature = False,
     backbone: Annotated[
         str | None, typer.Option(help="The Whisper model to run (default: the one the prompt was made for).")
     ] = None,
@@ -53,6 +55,9 @@ def serve(
         require_prompt(reference)
     if keys is not None:
         require_files([keys])
+    if require_signature:
+        for reference in prompt or ("shipped",):
+            require_signature_of(reference)
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401

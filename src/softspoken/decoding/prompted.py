@@ -22,7 +22,7 @@ from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
-from softspoken.engines.base import Engine, Precision
+from softspoken.engines.base import EncodedAudio, Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts
@@ -101,7 +101,7 @@ class PromptedTranscriber:
 
         Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
         """
-        options = options_under(self.info, self.engine.max_frames, options)
+        options = self.resolved(options)
         reader = Reader(audio_blocks(audio, sample_rate))
         batch = options.windows.batch
         return whole_transcript(
@@ -117,12 +117,12 @@ class PromptedTranscriber:
         sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        options = options_under(self.info, self.engine.max_frames, options)
+        options = self.resolved(options)
         return segments_of(self._steps(Reader(audio_blocks(audio, sample_rate)), options, batch=1))
 
     def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""
-        options = options_under(self.info, self.engine.max_frames, options)
+        options = self.resolved(options)
         windows = [Window(0.0, clip) for clip in clips]
         return [found.text.strip() for found in self._decode(windows, options, 0)]
 
@@ -151,13 +151,20 @@ class PromptedTranscriber:
                 segments[index] += more
         return segments
 
-    def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
+    def resolved(self, options: DecodingOptions | None) -> DecodingOptions:
+        """The options as they count for this prompt."""
+        return options_under(self.info, self.engine.max_frames, options)
+
+    def encode(self, audio: Sequence[np.ndarray]) -> EncodedAudio:
+        """Windows (mono, 16 kHz) under the prompt."""
         padded_s = MAX_WINDOW_S if self.info.window == "30s" else None
-        features = self.engine.features([window.audio for window in windows], padded_s)
+        return self.engine.encode(self.engine.features(audio, padded_s), self._compiled.rows())
+
+    def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
         window_s = [window.duration_s for window in windows]
         # The seed is the window's place in the recording, whatever else is in the batch.
         seeds = range(number, number + len(windows))
-        heard = self.engine.encode(features, self._compiled.rows())
+        heard = self.encode([window.audio for window in windows])
         found = decode_batch(heard, options, window_s=window_s, seeds=seeds)
         return with_words(heard, found, [window.audio for window in windows], options)
 

@@ -146,8 +146,11 @@ class Rules:
         self, logits: Float32[np.ndarray, "R V"], histories: Sequence[Sequence[int]], last_times: Sequence[int]
     ) -> Float32[np.ndarray, "R V"]:
         """Scores of the next token after `histories`; `last_times`: each row's last timestamp within its window."""
-        # All rows are at the same step.
-        logits = logits + (self._first if len(histories[0]) < self.opening else self._later)
+        opens = [len(history) < self.opening for history in histories]
+        if all(opens) or not any(opens):
+            logits = logits + (self._first if opens[0] else self._later)
+        else:
+            logits = logits + np.where(np.array(opens)[:, None], self._first, self._later)
         if not self.timestamps:
             return logits
         begin = self.tokens.timestamp_begin

@@ -59,6 +59,7 @@ def decode_batch(
     window_s: Sequence[float],
     seeds: Sequence[int] | None = None,
     speaks: Speaks | None = None,
+    prefixes: Sequence[tuple[int, ...]] | None = None,
 ) -> list[DecodedWindow]:
     """Transcribe encoded windows, one result a row. A row's result does not depend on the others.
 
@@ -67,6 +68,7 @@ def decode_batch(
         window_s: seconds of audio in each row; no timestamp lies behind it.
         seeds: of the sampling, by row; None: 0, 1, 2, ... They are added to `options.seed`.
         speaks: asked before anything is written; None: search decides in every row.
+        prefixes: tokens that each row begins with, text and timestamps; who has some is known to speak. None: none.
 
     Raises:
         ConfigError: a language the backbone does not have, or no room for a token.
@@ -78,15 +80,17 @@ def decode_batch(
     if rows == 0:
         return []
     engine = encoded.engine
-    prefilled = encoded.prefill(engine.tokens.start(options.language, options.timestamps))
-    limits = _limits(engine, prefilled, options, window_s)
+    begun = [()] * rows if prefixes is None else list(prefixes)
+    prefilled = encoded.prefill(engine.tokens.start(options.language, options.timestamps), begun)
+    limits = _limits(engine, prefilled, options, window_s, begun)
     rules = Rules(engine.tokens, options)
     # Worked out for those who ask alone: it costs steps of the decoder.
     empty: list[float | None] = [None] * rows
     decided: Sequence[bool | None] = [None] * rows
-    if speaks is not None:
+    if speaks is not None and not all(begun):
         logprobs = empty_logprobs(prefilled, rules, limits.last_times).tolist()
-        empty, decided = logprobs, speaks(logprobs)
+        empty = [None if prefix else logprob for prefix, logprob in zip(begun, logprobs, strict=True)]
+        decided = [None if prefix else said for prefix, said in zip(begun, speaks(logprobs), strict=True)]
     search = _Search(prefilled, limits, range(rows) if seeds is None else seeds)
     found = search.windows([row for row in range(rows) if decided[row] is None], rules, options)
     if True in decided:
@@ -106,7 +110,13 @@ def _nothing(empty_logprob: float | None, no_speech: float) -> DecodedWindow:
     return DecodedWindow((), "", sure, no_speech, 0.0, 1.0, looped=False, silent=True, empty_logprob=empty_logprob)
 
 
-def _limits(engine: Engine, prefilled: Prefill, options: DecodingOptions, window_s: Sequence[float]) -> Limits:
+def _limits(
+    engine: Engine,
+    prefilled: Prefill,
+    options: DecodingOptions,
+    window_s: Sequence[float],
+    prefixes: Sequence[tuple[int, ...]],
+) -> Limits:
     room = engine.max_tokens - prefilled.positions
     if room < 1:
         raise ConfigError(
@@ -118,7 +128,9 @@ def _limits(engine: Engine, prefilled: Prefill, options: DecodingOptions, window
         for seconds in window_s
     ]
     last = [max(0, min(int(seconds / TIMESTAMP_STEP_S + 1e-6), TIMESTAMP_COUNT - 1)) for seconds in window_s]
-    return Limits([min(most, room) for most in wanted], last)
+    # A prefix has its room already.
+    most = [min(most, room + len(prefix)) for most, prefix in zip(wanted, prefixes, strict=True)]
+    return Limits(most, last, prefixes)
 
 
 @dataclass(frozen=True)

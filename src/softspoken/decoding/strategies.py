@@ -35,6 +35,8 @@ class Limits:
 
     max_tokens: Sequence[int]
     last_times: Sequence[int]
+    prefixes: Sequence[tuple[int, ...]]
+    """What has been written already, and counts among the tokens."""
 
 
 def sample(
@@ -55,7 +57,7 @@ def sample(
     slots = list(windows)
     """Window of each row of the batch; rows of windows that have ended stay until enough of them have."""
     rows = prefilled.live(live)
-    histories: dict[int, list[int]] = {window: [] for window in windows}
+    histories: dict[int, list[int]] = {window: list(limits.prefixes[window]) for window in windows}
     sums = dict.fromkeys(windows, 0.0)
     done: dict[int, Hypothesis] = {}
     logits = prefilled.logits[live]
@@ -111,7 +113,7 @@ def _choose(
 class _Beams:
     """The hypotheses of one window."""
 
-    live: list[Hypothesis] = field(default_factory=lambda: [Hypothesis((), 0.0)])
+    live: list[Hypothesis]
     ended: list[Hypothesis] = field(default_factory=list)
 
     def advance(self, candidates: Sequence[tuple[float, int, int]], rules: Rules, size: int, wanted: int) -> list[int]:
@@ -148,7 +150,7 @@ def beam(
     """Beam search with `options.beam_size` hypotheses a window; with 1 it is greedy search. By window."""
     size = options.beam_size
     wanted = max(1, round(size * options.patience))
-    searches = {window: _Beams() for window in windows}
+    searches = {window: _Beams([Hypothesis(limits.prefixes[window], 0.0)]) for window in windows}
     slots = list(windows)
     rows = prefilled.live(slots)
     logits = prefilled.logits[slots]

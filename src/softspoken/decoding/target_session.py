@@ -70,23 +70,37 @@ class TargetSession:
         """
         self.engine = engine
         self.voices = list(voices)
-        self._info, self._embedder, self._insist = info, embedder, insist
-        self._vectors = np.stack([voice.vector for voice in voices])
-        speaker = self._vectors if info.prompts.speaker is not None else None
+        self.info, self.embedder, self._insist = info, embedder, insist
+        self.vectors = np.stack([voice.vector for voice in voices])
+        speaker = self.vectors if info.prompts.speaker is not None else None
         # No window changes what the voices make of the prompts.
         self._rows = prompts.rows(speaker, self._heard_clips())
 
     def prepare(self, windows: Sequence[Window], number: int) -> PreparedWindows:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
-        info = self._info
-        targets = [score_voices(self._embedder, window.audio, self._vectors, info.prompts.frames) for window in windows]
-        threshold = info.silence_threshold if info.silence is None and not self._insist else None
+        targets = [self.score(window.audio) for window in windows]
         pairs = [
             (index, voice)
             for index, target in enumerate(targets)
-            for voice, score in enumerate(target.presence)
-            if threshold is None or score >= threshold
+            for voice in range(len(self.voices))
+            if self.may_speak(target, voice)
         ]
+        return self.prepared(windows, targets, pairs, number)
+
+    def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
+        """How much a window sounds like each voice."""
+        return score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames)
+
+    def may_speak(self, target: Target, voice: int) -> bool:
+        """Whether the decoder is asked for a voice; where it is, a silence model may decide."""
+        threshold = self.info.silence_threshold if self.info.silence is None and not self._insist else None
+        return threshold is None or target.presence[voice] >= threshold
+
+    def prepared(
+        self, windows: Sequence[Window], targets: Sequence[Target], pairs: Sequence[tuple[int, int]], number: int
+    ) -> PreparedWindows:
+        """These pairs of a window and a voice, as rows."""
+        info = self.info
         padded_s = MAX_WINDOW_S if info.window == "30s" else None
         prompts, active = None, None
         if pairs:
@@ -98,7 +112,7 @@ class TargetSession:
 
     def _heard_clips(self) -> Float32[np.ndarray, "L K F D"] | None:
         """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
-        config = self._info.prompts.enrolment
+        config = self.info.prompts.enrolment
         if config is None:
             return None
         for voice in self.voices:
@@ -138,14 +152,21 @@ def decode_prepared(
     engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingOptions
 ) -> list[list[list[VoiceWindow]]]:
     """Decode all prepared windows as one batch. By item of `prepared`, window and voice: what was said.
+
     Raises ConfigError for prompts that cannot be rows of one batch (see `join`).
     """
     running = [one for one in prepared if one.prompts is not None]
-    found = iter(_run(engine, running, options)) if running else iter(())
+    found = iter(run_prepared(engine, running, options)) if running else iter(())
     return [_answers(engine, one, found) for one in prepared]
 
 
-def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingOptions) -> list[DecodedWindow]:
+def run_prepared(
+    engine: Engine,
+    prepared: Sequence[PreparedWindows],
+    options: DecodingOptions,
+    prefixes: Sequence[tuple[int, ...]] | None = None,
+) -> list[DecodedWindow]:
+    """What is written for all pairs, in order, each behind its prefix (see `decode_batch`)."""
     scores = [score for one in prepared for score in one.scores]
     models = [one.silence for one in prepared for _ in one.pairs]
 
@@ -167,6 +188,7 @@ def _run(engine: Engine, prepared: Sequence[PreparedWindows], options: DecodingO
         # The seed is the window's place in its recording, whatever else is in the batch.
         seeds=[one.number + window for one in prepared for window, _ in one.pairs],
         speaks=speaks,
+        prefixes=prefixes,
     )
     return with_words(heard, found, audio, options)
 

@@ -98,9 +98,12 @@ class EncodedAudio:
     def rows(self) -> int:
         return int(self.mask.shape[0])
 
-    def prefill(self, start: Sequence[int]) -> Prefill:
-        """Run the decoder's prompts and the forced start tokens, once for all that is tried afterwards."""
-        return prefill(self.engine, self, start)
+    def prefill(self, start: Sequence[int], prefixes: Sequence[Sequence[int]] | None = None) -> Prefill:
+        """Run the decoder's prompts and the forced start tokens, once for all that is tried afterwards.
+
+        `prefixes`: tokens that each row has written already; None: none.
+        """
+        return prefill(self.engine, self, start, prefixes)
 
     def attention(
         self, start: Sequence[int], texts: Sequence[Sequence[int]], rows: Sequence[int] | None = None

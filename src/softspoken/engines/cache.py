@@ -16,6 +16,8 @@ from softspoken.prompts.compiled import CompiledStack
 
 BUCKET = 32
 """Widths of the cache are multiples of this."""
+PREFIX_BUCKET = 16
+"""The same of what rows have written already."""
 
 
 @runtime_checkable
@@ -101,16 +103,30 @@ def forced_inputs(
     return ForcedInputs(hidden, mask, past, prompted, offsets)
 
 
-def prefill(engine: Decoder, heard: Any, start: Sequence[int]) -> Prefill:
-    """Run a decoder's prompts and the start tokens for all rows of an `EncodedAudio`."""
-    given = forced_inputs(engine, heard, np.array([list(start)] * heard.rows))
+def prefill(
+    engine: Decoder, heard: Any, start: Sequence[int], prefixes: Sequence[Sequence[int]] | None = None
+) -> Prefill:
+    """Run a decoder's prompts, the start tokens and each row's prefix for all rows of an `EncodedAudio`."""
+    tokens, count = _forced(start, [()] * heard.rows if prefixes is None else prefixes)
+    given = forced_inputs(engine, heard, tokens)
     logits, written = engine.decode(given.hidden, given.mask, heard.mask, given.past, heard.cross)
     cache = tuple(engine.joined(list(pair), 2) for pair in zip(given.past, written, strict=True))
-    place = given.hidden.shape[1] - len(start) + list(start).index(engine.tokens.start_of_transcript)
+    front = given.hidden.shape[1] - tokens.shape[1]
+    place = front + list(start).index(engine.tokens.start_of_transcript)
     no_speech = _softmax(engine.numpy(logits[:, place]))[:, engine.tokens.no_speech]
-    columns = np.pad(given.columns, ((0, 0), (0, len(start))), constant_values=True)
-    first = engine.numpy(logits[:, -1])
-    return Prefill(engine, heard.cross, heard.mask, cache, first, no_speech, columns, given.offsets + len(start))
+    columns = np.concatenate([given.columns, np.arange(tokens.shape[1])[None] < count[:, None]], axis=1)
+    first = engine.numpy(logits[list(range(heard.rows)), (front + count - 1).tolist()])
+    return Prefill(engine, heard.cross, heard.mask, cache, first, no_speech, columns, given.offsets + count)
+
+
+def _forced(
+    start: Sequence[int], prefixes: Sequence[Sequence[int]]
+) -> tuple[Int[np.ndarray, "B U"], Int[np.ndarray, "B"]]:
+    """The start and each row's prefix, with padding that nothing sees, and how many tokens a row has."""
+    rows = [[*start, *prefix] for prefix in prefixes]
+    count = np.array([len(row) for row in rows])
+    size = -(-count.max() // PREFIX_BUCKET) * PREFIX_BUCKET if any(prefixes) else len(start)
+    return np.array([row + [0] * (size - len(row)) for row in rows]), count
 
 
 def _as_cache(

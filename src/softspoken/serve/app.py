@@ -8,7 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse
 
 from softspoken import __version__
-from softspoken.serve import models, page_routes, problems, transcriptions, voices
+from softspoken.serve import models, page_routes, problems, realtime, sockets, transcriptions, voices
 from softspoken.serve.config import ServerConfig
 from softspoken.serve.metrics import CONTENT_TYPE
 from softspoken.serve.middleware import Around
@@ -44,7 +44,7 @@ def create_app(backend: Backend, config: ServerConfig | None = None) -> FastAPI:
     )
     app.add_middleware(Around, metrics=service.metrics, origins=config.origins)
     problems.install(app)
-    for part in (transcriptions, models, voices, page_routes):
+    for part in (transcriptions, realtime, sockets, models, voices, page_routes):
         app.include_router(part.router)
     app.mount("/page", page_routes.Files(directory=page_routes.FOLDER), name="page")
     app.get("/health", tags=["state"])(health)

@@ -6,23 +6,27 @@ Windows of any recording, for any voices, under any of the loaded prompts, are r
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
-from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber
+from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
+from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.plain import IGNORED_REST_S
 from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import seek
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared
+from softspoken.decoding.words import with_words
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts
-from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform
+from softspoken.prompts.short import short_window_prompts
+from softspoken.serve.work import Backend, Job, Live, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
 from softspoken.speakers.diarisation import Diarisation, diarise
 from softspoken.speakers.enrolment import enrol
@@ -34,7 +38,6 @@ _DIARISED_FRAME = SAMPLE_RATE_HZ // 50
 class EngineBackend(Backend):
     """A frozen Whisper under one or several sets of prompts, on one engine."""
 
-    has_words = False
     translates = False
 
     def __init__(self, transcribers: dict[str, TargetSpeakerTranscriber]) -> None:
@@ -85,13 +88,28 @@ class EngineBackend(Backend):
 
     def start(self, wanted: Wanted) -> Job:
         temperatures = DecodingOptions().temperatures if wanted.temperature == 0.0 else (wanted.temperature,)
-        options = DecodingOptions(language=wanted.language, temperatures=temperatures)
+        options = DecodingOptions(language=wanted.language, temperatures=temperatures, words=wanted.words)
         if wanted.voices is None:
             return _PlainJob(self, wanted.audio, options)
-        name = self.prompt_sets[0] if wanted.prompt_set is None else wanted.prompt_set
+        return _VoicesJob(self._prompted(wanted.prompt_set), wanted.audio, wanted.voices, options)
+
+    def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> Live:
+        options = LiveOptions()
+        decoding = options.decoding.model_copy(update={"language": language})
+        options = options.model_copy(update={"decoding": decoding})
+        if voices is None:
+            return LiveTranscriber.of(self._everybody, (), options)
+        return LiveTranscriber.of(self._prompted(prompt_set), voices, options)
+
+    @cached_property
+    def _everybody(self) -> PromptedTranscriber:
+        return PromptedTranscriber(self._engine, short_window_prompts(self._engine))
+
+    def _prompted(self, prompt_set: str | None) -> TargetSpeakerTranscriber:
+        name = self.prompt_sets[0] if prompt_set is None else prompt_set
         if name not in self._transcribers:
             raise ConfigError(f"no prompt set '{name}' here; this server has {', '.join(self.prompt_sets)}")
-        return _VoicesJob(self._transcribers[name], wanted.audio, wanted.voices, options)
+        return self._transcribers[name]
 
     def run(self, pieces: Sequence[Piece]) -> list[object]:
         """All `pieces` are of this backend's own jobs."""
@@ -110,12 +128,12 @@ class EngineBackend(Backend):
         return seek(decoded, self._engine.tokens, offset_s=window.start_s, window_s=window.duration_s)
 
     def _run_plain(self, pieces: Sequence["_PlainPiece"]) -> list[object]:
-        heard = self._engine.encode(
-            self._engine.features([piece.window.audio for piece in pieces], self.plain_window_s)
-        )
+        audio = [piece.window.audio for piece in pieces]
+        heard = self._engine.encode(self._engine.features(audio, self.plain_window_s))
         lengths = [piece.window.duration_s for piece in pieces]
         seeds = [piece.number for piece in pieces]
-        return list(decode_batch(heard, pieces[0].options, window_s=lengths, seeds=seeds))
+        options = pieces[0].options
+        return list(with_words(heard, decode_batch(heard, options, window_s=lengths, seeds=seeds), audio, options))
 
 
 @dataclass(frozen=True)
@@ -242,6 +260,7 @@ def _spoken(segment: Segment, window_s: float, speaker: str | None = None) -> Sp
         segment.avg_logprob,
         segment.no_speech_prob,
         segment.temperature,
+        segment.words,
     )
 
 

@@ -26,6 +26,12 @@ class Limits(Frozen):
     """At once, waiting and running; more are told to come back later."""
     held_s: float = Field(default=6 * 3600.0, gt=0)
     """Seconds of audio in memory, all requests together (an hour takes 230 MB)."""
+    sockets: int = Field(default=128, ge=1)
+    """Open at once for live sound; one that nothing comes from costs next to nothing."""
+    silent_socket_s: float = Field(default=60.0, gt=0)
+    """For which nothing may come from a socket. A microphone sends its silence, too."""
+    behind_s: float = Field(default=30.0, gt=0)
+    """Live sound that waits for the model; more is left to wait with the client."""
     known_speakers: int = Field(default=16, ge=1)
     """In one request."""
     rows: int = Field(default=8, ge=1)

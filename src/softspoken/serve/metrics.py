@@ -28,6 +28,8 @@ class Metrics:
         self.audio = Counter("softspoken_audio_seconds", "Seconds of audio transcribed.", registry=there)
         self.running = Gauge("softspoken_transcriptions", "Transcriptions waiting or running.", registry=there)
         self.held = Gauge("softspoken_held_audio_seconds", "Seconds of audio in memory.", registry=there)
+        self.sockets = Gauge("softspoken_sockets", "Sockets open for live sound.", registry=there)
+        self.streamed = Counter("softspoken_live_audio_seconds", "Seconds of live sound heard.", registry=there)
         self.refused = Counter("softspoken_refused", "Requests told to come back later.", registry=there)
         self.batches = Counter("softspoken_batches", "Batches run.", registry=there)
         self.rows = Histogram("softspoken_batch_rows", "Rows of a batch.", buckets=(1, 2, 4, 8, 16, 32), registry=there)

@@ -29,6 +29,11 @@ class Around:
         self._app, self._metrics, self._origins = app, metrics, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and self._foreign(scope):
+            # Browsers open sockets to anybody; refused before it opens, it is a 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -62,7 +67,7 @@ class Around:
         """Whether a script of another page sends this: browsers say so, and let it happen without asking."""
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if origin is None or scope["method"] in _SAFE or origin in self._origins:
+        if origin is None or scope.get("method") in _SAFE or origin in self._origins:
             return False
         return urlsplit(origin).netloc != headers.get("host")
 

@@ -39,7 +39,6 @@ async def about(service: Serving) -> dict[str, Any]:
         "model": backend.model,
         "prompt_sets": list(backend.prompt_sets),
         "languages": list(backend.languages),
-        "has_words": backend.has_words,
         "translates": backend.translates,
         "needs_key": not service.users.open,
         "limits": {

@@ -1,13 +1,15 @@
 """What the routes share: the model, the queue, the users, the limits."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
+from fastapi.requests import HTTPConnection
 
 from softspoken.serve.admission import Admission
 from softspoken.serve.config import ServerConfig
@@ -31,10 +33,25 @@ class Service:
     scheduler: Scheduler
     admission: Admission
     stopping: bool = False
+    sockets: int = 0
+    """Open for live sound."""
     decoding: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """Threads that decode uploads,"""
     listening: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """and one that makes voices and tells talkers apart, so that neither holds up the model's own."""
+    """and one that makes voices and tells talkers apart, so that neither holds up the model's own;"""
+    live: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """one for all streams, which are fed in turn with what has come since."""
+
+    @contextmanager
+    def socket_open(self) -> Iterator[None]:
+        """One more socket."""
+        self.sockets += 1
+        self.metrics.sockets.set(self.sockets)
+        try:
+            yield
+        finally:
+            self.sockets -= 1
+            self.metrics.sockets.set(self.sockets)
 
     @classmethod
     def of(cls, config: ServerConfig, backend: Backend, users: Users) -> "Service":
@@ -43,13 +60,13 @@ class Service:
         return cls(config, backend, users, metrics, scheduler, Admission(config.limits, scheduler, metrics))
 
 
-def service_of(request: Request) -> Service:
-    """The server that a request came to."""
+def service_of(request: HTTPConnection) -> Service:
+    """The server that a request or a socket came to."""
     found: Service = request.app.state.service
     return found
 
 
-def user_of(request: Request) -> User:
+def user_of(request: HTTPConnection) -> User:
     """Who asks; Problem (401) for nobody."""
     return service_of(request).users.of(request)
 

@@ -67,12 +67,12 @@ async def _answer(
                 ticket = service.scheduler.submit(wanted, seconds)
                 held.callback(ticket.cancel)
                 if fields.stream:
-                    watched = _timed(events(ticket, _language(fields, service), diarised=_by_talker(fields)), service)
+                    watched = _timed(events(ticket, language_of(fields, service), diarised=_by_talker(fields)), service)
                     return EventStream(watched, held.pop_all(), headers)
                 spoken = in_order(await while_connected(request, _heard(ticket, service)))
         except TimeoutError:
             raise took_too_long(limit_s) from None
-        return _rendered(spoken, fields, _language(fields, service), seconds, task, headers)
+        return _rendered(spoken, fields, language_of(fields, service), seconds, task, headers)
 
 
 def _check(fields: TranscriptionFields, service: Service, task: Task) -> None:
@@ -81,13 +81,16 @@ def _check(fields: TranscriptionFields, service: Service, task: Task) -> None:
     check_model(fields.model, service)
     if task == "translate" and not backend.translates:
         raise Problem(400, f"the model {backend.model} does not translate; use /v1/audio/transcriptions", param="model")
-    if "word" in fields.timestamp_granularities and not backend.has_words:
-        told = f"the model {backend.model} gives no times of words here; ask for 'segment'"
-        raise Problem(400, told, param="timestamp_granularities")
     if fields.include:
         told = f"the model {backend.model} gives no log-probabilities of tokens here; leave out include[]"
         raise Problem(400, told, param="include")
-    language = _language(fields, service)
+    check_fields(fields, service)
+
+
+def check_fields(fields: TranscriptionFields, service: Service) -> None:
+    """Raises Problem for a language or a prompt set that this server does not have."""
+    backend = service.backend
+    language = language_of(fields, service)
     if language not in backend.languages:
         known = ", ".join(backend.languages[:8]) + (" ..." if len(backend.languages) > 8 else "")
         raise Problem(
@@ -98,7 +101,8 @@ def _check(fields: TranscriptionFields, service: Service, task: Task) -> None:
         raise Problem(400, told, param="prompt_set")
 
 
-def _language(fields: TranscriptionFields, service: Service) -> str:
+def language_of(fields: TranscriptionFields, service: Service) -> str:
+    """The code of the language that is asked for. Problem (400) for none that there is."""
     given = fields.language if fields.language is not None else next(iter(fields.languages), None)
     try:
         return language_code("en" if given is None else given)
@@ -114,7 +118,8 @@ def _by_talker(fields: TranscriptionFields) -> bool:
 async def _wanted(fields: TranscriptionFields, audio: Waveform, service: Service, user: User, task: Task) -> Wanted:
     """The voices that are to be followed, found and named."""
     known, alone = await in_thread(partial(voices_of, fields, service, user), service.listening)
-    common = {"language": _language(fields, service), "temperature": fields.temperature, "task": task}
+    common = {"language": language_of(fields, service), "temperature": fields.temperature, "task": task}
+    common["words"] = "word" in fields.timestamp_granularities
     if _silent(audio):
         return Wanted(audio, (), **common)  # type: ignore[arg-type]
     voices = None

@@ -15,6 +15,8 @@ from softspoken.speakers import EnrolmentStore
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SHORTEST_KEY = 16
+SOCKET_KEY = "openai-insecure-api-key."
+"""In front of a key among a socket's protocols, as OpenAI's own pages have it."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,22 @@ class Users:
         """Who asks. Raises Problem (401) without a valid key."""
         if self._digests is None:
             return self._everybody
-        kind, _, key = connection.headers.get("authorization", "").partition(" ")
-        digest = _digest(key.strip()) if kind.lower() == "bearer" else b""
+        digest = _digest(_key_of(connection))
         for known, user in self._digests.items():
             if hmac.compare_digest(known, digest):
                 return user
         told = "no valid key: send the header 'Authorization: Bearer KEY' with a key of this server"
         raise Problem(401, told, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _key_of(connection: HTTPConnection) -> str:
+    """From the header, or, as pages cannot set it for a socket, from the protocols that a socket offers."""
+    kind, _, key = connection.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return key.strip()
+    offered = connection.headers.get("sec-websocket-protocol", "").split(",")
+    named = [one.strip().removeprefix(SOCKET_KEY) for one in offered if one.strip().startswith(SOCKET_KEY)]
+    return named[0] if named and connection.scope["type"] == "websocket" else ""
 
 
 def read_keys(path: Path) -> dict[str, str]:

@@ -11,18 +11,11 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from softspoken.decoding import Word
+from softspoken.decoding.live import LiveEvent
 from softspoken.speakers import Enrolment
 
 Waveform = Float32[np.ndarray, " samples"]
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word and when it is said, in seconds from the start of the recording."""
-
-    text: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,7 @@ class Spoken:
     no_speech_prob: float = 0.0
     temperature: float = 0.0
     words: tuple[Word, ...] = ()
+    """Where `Wanted.words` asks for them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,8 @@ class Wanted:
     """0: search, and sampling only where that fails."""
     prompt_set: str | None = None
     """None: the first one."""
+    words: bool = False
+    """With their times."""
     task: Literal["transcribe", "translate"] = "transcribe"
     """`translate`: into English, where the backend can."""
 
@@ -98,6 +94,19 @@ class Job(Protocol):
 
 
 @runtime_checkable
+class Live(Protocol):
+    """A stream being followed, such as a `LiveTranscriber`. One call at a time, from any thread."""
+
+    def feed(self, samples: Waveform) -> list[LiveEvent]:
+        """What more sound (16 kHz) changes."""
+        ...
+
+    def finish(self) -> list[LiveEvent]:
+        """Confirm what stands; more may follow."""
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """A model that transcribes. Safe to share between threads."""
 
@@ -106,8 +115,6 @@ class Backend(Protocol):
     prompt_sets: tuple[str, ...]
     languages: tuple[str, ...]
     """Codes of the languages that it writes."""
-    has_words: bool
-    """Whether `Spoken.words` is filled."""
     translates: bool
 
     def enrol(self, name: str, clips: Sequence[tuple[str, Waveform]], shortest_s: float | None = None) -> Enrolment:
@@ -119,6 +126,10 @@ class Backend(Protocol):
 
     def talkers(self, audio: Waveform) -> list[Enrolment]:
         """The talkers of a recording, in the order in which they first speak, without names."""
+        ...
+
+    def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> Live:
+        """Follow a stream; arguments and errors: see `Wanted` and `start`."""
         ...
 
     def start(self, wanted: Wanted) -> Job:

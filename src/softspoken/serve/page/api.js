@@ -46,6 +46,15 @@ export async function enrol(name, clip, fileName, consent) {
   return (await ask("/v1/voices", { method: "POST", body: form })).json();
 }
 
+// A socket that takes 16-bit samples of a rate. A page cannot set its headers; the key goes as a protocol.
+export function liveSocket(names, language, rate) {
+  const query = new URLSearchParams([["rate", rate], ...names.map((name) => ["speakers", name])]);
+  if (language) query.set("language", language);
+  const key = sessionStorage.getItem("key");
+  const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : [];
+  return new WebSocket(`${location.origin.replace(/^http/, "ws")}/v1/listen?${query}`, protocols);
+}
+
 // Yields what the server sends: {done, total} for its comments, else OpenAI's events.
 export async function* transcribe(fields, file, fileName, signal) {
   const form = new FormData();

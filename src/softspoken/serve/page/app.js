@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import { clipOf, decode, record, wav } from "./sound.js";
 import { clock, save, written } from "./files.js";
+import { Live } from "./live.js";
 import { Transcript } from "./transcript.js";
 import { VoiceDialog } from "./voices.js";
 import { Wave } from "./wave.js";
@@ -44,16 +45,18 @@ function trouble(error) {
 
 // The recording
 
-async function choose(file) {
+async function choose(file, heard = false) {
   if (file.size > limits.upload_mb * 1e6) {
     say(`${file.name} has ${Math.round(file.size / 1e6)} MB; this server takes ${limits.upload_mb} MB. Save it as flac, ogg or mp3.`, true);
     return;
   }
   recording = file;
   samples = null;
-  transcript.clear();
-  show();
-  say("");
+  if (!heard) {
+    transcript.clear();
+    show();
+    say("");
+  }
   $("chosen").textContent = file.name;
   $("go").disabled = false;
   if (audio.src) URL.revokeObjectURL(audio.src);
@@ -84,6 +87,41 @@ $("recording").addEventListener("change", (event) => event.target.files[0] && ch
 $("record").addEventListener("click", async () => {
   const blob = await toggleRecording($("record"), $("level"));
   if (blob) choose(new File([blob], blob.type === "audio/wav" ? "recording.wav" : "recording.webm", { type: blob.type }));
+});
+
+// The microphone, live
+
+const live = new Live($("going-on"), {
+  said: (one) => transcript.add(one),
+  level: (value) => drawLevel($("level"), value),
+  slow: (seconds) => say(`Listening; this machine needs ${seconds.toFixed(1)} s for each step.`),
+  ended: async (blob, error) => {
+    showLive(false);
+    if (blob) await choose(new File([blob], "live.wav", { type: blob.type }), true);
+    if (error) say(error.message, true);
+    else say(transcript.segments.length ? "Done. Press Play to hear it again." : "Nothing was said.");
+  },
+});
+
+function showLive(yes) {
+  $("live").classList.toggle("recording", yes);
+  $("live").lastElementChild.textContent = yes ? "Stop" : "Live";
+  $("level").hidden = !yes;
+  for (const id of ["record", "go", "recording"]) $(id).disabled = yes || (id === "go" && !recording);
+}
+
+$("live").addEventListener("click", async () => {
+  if (live.running) return live.stop();
+  const whose = document.querySelector("[name=whose]:checked").value;
+  const names = whose === "some" ? chosenVoices() : [];
+  transcript.clear();
+  recording = null;
+  $("player").hidden = true;
+  showLive(true);
+  show();
+  say(names.length ? `Listening to ${names.join(", ")} ...` : "Listening to everybody; tick voices to follow them by name.");
+  await live.start(names, $("language-row").hidden ? null : $("language").value);
+  return null;
 });
 
 // Begins to record (gives nothing), or ends it and gives what was recorded.
@@ -226,7 +264,7 @@ function busy(yes) {
 
 function show() {
   const some = transcript.segments.length > 0;
-  $("empty").hidden = some || running !== null;
+  $("empty").hidden = some || running !== null || live.running;
   $("downloads").hidden = !some;
   wave.mark(transcript.segments, transcript.talkers);
   $("legend").replaceChildren(...[...transcript.talkers].map(([name, number]) => {

@@ -19,7 +19,7 @@ export async function decode(blob) {
   }
 }
 
-export function wav(samples) {
+export function wav(samples, rate = RATE) {
   const bytes = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const text = (at, value) => [...value].forEach((sign, i) => bytes.setUint8(at + i, sign.charCodeAt(0)));
   text(0, "RIFF");
@@ -28,8 +28,8 @@ export function wav(samples) {
   bytes.setUint32(16, 16, true);
   bytes.setUint16(20, 1, true);
   bytes.setUint16(22, 1, true);
-  bytes.setUint32(24, RATE, true);
-  bytes.setUint32(28, 2 * RATE, true);
+  bytes.setUint32(24, rate, true);
+  bytes.setUint32(28, 2 * rate, true);
   bytes.setUint16(32, 2, true);
   bytes.setUint16(34, 16, true);
   text(36, "data");

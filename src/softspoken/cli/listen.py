@@ -1,0 +1,241 @@
+"""`softspoken listen`: words while they are said, from a microphone or the standard input."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softspoken.cli.checks import require_backbone, require_prompt
+from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.outputs import FileFormat, Output
+from softspoken.cli.transcribe import enrolled_names
+
+if TYPE_CHECKING:
+    from softspoken.decoding import Transcript
+    from softspoken.decoding.live import LiveEvent, LiveTranscriber, Said
+
+_SAVE_EVERY_S = 5.0
+
+
+def listen(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[-]", help="'-' listens to the standard input (with --raw) instead of a microphone."),
+    ] = None,
+    speaker: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A voice to write down: its name if it is enrolled, or a clip of it; may be given several times.",
+            autocompletion=enrolled_names,
+        ),
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Write everybody's words.")] = False,
+    raw: Annotated[
+        int | None, typer.Option(metavar="HERTZ", help="The standard input is raw 16-bit mono PCM of this sample rate.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone to listen to: its number or a part of its name.")
+    ] = None,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and exit.")] = False,
+    prompt: Annotated[
+        str | None, typer.Option(help="The prompt to follow voices with (default: the one for the backbone).")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="The Whisper model to run (default: the one the prompt was made for).")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Such as 'de' or 'German', for multilingual models (default: English).")
+    ] = None,
+    step: Annotated[float, typer.Option(min=0.1, help="Seconds of new sound between two attempts.")] = 0.6,
+    out: Annotated[Path | None, typer.Option(help="Keep the transcript in this file, too.")] = None,
+    file_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="Of --out (default: by its name, else txt).")
+    ] = None,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
+    ] = EngineChoice.AUTO,
+    precision: Annotated[
+        PrecisionChoice | None,
+        typer.Option(help="Number format of the weights; int8 is the fastest (default: float32)."),
+    ] = None,
+) -> None:
+    """Write what is said while it is said, until Ctrl-C. Words that are written stay as they are."""
+    from softspoken.audio.streams import microphone, microphones, raw_stream
+    from softspoken.errors import ConfigError
+
+    if list_devices:
+        typer.echo("\n".join(microphones()) or "no microphone", err=False)
+        return
+    if plain == bool(speaker):
+        raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
+    if source not in (None, "-") or (source == "-") != (raw is not None):
+        raise ConfigError("raw sound from the standard input is '- --raw 16000'; without both it is a microphone")
+    require_backbone(backbone, "cpu")
+    require_prompt(prompt)
+    kept = _Kept(out, file_format)
+    chosen = None if precision is None else precision.value
+    live = _load(speaker or [], prompt, backbone, language, step, engine.value, chosen)
+    number = int(device) if device is not None and device.isdecimal() else device
+    blocks = microphone(number) if raw is None else raw_stream(sys.stdin.buffer, raw)
+    _follow(live, blocks, _Screen(several=len(speaker or []) > 1), kept)
+
+
+def _load(
+    speakers: list[str],
+    prompt: str | None,
+    backbone: str | None,
+    language: str | None,
+    step_s: float,
+    engine: Any,
+    precision: Any,
+) -> "LiveTranscriber":
+    from softspoken.decoding import PromptedTranscriber, TargetSpeakerTranscriber
+    from softspoken.decoding.live import LiveOptions, LiveTranscriber
+    from softspoken.languages import language_code
+
+    options = LiveOptions(step_s=step_s)
+    decoding = options.decoding.model_copy(update={"language": None if language is None else language_code(language)})
+    options = options.model_copy(update={"decoding": decoding})
+    if not speakers:
+        given = {} if prompt is None else {"prompt": prompt}
+        everybody = PromptedTranscriber.from_pretrained(backbone=backbone, engine=engine, precision=precision, **given)
+        return LiveTranscriber.of(everybody, (), options)
+    following = TargetSpeakerTranscriber.from_pretrained(
+        "shipped" if prompt is None else prompt, backbone, engine=engine, precision=precision
+    )
+    return LiveTranscriber.of(following, speakers, options)
+
+
+def _follow(live: "LiveTranscriber", blocks: Iterator[Any], screen: "_Screen", kept: "_Kept") -> None:
+    """Until the sound ends or somebody presses Ctrl-C; what was said till then is kept in either case."""
+    typer.echo("softspoken: listening; Ctrl-C ends it", err=True)
+    try:
+        for block in blocks:
+            _tell(live.feed(block), live, screen, kept)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _tell(live.finish(), live, screen, kept)
+        screen.end()
+        kept.save(live.position_s)
+    if kept.out is not None:
+        typer.echo(f"written to {kept.out}", err=True)
+
+
+def _tell(events: "Sequence[LiveEvent]", live: "LiveTranscriber", screen: "_Screen", kept: "_Kept") -> None:
+    from softspoken.decoding.live import Confirmed, Pace, Partial, Said
+
+    for event in events:
+        if isinstance(event, Confirmed):
+            screen.write(event.speaker, event.text)
+        elif isinstance(event, Partial):
+            screen.partial(event.speaker, event.text)
+        elif isinstance(event, Said):
+            screen.over(event.speaker)
+            kept.add(event, live.position_s)
+        elif isinstance(event, Pace):
+            screen.note(f"softspoken: an attempt every {event.step_s:g} s, as fast as this machine can")
+
+
+class _Screen:
+    """Confirmed words on the standard output, a line a stretch; on a terminal what follows them for now, dim."""
+
+    def __init__(self, several: bool) -> None:
+        self._several = several
+        self._line = ""
+        self._speaker: str | None = None
+        self._terminal = sys.stdout.isatty()
+
+    def write(self, speaker: str | None, text: str) -> None:
+        """Words that stay."""
+        if self._line and speaker != self._speaker:
+            self._break()
+        self._speaker = speaker
+        for word in text.split(" "):
+            if self._terminal and len(self._line) + len(word) + 1 >= self._width:
+                self._break()
+            head = f"{speaker}: " if self._several and not self._line else ""
+            self._put(f"{head or (' ' if self._line else '')}{word}")
+        sys.stdout.flush()
+
+    def partial(self, speaker: str | None, text: str) -> None:
+        """Words that may change."""
+        if not self._terminal or (self._line and speaker != self._speaker):
+            return
+        room = self._width - len(self._line) - 2
+        shown = text if len(text) <= room else text[: max(room - 1, 0)] + "…"
+        space = " " if self._line and shown else ""
+        sys.stdout.write(f"\r\x1b[K{self._line}{space}\x1b[2m{shown}\x1b[22m")
+        sys.stdout.flush()
+
+    def over(self, speaker: str | None) -> None:
+        """A stretch is over."""
+        if self._line and speaker == self._speaker:
+            self._break()
+
+    def note(self, text: str) -> None:
+        """Something about the machine."""
+        self.end()
+        typer.echo(text, err=True)
+
+    def end(self) -> None:
+        """Leave the last line."""
+        if self._line:
+            self._break()
+
+    @property
+    def _width(self) -> int:
+        return shutil.get_terminal_size().columns
+
+    def _put(self, text: str) -> None:
+        self._line += text
+        sys.stdout.write(f"\r\x1b[K{self._line}" if self._terminal else text)
+
+    def _break(self) -> None:
+        sys.stdout.write(f"\r\x1b[K{self._line}\n" if self._terminal else "\n")
+        sys.stdout.flush()
+        self._line = ""
+
+
+class _Kept:
+    """The transcript so far, and the file that it is kept in."""
+
+    def __init__(self, out: Path | None, file_format: FileFormat | None) -> None:
+        """Raises ConfigError for a place where nothing can be written."""
+        self.out, self._format = out, file_format
+        self._said: list[Said] = []
+        self._saved = time.monotonic()
+        if out is not None:
+            Output.of(out, None, file_format, 1)
+
+    def add(self, said: "Said", position_s: float) -> None:
+        """A stretch; every few seconds all of them are written."""
+        self._said.append(said)
+        if time.monotonic() - self._saved > _SAVE_EVERY_S:
+            self.save(position_s)
+
+    def save(self, position_s: float) -> None:
+        """Write the file anew."""
+        if self.out is None:
+            return
+        output = Output.of(self.out, None, self._format, 1)
+        output.add("microphone", self._transcript(position_s))
+        output.save()
+        self._saved = time.monotonic()
+
+    def _transcript(self, position_s: float) -> "Transcript":
+        from softspoken.decoding import Segment, Transcript
+
+        speakers = {one.speaker for one in self._said}
+        return Transcript(
+            tuple(
+                Segment(one.start_s, one.end_s, one.text if len(speakers) < 2 else f"{one.speaker}: {one.text}")
+                for one in sorted(self._said, key=lambda one: one.start_s)
+            ),
+            duration_s=round(position_s, 3),
+            speaker=next(iter(speakers)) if len(speakers) == 1 else None,
+        )
