@@ -1,12 +1,14 @@
 """Diarisation: from local talkers to those of the recording, with a made-up network that is told who speaks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
-from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, diarise
+from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, clusters, diarise
 from softspoken.speakers.segmentation import Segmentation, Segmenter, load_segmentation
 
 PITCHES_HZ = (250.0, 900.0, 1700.0)
@@ -101,12 +103,33 @@ def test_impossible_options_are_refused() -> None:
         DiarisationOptions(active=1.0)
     with pytest.raises(ConfigError, match="cosine distance"):
         DiarisationOptions(distance=2.5)
+    with pytest.raises(ConfigError, match="at least 3 and at most 2 voices"):
+        DiarisationOptions(fewest=3, most=2)
 
 
 @pytest.mark.embedded
 def test_the_network_finds_nobody_in_silence() -> None:
     found = diarise(np.zeros(80_000, np.float32), PitchEmbedder(), segmenter=load_segmentation())
     assert found.speaks.shape == (0, 250)
+
+
+def test_hints_say_how_many_there_are_at_least_and_at_most() -> None:
+    truth = turns((0, 0, 9), (1, 11, 19), (2, 21, 29), seconds=30, talkers=3)
+    audio = recording(truth)
+    for options, talkers in (
+        (DiarisationOptions(step_s=10.0, distance=0.3, most=2), 2),
+        (DiarisationOptions(step_s=10.0, distance=1.9, fewest=2), 2),
+        (DiarisationOptions(step_s=10.0, distance=1.9, fewest=3, shortest_s=20.0), 3),
+        (DiarisationOptions(step_s=10.0, distance=0.3, fewest=1, most=1), 1),
+    ):
+        assert len(diarise(audio, PitchEmbedder(), options, Told(truth)).voices) == talkers
+
+
+def test_who_says_next_to_nothing_is_no_talker() -> None:
+    truth = turns((0, 0, 9), (1, 12, 13.2), (0, 21, 29), seconds=30, talkers=2)
+    options = DiarisationOptions(step_s=10.0, shortest_s=2.0)
+    assert len(diarise(recording(truth), PitchEmbedder(), options, Told(truth)).voices) == 1
+    assert len(diarise(recording(truth), PitchEmbedder(), replace(options, shortest_s=1.0), Told(truth)).voices) == 2
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.3, 0.6, 1.5])
@@ -120,7 +143,7 @@ def test_clusters_are_those_of_scikit_learn(limit: float) -> None:
         # Two talkers of one window are as far apart as can be: many distances are equal.
         distances[np.abs(np.subtract.outer(range(size), range(size))) == 1] = 2.0
         np.fill_diagonal(distances, 0)
-        ours = average_linkage(distances, limit)
+        ours = clusters(average_linkage(distances), limit)
         assert sorted(set(ours)) == list(range(ours.max() + 1))
         if size > 1:
             other = cluster.AgglomerativeClustering(
@@ -131,5 +154,5 @@ def test_clusters_are_those_of_scikit_learn(limit: float) -> None:
 
 def test_distances_are_left_as_they_are() -> None:
     distances = np.asarray([[0, 0.1], [0.1, 0]], np.float32)
-    average_linkage(distances, 0.5)
+    average_linkage(distances)
     np.testing.assert_array_equal(distances, np.asarray([[0, 0.1], [0.1, 0]], np.float32))

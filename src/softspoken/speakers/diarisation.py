@@ -35,12 +35,22 @@ class DiarisationOptions:
     nobody of their window is in, or are talkers of their own."""
     distance: float = 0.6
     """Mean cosine distance at which two clusters stay two talkers."""
+    shortest_s: float = 2.0
+    """A cluster with less speech alone is no talker: its parts join the others, as those that are not clear do."""
+    fewest: int = 1
+    """There are at least so many talkers, as far as there are as many different voices,"""
+    most: int | None = None
+    """and at most so many; None: nobody knows."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.active < 1.0:
             raise ConfigError(f"activity of {self.active:g} to count as speaking: a probability lies between 0 and 1")
         if not 0.0 < self.distance < _APART:
             raise ConfigError(f"cluster distance {self.distance:g}: expected a cosine distance between 0 and 2")
+        if not 1 <= self.fewest <= (self.fewest if self.most is None else self.most):
+            raise ConfigError(
+                f"at least {self.fewest} and at most {self.most} voices; give 1 or more, and no less at most"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def diarise(
     if not found.vectors:
         return _nobody(said, embedder)
     vectors, frames, windows = np.stack(found.vectors), np.array(found.frames), np.array(found.windows)
-    labels = _labels(vectors, windows, frames >= chosen.clear_s * FRAME_RATE_HZ, chosen.distance)
+    labels = _labels(vectors, windows, frames, chosen)
     activities = _over_windows(said, found, labels)
     speaks = _likeliest(activities, _count(said, chosen.active))
     voices = unit(np.stack([(frames[labels == k] + 1) @ vectors[labels == k] for k in range(labels.max() + 1)]))
@@ -133,63 +143,84 @@ def _cut(audio: Waveform, frames: Int[np.ndarray, " F"]) -> Float32[np.ndarray, 
 
 
 def _labels(
-    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], clear: Bool[np.ndarray, " L"], distance: float
+    vectors: Float32[np.ndarray, "L S"],
+    windows: Int[np.ndarray, " L"],
+    frames: Int[np.ndarray, " L"],
+    options: DiarisationOptions,
 ) -> Int[np.ndarray, " L"]:
-    """The global talker of each local one."""
+    """The global talker of each local one, of which so many frames are speech alone."""
+    clear = frames >= options.clear_s * FRAME_RATE_HZ
     if not clear.any():
         clear = np.ones_like(clear)
     labels = np.full(len(vectors), -1)
-    labels[clear] = _clusters(vectors[clear], windows[clear], distance)
+    distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)[clear][:, clear]
+    labels[clear] = clusters(average_linkage(distances), options.distance, options.fewest, options.most)
+    labels = _without_short(labels, frames, options)
     means = [unit(vectors[labels == k].mean(axis=0)) for k in range(labels.max() + 1)]
-    for index in np.flatnonzero(~clear):
+    for index in np.flatnonzero(labels < 0):
         cosines = np.stack(means) @ vectors[index]
-        cosines[labels[(windows == windows[index]) & (labels >= 0)]] = -_APART
-        if cosines.max() > -_APART:
-            labels[index] = cosines.argmax()
-        else:
+        taken = labels[(windows == windows[index]) & (labels >= 0)]
+        if len(set(taken.tolist())) < len(means):
+            cosines[taken] = -_APART
+        elif options.most is None or len(means) < options.most:
             labels[index] = len(means)
             means.append(vectors[index])
+            continue
+        labels[index] = cosines.argmax()
     return labels
 
 
-def _clusters(
-    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], distance: float
+def _without_short(
+    labels: Int[np.ndarray, " L"], frames: Int[np.ndarray, " L"], options: DiarisationOptions
 ) -> Int[np.ndarray, " L"]:
-    """Agglomerative clusters by mean cosine distance; two talkers of one window are as far apart as can be."""
-    distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)
-    return average_linkage(distances, distance)
+    """Clusters of too little speech dissolved, but for the `fewest` that say most; the others counted anew."""
+    spoken = np.bincount(labels[labels >= 0], frames[labels >= 0])
+    kept = spoken >= options.shortest_s * FRAME_RATE_HZ
+    kept[np.argsort(-spoken, kind="stable")[: options.fewest]] = True
+    numbers = np.where(kept, np.cumsum(kept) - 1, -1)
+    return np.where(labels >= 0, numbers[labels], -1)
 
 
-def average_linkage(distances: Float32[np.ndarray, "L L"], limit: float) -> Int[np.ndarray, " L"]:
-    """Clusters of which the two nearest by mean distance are joined until no two are nearer than `limit`.
+Merge = tuple[int, int, float]
+"""Two points whose clusters are joined, and the mean distance of these."""
+
+
+def average_linkage(distances: Float32[np.ndarray, "L L"]) -> list[Merge]:
+    """The two nearest clusters by mean distance are joined until there is one; in the order of their distances.
 
     A chain of nearest neighbours finds the pairs: with mean distances the nearest of two that are each other's nearest
     stay so whatever else is joined (Murtagh 1983), so that n points cost n * n steps.
     """
     distances = distances.astype(np.float64)
     np.fill_diagonal(distances, np.inf)
-    sizes, labels = np.ones(len(distances)), np.arange(len(distances))
+    sizes = np.ones(len(distances))
     alive = np.ones(len(distances), np.bool_)
     chain: list[int] = []
-    while alive.any():
+    merges: list[Merge] = []
+    while len(merges) < len(distances) - 1:
         chain = chain or [int(alive.argmax())]
         last = chain[-1]
         nearest = int(distances[last].argmin())
         # Of equally near ones the one before counts, or the chain would never end.
         if len(chain) > 1 and distances[last, chain[-2]] <= distances[last, nearest]:
             nearest = chain[-2]
-        if distances[last, nearest] >= limit:
-            # Everything else is as far from it, and stays so.
-            alive[last] = False
-            distances[last], distances[:, last] = np.inf, np.inf
-            chain.pop()
-        elif len(chain) > 1 and nearest == chain[-2]:
+        if len(chain) > 1 and nearest == chain[-2]:
+            merges.append((last, nearest, float(distances[last, nearest])))
             _join(distances, sizes, last, nearest)
-            labels[labels == last] = nearest
             alive[last] = False
             del chain[-2:]
         else:
             chain.append(nearest)
+    return sorted(merges, key=lambda merge: merge[2])
+
+
+def clusters(merges: list[Merge], limit: float, fewest: int = 1, most: int | None = None) -> Int[np.ndarray, " L"]:
+    """The cluster of each point when those nearer than `limit` are joined, and then more or fewer as is asked for."""
+    labels = np.arange(len(merges) + 1)
+    for left, (one, other, distance) in zip(range(len(merges), 0, -1), merges, strict=True):
+        near = distance < limit and left >= fewest
+        if near or (most is not None and left >= most):
+            labels[labels == labels[one]] = labels[other]
     return np.unique(labels, return_inverse=True)[1]
 
 
