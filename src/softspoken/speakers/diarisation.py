@@ -18,6 +18,15 @@ from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmentation, Segmen
 _FRAME = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
 _FEWEST_FRAMES = 10
 """0.2 s: of less speech no voice is made, and whose it is stays open."""
+SHORTEST_ALONE = 25
+"""Frames of speech alone that are worth keeping by themselves."""
+_MARGIN = 5
+"""Frames between somebody else's speech and what counts as alone."""
+_WINDOW_S, _HOP_S = 1.6, 0.8
+"""What the embedder hears at once: windows of one length can be batched and rounded, which makes them about six times
+as fast as each local talker's own speech."""
+_MOSTLY = 0.75
+"""Share of such a window that a talker speaks alone."""
 _APART = 2.0
 """The largest cosine distance: what keeps two talkers of one window in two clusters."""
 
@@ -63,6 +72,18 @@ class Diarisation:
     """Whether: as many talkers as the windows hear at once, the likeliest ones. Several may speak in one frame."""
     voices: Float32[np.ndarray, "K S"]
     """A unit vector for each: the mean of its local talkers' vectors, by their seconds of speech."""
+
+    @property
+    def alone(self) -> Bool[np.ndarray, "K frames"]:
+        """Where each talker speaks and nobody else does, nor within 0.1 s; stretches under half a second are left out:
+        what a voice may be learned from."""
+        clean = np.zeros_like(self.speaks)
+        for talker, own in enumerate(self.speaks):
+            others = np.delete(self.speaks, talker, axis=0).any(axis=0)
+            near = np.convolve(others, np.ones(2 * _MARGIN + 1), mode="same") > 0.5
+            for begin, end in runs_of(own & ~near):
+                clean[talker, begin:end] = end - begin >= SHORTEST_ALONE
+        return clean
 
 
 @dataclass
@@ -112,26 +133,42 @@ def diarise(
     return Diarisation(activities[order], speaks[order], voices[order])
 
 
+def runs_of(frames: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
+    """First frame and the one behind the last of each stretch that is True."""
+    edges = np.flatnonzero(np.diff(np.pad(frames.astype(np.int8), 1))).reshape(-1, 2)
+    return [(int(begin), int(end)) for begin, end in edges]
+
+
 def _nobody(said: Segmentation, embedder: SpeakerEmbedder) -> Diarisation:
     nothing = np.zeros((0, len(said.speech)), np.float32)
     return Diarisation(nothing, nothing.astype(bool), np.zeros((0, embedder.dimension), np.float32))
 
 
 def _locals(audio: Waveform, said: Segmentation, embedder: SpeakerEmbedder, active: float) -> _Locals:
-    """Voices from the frames in which a local talker speaks alone; from all of its frames where those are too few."""
+    """Voices from what a local talker says alone: the mean over the embedder's windows that hold mostly that.
+
+    Where no window does, the frames themselves, joined: those alone, or all of the talker's where these are too few.
+    """
+    vectors, starts_s = embedder.rounding().embed_windows(audio, _WINDOW_S, _HOP_S)
+    firsts, size = np.round(starts_s * FRAME_RATE_HZ).astype(int), round(_WINDOW_S * FRAME_RATE_HZ)
     found = _Locals()
     for window, start in enumerate(said.starts):
         speaks = said.local[window] >= active
         alone = speaks & (speaks.sum(axis=1, keepdims=True) == 1)
-        for talker in range(speaks.shape[1]):
+        inside = np.flatnonzero((firsts >= start) & (firsts + size <= start + len(speaks)))
+        for talker in np.flatnonzero(speaks.sum(axis=0) >= _FEWEST_FRAMES):
             clear = alone[:, talker]
-            frames = clear if clear.sum() >= _FEWEST_FRAMES else speaks[:, talker]
-            cut = _cut(audio, int(start) + np.flatnonzero(frames))
-            if len(cut) < _FEWEST_FRAMES * _FRAME:
-                continue
+            counted = np.concatenate([[0], np.cumsum(clear)])
+            share = (counted[firsts[inside] - start + size] - counted[firsts[inside] - start]) / size
+            mostly = share >= _MOSTLY
+            if mostly.any():
+                vector = unit(share[mostly] @ vectors[inside[mostly]])
+            else:
+                frames = clear if clear.sum() >= _FEWEST_FRAMES else speaks[:, talker]
+                vector = embedder.embed(_cut(audio, int(start) + np.flatnonzero(frames)))
             found.windows.append(window)
-            found.talkers.append(talker)
-            found.vectors.append(embedder.embed(cut))
+            found.talkers.append(int(talker))
+            found.vectors.append(vector)
             found.frames.append(int(clear.sum()))
     return found
 

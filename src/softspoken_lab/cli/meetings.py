@@ -1,6 +1,7 @@
 """`softspoken-lab conversations`, `meetings`: long recordings of several talkers, and who writes them down how well."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -75,6 +76,8 @@ def meetings(
     from softspoken_lab.measures.meetings import Scored, Summary, summarize_meetings
     from softspoken_lab.studies.meetings import MeetingSystems, read_meetings, scored
 
+    # Says for every conversation that words spread over a segment may be out of order.
+    logging.getLogger("preprocess").setLevel(logging.ERROR)
     found = read_meetings(manifest, strangers)[:limit]
     cache = StageCache(manifest.with_suffix(".meetings"), lambda text: typer.echo(text, err=True))
     systems = MeetingSystems(cache, backbone, None if precision is None else precision.value, threads, greedy)
@@ -105,13 +108,14 @@ def _print(rows: "list[Summary]") -> None:
     for row in rows:
         der = "-" if row.der is None else f"{row.der.rate:.1%}"
         found = ", ".join(f"{found}/{there}" for there, found in row.voices)
-        misnamed, cost = f"{row.misnamed_per_100:.1f}", f"{row.seconds_per_minute:.1f}"
+        misnamed, cost = f"{row.misnamed_per_100:.1f}", f"{row.cpu_s_per_minute:.1f}"
         table.add_row(row.system, _rate(row.cp), _rate(row.tcp), misnamed, str(row.absent_words), der, found, cost)
-    console = Console()
+    console = Console(width=140)
     console.print(table)
     console.print(
         f"{rows[0].conversations} conversations, {rows[0].hours:.2f} h; wrong name: words per hundred written that "
-        "somebody else says there; absent: words written for voices that are not there; s/min: seconds a minute",
+        "somebody else says there; absent: words written for voices that are not there; s/min: seconds of "
+        "processor time a minute",
         highlight=False,
     )
     for row in rows[1:]:

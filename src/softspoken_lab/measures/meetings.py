@@ -218,7 +218,7 @@ class Summary:
     der: DerScore | None
     voices: tuple[tuple[int, int], ...]
     """Those there are and those that were found, a conversation; empty where the system does not look for them."""
-    seconds_per_minute: float
+    cpu_s_per_minute: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
@@ -227,12 +227,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Scored:
-    """One system on one conversation, with how long that took."""
+    """One system on one conversation, with the processor time that it took."""
 
     words: MeetingScore
     der: DerScore | None
     voices: tuple[int, int] | None
-    seconds: float
+    cpu_s: float
     duration_s: float
 
 
@@ -255,5 +255,5 @@ def summarize_meetings(system: str, scored: Sequence[Scored], against: Sequence[
         duration_s / 3600,
         sum(ders[1:], ders[0]) if ders else None,
         tuple(one.voices for one in scored if one.voices is not None),
-        60 * sum(one.seconds for one in scored) / duration_s,
+        60 * sum(one.cpu_s for one in scored) / duration_s,
     )

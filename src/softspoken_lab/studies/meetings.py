@@ -10,6 +10,7 @@ Systems by their names:
 * `plain`: everybody's words under one name.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +30,10 @@ from softspoken.evaluation.cascade import CascadeOptions, target_audio
 from softspoken.evaluation.stage_cache import StageCache, digest_of_file
 from softspoken.scoring.text import TextNormalizer
 from softspoken.speakers import Clip, Enrolment, RecentWindows
-from softspoken.speakers.diarisation import Diarisation, diarise
+from softspoken.speakers.diarisation import Diarisation, diarise, runs_of
+from softspoken.speakers.discovery import discover, followed
 from softspoken.speakers.enrolment import enrol
+from softspoken.speakers.segmentation import FRAME_RATE_HZ
 from softspoken_lab.corpora.references import RTTM, SEGLST
 from softspoken_lab.measures.meetings import Said, Scored, Turns, der, read_rttm, read_seglst, score_meeting
 
@@ -69,6 +72,8 @@ class Answer(BaseModel):
 
     said: tuple[Said, ...]
     turns: Turns | None = None
+    cpu_s: float = 0.0
+    """Processor time of making it."""
 
 
 def read_meetings(manifest: Path, strangers: int = 0) -> list[Meeting]:
@@ -115,14 +120,15 @@ class MeetingSystems:
         `greedy`: what fails its checks is not decoded again at higher temperatures, by none of them."""
         self._options = DecodingOptions(temperatures=(0.0,)) if greedy else DecodingOptions()
         self._cache, self._backbone, self._precision, self._threads = cache, backbone, precision, threads
-        self._diarised: tuple[str, Diarisation] | None = None
 
-    def answer(self, name: str, meeting: Meeting) -> tuple[Answer, float]:
-        """What the system of that name makes of a conversation, and in how many seconds, kept from an earlier run or
-        made now. Raises ConfigError for a name it does not know."""
-        system = self._systems.get(name)
+    def answer(self, name: str, meeting: Meeting) -> Answer:
+        """What the system of that name makes of a conversation, kept from an earlier run or made now.
+
+        Raises ConfigError for a name it does not know.
+        """
         rttm = Path(name.removeprefix("rttm:")) if name.startswith("rttm:") else None
-        if system is None and rttm is None:
+        system = self._systems.get(name, self._plain_only)
+        if name not in self._systems and rttm is None:
             raise ConfigError(f"no system '{name}'; choose {', '.join(self._systems)} or rttm:FILE")
         inputs = {
             "code": code_digest(),
@@ -136,15 +142,17 @@ class MeetingSystems:
         }
 
         def compute() -> Answer:
-            return self._given(meeting, rttm) if system is None else system(meeting)  # type: ignore[arg-type]
+            begun_s = time.process_time()
+            made = system(meeting) if rttm is None else self._given(meeting, rttm)
+            return made.model_copy(update={"cpu_s": made.cpu_s + time.process_time() - begun_s})
 
-        done = self._cache.get("meeting", inputs, Answer, compute)
-        return done.result, done.seconds
+        return self._cache.get("meeting", inputs, Answer, compute).result
 
     @property
     def _systems(self) -> dict[str, Callable[[Meeting], Answer]]:
         return {
             "ours": self._ours,
+            "everyone": self._everyone,
             "cascade": self._cascade,
             "diarised": self._own_diarisation,
             "plain": self._plain_only,
@@ -169,6 +177,13 @@ class MeetingSystems:
         found = self._transcriber.transcribe_many(meeting.audio, self._voices(meeting), self._options)
         return Answer(said=tuple(one for each in found for one in _said(each, str(each.speaker))))
 
+    def _everyone(self, meeting: Meeting) -> Answer:
+        known = self._voices(meeting)
+        found = discover(load_audio(meeting.audio), self._transcriber.embedder, known)
+        written = self._transcriber.transcribe_many(meeting.audio, followed(found, known), self._options)
+        turns = {str(one.resembles) if one.known else one.voice.name: list(one.speaks) for one in found}
+        return Answer(said=tuple(one for each in written for one in _said(each, str(each.speaker))), turns=turns)
+
     def _cascade(self, meeting: Meeting) -> Answer:
         audio = load_audio(meeting.audio)
         embedder = RecentWindows(window_embedder(self._transcriber.embedder, self._transcriber.engine))
@@ -184,24 +199,23 @@ class MeetingSystems:
 
     def _own_diarisation(self, meeting: Meeting) -> Answer:
         found = diarise(load_audio(meeting.audio), self._transcriber.embedder)
-        turns = {f"Speaker {number}": spans_of(row) for number, row in enumerate(found.speaks, start=1)}
-        return self._whisperx(meeting, turns)
+        return self._whisperx(meeting, _turns(found))
 
     def _given(self, meeting: Meeting, rttm: Path) -> Answer:
         return self._whisperx(meeting, read_rttm(rttm).get(meeting.session, {}))
 
     def _whisperx(self, meeting: Meeting, turns: Turns) -> Answer:
-        plain, _ = self.answer("plain", meeting)
-        return Answer(said=tuple(given_to(plain.said, turns)), turns=turns)
+        plain = self.answer("plain", meeting)
+        return Answer(said=tuple(given_to(plain.said, turns)), turns=turns, cpu_s=plain.cpu_s)
 
 
 def scored(systems: MeetingSystems, name: str, meeting: Meeting, normalize: TextNormalizer) -> Scored:
     """A system's answer for one conversation, and how good it is."""
-    answer, seconds = systems.answer(name, meeting)
+    answer = systems.answer(name, meeting)
     words = score_meeting(meeting.said, answer.said, normalize, meeting.absent)
     found = None if answer.turns is None else der(meeting.turns, answer.turns)
     voices = None if answer.turns is None else (len(meeting.turns), len(answer.turns))
-    return Scored(words, found, voices, seconds, duration_s(meeting.audio))
+    return Scored(words, found, voices, answer.cpu_s, duration_s(meeting.audio))
 
 
 def _said(transcript: Transcript, name: str) -> list[Said]:
@@ -214,12 +228,12 @@ def _said(transcript: Transcript, name: str) -> list[Said]:
     return found
 
 
-def spans_of(speaks: Any) -> list[tuple[float, float]]:
-    """Runs of frames of 20 ms in seconds."""
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(np.pad(np.asarray(speaks, np.int8), 1))).reshape(-1, 2)
-    return [(float(begin) / 50, float(end) / 50) for begin, end in edges]
+def _turns(found: Diarisation) -> Turns:
+    names = (f"Speaker {number}" for number in range(1, len(found.speaks) + 1))
+    return {
+        name: [(begin / FRAME_RATE_HZ, end / FRAME_RATE_HZ) for begin, end in runs_of(row)]
+        for name, row in zip(names, found.speaks, strict=True)
+    }
 
 
 def given_to(said: Sequence[Said], turns: Turns) -> list[Said]:
