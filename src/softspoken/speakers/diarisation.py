@@ -42,9 +42,9 @@ class DiarisationOptions:
     clear_s: float = 1.0
     """Seconds of speech alone that a voice needs to take part in the clusters; the others join the nearest one that
     nobody of their window is in, or are talkers of their own."""
-    distance: float = 0.6
+    distance: float = 0.68
     """Mean cosine distance at which two clusters stay two talkers."""
-    shortest_s: float = 2.0
+    shortest_s: float = 3.0
     """A cluster with less speech alone is no talker: its parts join the others, as those that are not clear do."""
     fewest: int = 1
     """There are at least so many talkers, as far as there are as many different voices,"""

@@ -247,6 +247,6 @@ def given_to(said: Sequence[Said], turns: Turns) -> list[Said]:
 def _nearest(one: Said, turns: Turns) -> str:
     def shared(name: str) -> tuple[float, float]:
         both = [min(end, one.end_s) - max(start, one.start_s) for start, end in turns[name]]
-        return sum(part for part in both if part > 0), max(both, default=float("-inf"))
+        return sum((part for part in both if part > 0), 0.0), max(both, default=float("-inf"))
 
     return max(turns, key=shared)
