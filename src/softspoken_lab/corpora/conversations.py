@@ -19,10 +19,10 @@ from jaxtyping import Bool, Float32
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.levels import FRAME, scale_to, speech_frames, speech_span
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.speech import Span, Split, Talker, read_talkers
 from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Target, WrittenPart, write_part
 from softspoken_lab.corpora.references import Said
 from softspoken_lab.corpora.stretches import ENROLMENT_S, Stretch, seconds_of
+from softspoken_lab.testsets.speech import Span, Split, Talker, read_talkers
 
 _RATE = SAMPLE_RATE_HZ // FRAME
 _CLIP_S = (0.8, 25.0)

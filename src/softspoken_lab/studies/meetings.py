@@ -20,14 +20,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from softspoken.audio import duration_s, load_audio
-from softspoken.data.rows import read_rows
+from softspoken.data.manifest import read_rows
 from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.conditioning import LENIENT, window_embedder
 from softspoken.engines import Precision
 from softspoken.errors import ConfigError, DataError
-from softspoken.evaluation.answers import code_digest
 from softspoken.evaluation.cascade import CascadeOptions, target_audio
-from softspoken.evaluation.stage_cache import StageCache, digest_of_file
+from softspoken.evaluation.stage_cache import StageCache, code_digest, digest_of_file
 from softspoken.scoring.text import TextNormalizer
 from softspoken.speakers import Clip, Enrolment, RecentWindows
 from softspoken.speakers.diarisation import Diarisation, diarise, runs_of
@@ -118,7 +117,8 @@ class MeetingSystems:
     ) -> None:
         """`cache`: where answers are kept; `backbone`, `precision`, `threads`: see `TargetSpeakerTranscriber`;
         `greedy`: what fails its checks is not decoded again at higher temperatures, by none of them."""
-        self._options = DecodingOptions(temperatures=(0.0,)) if greedy else DecodingOptions()
+        temperatures = (0.0,) if greedy else DecodingOptions().temperatures
+        self._options = DecodingOptions(temperatures=temperatures, words=True)
         self._cache, self._backbone, self._precision, self._threads = cache, backbone, precision, threads
 
     def answer(self, name: str, meeting: Meeting) -> Answer:
@@ -174,15 +174,17 @@ class MeetingSystems:
         return PlainTranscriber(self._transcriber.engine).transcribe(audio, options=self._options)
 
     def _ours(self, meeting: Meeting) -> Answer:
-        found = self._transcriber.transcribe_many(meeting.audio, self._voices(meeting), self._options)
-        return Answer(said=tuple(one for each in found for one in _said(each, str(each.speaker))))
+        return Answer(said=self._followed(meeting, self._voices(meeting)))
+
+    def _followed(self, meeting: Meeting, voices: Sequence[Enrolment]) -> tuple[Said, ...]:
+        found = self._transcriber.transcribe_conversation(meeting.audio, voices, self._options)
+        return tuple(one for each in found.transcripts for one in _said(each, str(each.speaker)))
 
     def _everyone(self, meeting: Meeting) -> Answer:
         known = self._voices(meeting)
         found = discover(load_audio(meeting.audio), self._transcriber.embedder, known)
-        written = self._transcriber.transcribe_many(meeting.audio, followed(found, known), self._options)
         turns = {str(one.resembles) if one.known else one.voice.name: list(one.speaks) for one in found}
-        return Answer(said=tuple(one for each in written for one in _said(each, str(each.speaker))), turns=turns)
+        return Answer(said=self._followed(meeting, followed(found, known)), turns=turns)
 
     def _cascade(self, meeting: Meeting) -> Answer:
         audio = load_audio(meeting.audio)
@@ -222,8 +224,7 @@ def _said(transcript: Transcript, name: str) -> list[Said]:
     """Words, where the transcript has their times, else segments."""
     found = []
     for segment in transcript.segments:
-        words = getattr(segment, "words", ())
-        for one in words if words else (segment,):
+        for one in segment.words if segment.words else (segment,):
             found.append(Said(name, one.start_s, max(one.end_s, one.start_s), one.text.strip()))
     return found
 
