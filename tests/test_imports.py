@@ -55,13 +55,13 @@ ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
     "prompts": set(),
     # The second paper's recogniser as a whole, and recordings of noise.
     "noise": {"prompts"},
-    "corpora": {"noise"},
+    "corpora": {"noise", "testsets"},
     "measures": {"noise"},
     "testsets": {"noise"},
     "bench": {"testsets"},
     "analysis": {"prompts", "noise", "testsets"},
     "report": {"noise", "testsets", "analysis"},
-    "studies": {"noise", "testsets", "analysis", "report"},
+    "studies": {"noise", "testsets", "corpora", "measures", "analysis", "report"},
     "cli": {"prompts", "noise", "corpora", "measures", "testsets", "bench", "analysis", "report", "studies"},
 }
 """Rooms of the laboratory and what they may import of each other; of softspoken every room but `cli` and `serve`, whose

@@ -149,3 +149,43 @@ def test_looking_at_voices_does_not_load_torch(home: Path) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "Anna" in result.stdout
+
+
+@pytest.fixture
+def talk(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording of three voices, the first of whom is 'Anna'."""
+    from told_talkers import PITCHES_HZ, Told, recording, turns
+
+    truth = turns((0, 1, 8), (1, 6, 15), (2, 16, 22), (0, 21, 29), seconds=30, talkers=3)
+    monkeypatch.setattr("softspoken.speakers.diarisation.load_segmentation", lambda: Told(truth))
+    write_wav(home / "talk.wav", recording(truth))
+    write_wav(home / "anna.wav", voice(6, PITCHES_HZ[0]))
+    typed("enrol", "Anna", home / "anna.wav")
+    return home / "talk.wav"
+
+
+def test_voices_are_discovered_and_nobody_is_enrolled(talk: Path) -> None:
+    before = listed()
+    shown = typed("discover", talk).stdout.splitlines()
+    assert [line.split("  ")[0] for line in shown] == ["VOICE", "Speaker 1", "Speaker 2", "Speaker 3"]
+    assert "Anna (" in shown[1]
+    assert "nobody" not in shown[1]
+    assert not any("Anna" in line for line in shown[2:])
+    rows = json.loads(typed("discover", talk, "--json", "--out", talk.parent / "clips").stdout)
+    assert [row["known"] for row in rows] == [True, False, False]
+    assert all(0 < row["alone_s"] < row["speaks_s"] for row in rows)
+    assert sorted(path.name for path in (talk.parent / "clips").iterdir()) == [f"Speaker {n}.wav" for n in (1, 2, 3)]
+    assert listed() == before
+
+
+def test_a_discovered_voice_is_enrolled_by_its_owner_s_word(talk: Path) -> None:
+    done = typed("discover", talk, "--enrol", "Speaker 2=carla")
+    assert "enrolled 'carla' from" in done.stderr
+    assert "alone" in done.stderr
+    assert [row["name"] for row in listed()] == ["Anna", "carla"]
+    with pytest.raises(EnrolmentError, match="'Anna' is enrolled already"):
+        typed("discover", talk, "--enrol", "Speaker 1=Anna")
+    with pytest.raises(SpeakerNotFound, match=r"no 'Speaker 7' in .*; there are: Speaker 1, Speaker 2, Speaker 3"):
+        typed("discover", talk, "--enrol", "Speaker 7=dora")
+    with pytest.raises(ConfigError, match="give a voice of the recording and its name"):
+        typed("discover", talk, "--enrol", "carla")

@@ -1,49 +1,15 @@
 """Diarisation: from local talkers to those of the recording, with a made-up network that is told who speaks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from told_talkers import PITCHES_HZ, Told, recording, turns
 from voices import PitchEmbedder, voice
 
-from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
-from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, diarise
-from softspoken.speakers.segmentation import Segmentation, Segmenter, load_segmentation
-
-PITCHES_HZ = (250.0, 900.0, 1700.0)
-
-
-class Told(Segmenter):
-    """Says what it was told, but with the talkers of every window in another order."""
-
-    def __init__(self, truth: np.ndarray) -> None:
-        self.truth = truth.astype(np.float32)
-
-    def segment(self, audio: np.ndarray, step_s: float = 5.0) -> Segmentation:
-        frames = self.truth.shape[1]
-        size = min(500, frames)
-        starts = np.arange(0, frames - size + 1, round(step_s * 50))
-        local = np.zeros((len(starts), size, 3), np.float32)
-        for window, start in enumerate(starts):
-            part = self.truth[:, start : start + size]
-            present = np.flatnonzero(part.any(axis=1))
-            local[window][:, np.roll(np.arange(3), window)[: len(present)]] = part[present].T
-        count = self.truth.sum(axis=0)
-        return Segmentation((count > 0).astype(np.float32), (count > 1).astype(np.float32), local, starts)
-
-
-def recording(truth: np.ndarray) -> np.ndarray:
-    seconds = truth.shape[1] / 50
-    mix = 1e-4 * np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE_HZ))
-    for talker, speaks in enumerate(truth):
-        mix += voice(seconds, PITCHES_HZ[talker], seed=talker) * np.repeat(speaks, 320)
-    return mix.astype(np.float32)
-
-
-def turns(*spans: tuple[int, float, float], seconds: float, talkers: int) -> np.ndarray:
-    truth = np.zeros((talkers, round(seconds * 50)), bool)
-    for talker, start_s, end_s in spans:
-        truth[talker, round(start_s * 50) : round(end_s * 50)] = True
-    return truth
+from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, clusters, diarise
+from softspoken.speakers.segmentation import load_segmentation
 
 
 def test_talkers_are_found_again_from_window_to_window() -> None:
@@ -101,12 +67,33 @@ def test_impossible_options_are_refused() -> None:
         DiarisationOptions(active=1.0)
     with pytest.raises(ConfigError, match="cosine distance"):
         DiarisationOptions(distance=2.5)
+    with pytest.raises(ConfigError, match="at least 3 and at most 2 voices"):
+        DiarisationOptions(fewest=3, most=2)
 
 
 @pytest.mark.embedded
 def test_the_network_finds_nobody_in_silence() -> None:
     found = diarise(np.zeros(80_000, np.float32), PitchEmbedder(), segmenter=load_segmentation())
     assert found.speaks.shape == (0, 250)
+
+
+def test_hints_say_how_many_there_are_at_least_and_at_most() -> None:
+    truth = turns((0, 0, 9), (1, 11, 19), (2, 21, 29), seconds=30, talkers=3)
+    audio = recording(truth)
+    for options, talkers in (
+        (DiarisationOptions(step_s=10.0, distance=0.3, most=2), 2),
+        (DiarisationOptions(step_s=10.0, distance=1.9, fewest=2), 2),
+        (DiarisationOptions(step_s=10.0, distance=1.9, fewest=3, shortest_s=20.0), 3),
+        (DiarisationOptions(step_s=10.0, distance=0.3, fewest=1, most=1), 1),
+    ):
+        assert len(diarise(audio, PitchEmbedder(), options, Told(truth)).voices) == talkers
+
+
+def test_who_says_next_to_nothing_is_no_talker() -> None:
+    truth = turns((0, 0, 9), (1, 12, 13.2), (0, 21, 29), seconds=30, talkers=2)
+    options = DiarisationOptions(step_s=10.0, shortest_s=2.0)
+    assert len(diarise(recording(truth), PitchEmbedder(), options, Told(truth)).voices) == 1
+    assert len(diarise(recording(truth), PitchEmbedder(), replace(options, shortest_s=1.0), Told(truth)).voices) == 2
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.3, 0.6, 1.5])
@@ -120,7 +107,7 @@ def test_clusters_are_those_of_scikit_learn(limit: float) -> None:
         # Two talkers of one window are as far apart as can be: many distances are equal.
         distances[np.abs(np.subtract.outer(range(size), range(size))) == 1] = 2.0
         np.fill_diagonal(distances, 0)
-        ours = average_linkage(distances, limit)
+        ours = clusters(average_linkage(distances), limit)
         assert sorted(set(ours)) == list(range(ours.max() + 1))
         if size > 1:
             other = cluster.AgglomerativeClustering(
@@ -131,5 +118,5 @@ def test_clusters_are_those_of_scikit_learn(limit: float) -> None:
 
 def test_distances_are_left_as_they_are() -> None:
     distances = np.asarray([[0, 0.1], [0.1, 0]], np.float32)
-    average_linkage(distances, 0.5)
+    average_linkage(distances)
     np.testing.assert_array_equal(distances, np.asarray([[0, 0.1], [0.1, 0]], np.float32))

@@ -18,6 +18,15 @@ from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmentation, Segmen
 _FRAME = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
 _FEWEST_FRAMES = 10
 """0.2 s: of less speech no voice is made, and whose it is stays open."""
+SHORTEST_ALONE = 25
+"""Frames of speech alone that are worth keeping by themselves."""
+_MARGIN = 5
+"""Frames between somebody else's speech and what counts as alone."""
+_WINDOW_S, _HOP_S = 1.6, 0.8
+"""What the embedder hears at once: windows of one length can be batched and rounded, which makes them about six times
+as fast as each local talker's own speech."""
+_MOSTLY = 0.75
+"""Share of such a window that a talker speaks alone."""
 _APART = 2.0
 """The largest cosine distance: what keeps two talkers of one window in two clusters."""
 
@@ -33,14 +42,24 @@ class DiarisationOptions:
     clear_s: float = 1.0
     """Seconds of speech alone that a voice needs to take part in the clusters; the others join the nearest one that
     nobody of their window is in, or are talkers of their own."""
-    distance: float = 0.6
+    distance: float = 0.68
     """Mean cosine distance at which two clusters stay two talkers."""
+    shortest_s: float = 3.0
+    """A cluster with less speech alone is no talker: its parts join the others, as those that are not clear do."""
+    fewest: int = 1
+    """There are at least so many talkers, as far as there are as many different voices,"""
+    most: int | None = None
+    """and at most so many; None: nobody knows."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.active < 1.0:
             raise ConfigError(f"activity of {self.active:g} to count as speaking: a probability lies between 0 and 1")
         if not 0.0 < self.distance < _APART:
             raise ConfigError(f"cluster distance {self.distance:g}: expected a cosine distance between 0 and 2")
+        if not 1 <= self.fewest <= (self.fewest if self.most is None else self.most):
+            raise ConfigError(
+                f"at least {self.fewest} and at most {self.most} voices; give 1 or more, and no less at most"
+            )
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,18 @@ class Diarisation:
     """Whether: as many talkers as the windows hear at once, the likeliest ones. Several may speak in one frame."""
     voices: Float32[np.ndarray, "K S"]
     """A unit vector for each: the mean of its local talkers' vectors, by their seconds of speech."""
+
+    @property
+    def alone(self) -> Bool[np.ndarray, "K frames"]:
+        """Where each talker speaks and nobody else does, nor within 0.1 s; stretches under half a second are left out:
+        what a voice may be learned from."""
+        clean = np.zeros_like(self.speaks)
+        for talker, own in enumerate(self.speaks):
+            others = np.delete(self.speaks, talker, axis=0).any(axis=0)
+            near = np.convolve(others, np.ones(2 * _MARGIN + 1), mode="same") > 0.5
+            for begin, end in runs_of(own & ~near):
+                clean[talker, begin:end] = end - begin >= SHORTEST_ALONE
+        return clean
 
 
 @dataclass
@@ -94,12 +125,18 @@ def diarise(
     if not found.vectors:
         return _nobody(said, embedder)
     vectors, frames, windows = np.stack(found.vectors), np.array(found.frames), np.array(found.windows)
-    labels = _labels(vectors, windows, frames >= chosen.clear_s * FRAME_RATE_HZ, chosen.distance)
+    labels = _labels(vectors, windows, frames, chosen)
     activities = _over_windows(said, found, labels)
     speaks = _likeliest(activities, _count(said, chosen.active))
     voices = unit(np.stack([(frames[labels == k] + 1) @ vectors[labels == k] for k in range(labels.max() + 1)]))
     order = [talker for talker in _by_first_frame(speaks) if speaks[talker].any()]
     return Diarisation(activities[order], speaks[order], voices[order])
+
+
+def runs_of(frames: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
+    """First frame and the one behind the last of each stretch that is True."""
+    edges = np.flatnonzero(np.diff(np.pad(frames.astype(np.int8), 1))).reshape(-1, 2)
+    return [(int(begin), int(end)) for begin, end in edges]
 
 
 def _nobody(said: Segmentation, embedder: SpeakerEmbedder) -> Diarisation:
@@ -108,20 +145,30 @@ def _nobody(said: Segmentation, embedder: SpeakerEmbedder) -> Diarisation:
 
 
 def _locals(audio: Waveform, said: Segmentation, embedder: SpeakerEmbedder, active: float) -> _Locals:
-    """Voices from the frames in which a local talker speaks alone; from all of its frames where those are too few."""
+    """Voices from what a local talker says alone: the mean over the embedder's windows that hold mostly that.
+
+    Where no window does, the frames themselves, joined: those alone, or all of the talker's where these are too few.
+    """
+    vectors, starts_s = embedder.rounding().embed_windows(audio, _WINDOW_S, _HOP_S)
+    firsts, size = np.round(starts_s * FRAME_RATE_HZ).astype(int), round(_WINDOW_S * FRAME_RATE_HZ)
     found = _Locals()
     for window, start in enumerate(said.starts):
         speaks = said.local[window] >= active
         alone = speaks & (speaks.sum(axis=1, keepdims=True) == 1)
-        for talker in range(speaks.shape[1]):
+        inside = np.flatnonzero((firsts >= start) & (firsts + size <= start + len(speaks)))
+        for talker in np.flatnonzero(speaks.sum(axis=0) >= _FEWEST_FRAMES):
             clear = alone[:, talker]
-            frames = clear if clear.sum() >= _FEWEST_FRAMES else speaks[:, talker]
-            cut = _cut(audio, int(start) + np.flatnonzero(frames))
-            if len(cut) < _FEWEST_FRAMES * _FRAME:
-                continue
+            counted = np.concatenate([[0], np.cumsum(clear)])
+            share = (counted[firsts[inside] - start + size] - counted[firsts[inside] - start]) / size
+            mostly = share >= _MOSTLY
+            if mostly.any():
+                vector = unit(share[mostly] @ vectors[inside[mostly]])
+            else:
+                frames = clear if clear.sum() >= _FEWEST_FRAMES else speaks[:, talker]
+                vector = embedder.embed(_cut(audio, int(start) + np.flatnonzero(frames)))
             found.windows.append(window)
-            found.talkers.append(talker)
-            found.vectors.append(embedder.embed(cut))
+            found.talkers.append(int(talker))
+            found.vectors.append(vector)
             found.frames.append(int(clear.sum()))
     return found
 
@@ -133,63 +180,84 @@ def _cut(audio: Waveform, frames: Int[np.ndarray, " F"]) -> Float32[np.ndarray, 
 
 
 def _labels(
-    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], clear: Bool[np.ndarray, " L"], distance: float
+    vectors: Float32[np.ndarray, "L S"],
+    windows: Int[np.ndarray, " L"],
+    frames: Int[np.ndarray, " L"],
+    options: DiarisationOptions,
 ) -> Int[np.ndarray, " L"]:
-    """The global talker of each local one."""
+    """The global talker of each local one, of which so many frames are speech alone."""
+    clear = frames >= options.clear_s * FRAME_RATE_HZ
     if not clear.any():
         clear = np.ones_like(clear)
     labels = np.full(len(vectors), -1)
-    labels[clear] = _clusters(vectors[clear], windows[clear], distance)
+    distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)[clear][:, clear]
+    labels[clear] = clusters(average_linkage(distances), options.distance, options.fewest, options.most)
+    labels = _without_short(labels, frames, options)
     means = [unit(vectors[labels == k].mean(axis=0)) for k in range(labels.max() + 1)]
-    for index in np.flatnonzero(~clear):
+    for index in np.flatnonzero(labels < 0):
         cosines = np.stack(means) @ vectors[index]
-        cosines[labels[(windows == windows[index]) & (labels >= 0)]] = -_APART
-        if cosines.max() > -_APART:
-            labels[index] = cosines.argmax()
-        else:
+        taken = labels[(windows == windows[index]) & (labels >= 0)]
+        if len(set(taken.tolist())) < len(means):
+            cosines[taken] = -_APART
+        elif options.most is None or len(means) < options.most:
             labels[index] = len(means)
             means.append(vectors[index])
+            continue
+        labels[index] = cosines.argmax()
     return labels
 
 
-def _clusters(
-    vectors: Float32[np.ndarray, "L S"], windows: Int[np.ndarray, " L"], distance: float
+def _without_short(
+    labels: Int[np.ndarray, " L"], frames: Int[np.ndarray, " L"], options: DiarisationOptions
 ) -> Int[np.ndarray, " L"]:
-    """Agglomerative clusters by mean cosine distance; two talkers of one window are as far apart as can be."""
-    distances = np.where(windows[:, None] == windows, np.float32(_APART), 1 - vectors @ vectors.T)
-    return average_linkage(distances, distance)
+    """Clusters of too little speech dissolved, but for the `fewest` that say most; the others counted anew."""
+    spoken = np.bincount(labels[labels >= 0], frames[labels >= 0])
+    kept = spoken >= options.shortest_s * FRAME_RATE_HZ
+    kept[np.argsort(-spoken, kind="stable")[: options.fewest]] = True
+    numbers = np.where(kept, np.cumsum(kept) - 1, -1)
+    return np.where(labels >= 0, numbers[labels], -1)
 
 
-def average_linkage(distances: Float32[np.ndarray, "L L"], limit: float) -> Int[np.ndarray, " L"]:
-    """Clusters of which the two nearest by mean distance are joined until no two are nearer than `limit`.
+Merge = tuple[int, int, float]
+"""Two points whose clusters are joined, and the mean distance of these."""
+
+
+def average_linkage(distances: Float32[np.ndarray, "L L"]) -> list[Merge]:
+    """The two nearest clusters by mean distance are joined until there is one; in the order of their distances.
 
     A chain of nearest neighbours finds the pairs: with mean distances the nearest of two that are each other's nearest
     stay so whatever else is joined (Murtagh 1983), so that n points cost n * n steps.
     """
     distances = distances.astype(np.float64)
     np.fill_diagonal(distances, np.inf)
-    sizes, labels = np.ones(len(distances)), np.arange(len(distances))
+    sizes = np.ones(len(distances))
     alive = np.ones(len(distances), np.bool_)
     chain: list[int] = []
-    while alive.any():
+    merges: list[Merge] = []
+    while len(merges) < len(distances) - 1:
         chain = chain or [int(alive.argmax())]
         last = chain[-1]
         nearest = int(distances[last].argmin())
         # Of equally near ones the one before counts, or the chain would never end.
         if len(chain) > 1 and distances[last, chain[-2]] <= distances[last, nearest]:
             nearest = chain[-2]
-        if distances[last, nearest] >= limit:
-            # Everything else is as far from it, and stays so.
-            alive[last] = False
-            distances[last], distances[:, last] = np.inf, np.inf
-            chain.pop()
-        elif len(chain) > 1 and nearest == chain[-2]:
+        if len(chain) > 1 and nearest == chain[-2]:
+            merges.append((last, nearest, float(distances[last, nearest])))
             _join(distances, sizes, last, nearest)
-            labels[labels == last] = nearest
             alive[last] = False
             del chain[-2:]
         else:
             chain.append(nearest)
+    return sorted(merges, key=lambda merge: merge[2])
+
+
+def clusters(merges: list[Merge], limit: float, fewest: int = 1, most: int | None = None) -> Int[np.ndarray, " L"]:
+    """The cluster of each point when those nearer than `limit` are joined, and then more or fewer as is asked for."""
+    labels = np.arange(len(merges) + 1)
+    for left, (one, other, distance) in zip(range(len(merges), 0, -1), merges, strict=True):
+        near = distance < limit and left >= fewest
+        if near or (most is not None and left >= most):
+            labels[labels == labels[one]] = labels[other]
     return np.unique(labels, return_inverse=True)[1]
 
 

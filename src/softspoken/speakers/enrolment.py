@@ -35,10 +35,14 @@ class Clip:
     audio: AudioLike
     start_s: float | None = None
     end_s: float | None = None
+    name: str | None = None
+    """What messages and the record call it; None: the file, and the part of it."""
 
     @property
     def source(self) -> str:
-        """For messages and the record: the file, and the part of it."""
+        """For messages and the record."""
+        if self.name is not None:
+            return self.name
         if isinstance(self.audio, np.ndarray):
             return "samples"
         if isinstance(self.audio, bytes):

@@ -18,6 +18,7 @@ def _register() -> None:
         curves,
         detail,
         grid,
+        meetings,
         noise,
         noisy,
         prompts,
@@ -40,6 +41,8 @@ def _register() -> None:
     app.command("check")(corpora.check)
     app.command("mixtures")(scenes.mixtures)
     app.command("vary")(scenes.vary)
+    app.command("conversations")(meetings.conversations)
+    app.command("meetings")(meetings.meetings)
     app.command("grid")(grid.grid)
     app.command("noisy")(noisy.noisy)
     app.add_typer(noise.app)

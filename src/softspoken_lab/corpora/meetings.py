@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Target
+from softspoken_lab.corpora.references import Said, Span
 from softspoken_lab.corpora.stretches import ENROLMENT_S, EnrolmentLists, Stretch, require_rate, seconds_of
 
-Span = tuple[float, float]
-"""From, to in seconds of a recording."""
 LONGEST_GROUP_S = 30.0
 """Whisper's window."""
 LONGEST_PAUSE_S = 2.0
@@ -22,18 +21,6 @@ SHORTEST_ENROLMENT_S = 1.0
 _ROUNDING_S = 0.02
 _FRAMES_PER_S = 100
 CROSSING = "whose words go on behind the stretch"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What somebody says without a longer pause."""
-
-    talker: str
-    start_s: float
-    end_s: float
-    text: str
-    words: tuple[tuple[str, float, float], ...] = ()
-    """With their times, where these are known."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +110,8 @@ def mixtures_of(
     for meeting in meetings:
         require_rate(meeting.path, meeting.rate_hz)
         spans = [(0.0, meeting.duration_s)] if whole else spans_of(meeting)
+        if whole:
+            part.said[meeting.id] = meeting.said
         for number, (start_s, end_s) in enumerate(spans):
             heard = [one for one in meeting.said if one.start_s < end_s and start_s < one.end_s]
             targets = _targets(part, heard, start_s, end_s)
@@ -140,7 +129,8 @@ def mixtures_of(
                 absent=quiet if quiet else lists.talkers,
                 enrol=_Elsewhere(lists, stretch, frozenset(one.text for one in heard)),
                 tags=tags,
-                facts={"overlap": round(meeting.overlap(start_s, end_s), 4)},
+                facts={"overlap": round(meeting.overlap(start_s, end_s), 4)}
+                | ({"session": meeting.id} if whole else {}),
             )
 
 

@@ -16,6 +16,7 @@ from softspoken.audio import write_audio
 from softspoken.data.manifest import write_rows
 from softspoken.errors import ConfigError, DataError
 from softspoken.files import replacing
+from softspoken_lab.corpora.references import Said, write_references
 from softspoken_lab.corpora.stretches import LEAST_ENROLMENT_S, Stretch, read_stretch, seconds_of
 
 Split = Literal["train", "development", "test"]
@@ -101,6 +102,8 @@ class Part:
     mixtures: Iterable[CorpusMixture]
     left_out: Counter[str] = field(default_factory=Counter)
     """What is not in it, by the reason."""
+    said: dict[str, Sequence[Said]] = field(default_factory=dict)
+    """All that is said in each whole recording, by its session; none where recordings are cut."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ def write_part(part: Part, out: Path, spec: Mapping[str, Any], options: MixtureO
             raise DataError(f"part '{part.name}' has no usable target ({why or 'it is empty'}); nothing was written")
         write_rows(temporary / MANIFEST, rows)
         facts = {**spec, "part": part.name, "split": part.split, "left_out": dict(part.left_out)}
+        if part.said:
+            write_references(temporary, part.said)
         (temporary / SPEC).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     silent = sum(not row["text"] for row in rows)
     manifest = out / part.name / MANIFEST

@@ -10,8 +10,9 @@ from typing import Any
 
 from softspoken.errors import DataError
 from softspoken_lab.corpora.layout import chosen, lhotse_reading, require_file, root_of
-from softspoken_lab.corpora.meetings import Meeting, Said, Span, groups, mixtures_of
+from softspoken_lab.corpora.meetings import Meeting, groups, mixtures_of
 from softspoken_lab.corpora.mixture_corpus import MixtureOptions, Part, Split
+from softspoken_lab.corpora.references import Said, Span
 
 CONDITIONS = ("0S", "0L", "OV10", "OV20", "OV30", "OV40")
 LIBRICSS_VARIANTS = ("sdm/segments", "sdm/sessions", "ihm-mix/segments", "ihm-mix/sessions")

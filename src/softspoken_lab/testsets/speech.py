@@ -60,7 +60,7 @@ def read_talkers(
 
     A line has `id`, `path` (relative to the manifest), `split`, `corpus`, `speaker`, `text`, `duration_s` and, where
     known, `segments` ([{start_s, end_s, text}]), `words` ([[word, start_s, end_s]]), `gender` and
-    `transcript_verified`. Speech whose words are not sure (that is false, or `text` is null) is only enrolled with. A
+    `transcript_verified`. Speech whose words are not sure (that is false, or no `text`) is only enrolled with. A
     clip is a whole utterance of `clip_s` seconds (from, to); where it is longer, or the talker's only one, its
     segments. `enrolment_s`: seconds of other speech a talker needs.
 
@@ -73,7 +73,9 @@ def read_talkers(
             row["timed"] = [
                 (str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words") or ()
             ]
-            row["span"] = _span(row, manifest.parent / row["path"], 0.0, float(row["duration_s"]), row["text"] or "")
+            row["span"] = _span(
+                row, manifest.parent / row["path"], 0.0, float(row["duration_s"]), row.get("text") or ""
+            )
             name = f"{row['corpus']}:{row['speaker']}"
             chosen = _in_split(row, split)
         except (KeyError, TypeError, ValueError) as error:
