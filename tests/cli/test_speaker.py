@@ -13,6 +13,7 @@ import softspoken.speakers
 from softspoken.audio import write_wav
 from softspoken.cli.speaker import app
 from softspoken.errors import AudioError, ConfigError, EnrolmentError, SpeakerNotFound
+from softspoken.speakers import EnrolmentStore
 
 
 @pytest.fixture
@@ -108,9 +109,22 @@ def test_all_voices_are_removed(home: Path) -> None:
 
 def test_export_without_clips(home: Path) -> None:
     typed("enrol", "Anna", home / "anna.wav")
-    for flag, kept in (("--clips", True), ("--no-clips", False)):
-        (one,) = json.loads(typed("export", flag).stdout)["voices"]
+    for flags, kept in ((["--clips"], True), (["--no-clips"], False), ([], False)):
+        (one,) = json.loads(typed("export", *flags).stdout)["voices"]
         assert (one["clip"] is not None) is kept
+
+
+def test_voices_are_encrypted_on_request(home: Path) -> None:
+    typed("enrol", "Anna", home / "anna.wav")
+    before = typed("export", "--clips").stdout
+    told = typed("encrypt", "--key", home / "key").stderr
+    assert f"voices in {EnrolmentStore().path} (1) are encrypted; the key: file:{home / 'key'}" in told
+    assert b"Anna" not in EnrolmentStore().path.read_bytes()
+    assert typed("export", "--clips").stdout == before
+    with pytest.raises(EnrolmentError, match="encrypted already"):
+        typed("encrypt", "--key", home / "other")
+    assert "readable again" in typed("decrypt").stderr
+    assert b"Anna" in EnrolmentStore().path.read_bytes()
 
 
 def test_no_voices_yet(home: Path) -> None:

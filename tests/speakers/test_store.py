@@ -113,7 +113,7 @@ def test_export_and_import(store: EnrolmentStore, tmp_path: Path) -> None:
     store.enrol("Anna", [voice(4, 300)], PitchEmbedder())
     store.enrol("Bob", [voice(4, 900)], PitchEmbedder())
     other = EnrolmentStore(tmp_path / "other.db")
-    assert [taken.name for taken in other.import_json(store.export())] == ["Anna", "Bob"]
+    assert [taken.name for taken in other.import_json(store.export(clips=True))] == ["Anna", "Bob"]
     for mine, theirs in zip(store.list(), other.list(), strict=True):
         np.testing.assert_array_equal(mine.vector, theirs.vector)
         assert (mine.name, mine.sources, mine.created) == (theirs.name, theirs.sources, theirs.created)
@@ -307,6 +307,15 @@ def test_what_is_removed_is_gone_from_the_file(tmp_path: Path) -> None:
     assert not any(trace in after for trace in traces)
     assert store.delete_all() == ["boris"]
     assert voice_of("boris", 2).vector.tobytes() not in store.path.read_bytes()
+
+
+def test_what_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    """Also in a store that nothing was ever put into."""
+    begun = time.monotonic()
+    for wrong in (lambda store: store.delete("ada"), lambda store: store.rename("ada", "boris")):
+        with pytest.raises(SpeakerNotFound, match="none is enrolled yet"):
+            wrong(EnrolmentStore(tmp_path / "voices.db"))
+    assert time.monotonic() - begun < 20
 
 
 def test_a_name_may_take_the_place_of_another(tmp_path: Path) -> None:

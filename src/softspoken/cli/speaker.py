@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="speaker",
-    help="Voices: enrol, discover, list, show, rename, remove, export; fetch what tells them apart.",
+    help="Voices: enrol, discover, list, show, rename, remove, export, encrypt; fetch what tells them apart.",
     no_args_is_help=True,
 )
 
@@ -234,7 +234,7 @@ def export(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Names of voices; all of them by default.")
     ] = None,
-    clips: Annotated[bool, typer.Option("--clips/--no-clips", help="Include the sound that is kept of them.")] = True,
+    clips: Annotated[bool, typer.Option("--clips/--no-clips", help="Include the sound that is kept of them.")] = False,
     store: Store = None,
 ) -> None:
     """Print voices as JSON, vectors included: softspoken speaker export > voices.json"""
@@ -256,6 +256,29 @@ def import_voices(
         raise EnrolmentError(f"cannot read '{file}' ({type(error).__name__}): name a file made by export") from None
     taken_in = _open(store).import_json(text, replace=replace)
     typer.echo(f"took in {', '.join(voice.name for voice in taken_in) or 'no voices'}", err=True)
+
+
+@app.command("encrypt")
+def encrypt(
+    key: Annotated[
+        str,
+        typer.Option(help="File of the key, made where there is none, or 'keyring': the one of your system."),
+    ],
+    store: Store = None,
+) -> None:
+    """Encrypt all voices, those to come too. Without the key nobody can read them, you neither."""
+    opened = _open(store)
+    place = opened.encrypt(key)
+    count = len(opened.names())
+    typer.echo(f"the voices in {opened.path} ({count}) are encrypted; the key: {place}; lost without it", err=True)
+
+
+@app.command("decrypt")
+def decrypt(store: Store = None) -> None:
+    """Keep the voices readable for whoever may read their file, as at first."""
+    opened = _open(store)
+    opened.decrypt()
+    typer.echo(f"the voices in {opened.path} are readable again", err=True)
 
 
 @app.command("fetch")

@@ -1,11 +1,11 @@
 """Enrolled voices on disk: one SQLite file, safe with several processes, exported and imported as JSON.
 
 A voice is kept as its unit vector and, unless it is left out, up to half a minute of its sound, for prompts that hear
-the clip themselves. The file is readable by its owner alone.
+the clip themselves. The file is readable by its owner alone, and encrypted where that is asked for. What is removed is
+overwritten: in the file, and in the journal from which SQLite would undo it.
 """
 
 import dataclasses
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 
 from softspoken.errors import EnrolmentError, SpeakerNotFound
@@ -27,31 +26,25 @@ from softspoken.speakers.enrolment import (
     close_names,
     enrol,
     from_json,
-    pack,
     to_json,
-    unpack,
 )
 from softspoken.speakers.quality import EnrolmentLimits
+from softspoken.speakers.rows import (
+    SEALED_VERSION,
+    PlainRows,
+    Rows,
+    SealedRows,
+    enrolment_of,
+    lock_of,
+    row_of,
+    seal_all,
+    unseal_all,
+    version_of,
+)
+from softspoken.speakers.vault import Vault, forget_key, key_at, new_key
 
 HOME_VARIABLE = "SOFTSPOKEN_HOME"
-SCHEMA_VERSION = 2
 _WAIT_S = 30.0
-_TABLE = """
-CREATE TABLE IF NOT EXISTS voices (
-    name TEXT PRIMARY KEY,
-    embedder TEXT NOT NULL,
-    dimension INTEGER NOT NULL CHECK (dimension > 0),
-    vector BLOB NOT NULL CHECK (length(vector) = 4 * dimension),
-    speech_s REAL NOT NULL,
-    created TEXT NOT NULL,
-    sources TEXT NOT NULL,
-    warnings TEXT NOT NULL,
-    clip BLOB
-)
-"""
-_COLUMNS = "name, embedder, dimension, vector, speech_s, created, sources, warnings"
-_WITHOUT_CLIPS = 1
-"""The format that had none."""
 
 # Inside the class, `list` is a method.
 Voices = list[Enrolment]
@@ -106,58 +99,95 @@ class EnrolmentStore:
 
     def add(self, enrolments: Sequence[Enrolment], *, replace: bool = False) -> None:
         """Keep ready-made enrolments, all or none. EnrolmentError when a name is taken (unless `replace`)."""
-        verb = "INSERT OR REPLACE" if replace else "INSERT"
-        with self._writing() as database:
+        with self._writing() as rows:
             for enrolment in enrolments:
                 try:
-                    database.execute(
-                        f"{verb} INTO voices ({_COLUMNS}, clip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(enrolment)
-                    )
+                    rows.add(row_of(enrolment), replace)
                 except sqlite3.IntegrityError:
                     raise _taken(enrolment.name) from None
 
     def get(self, name: str) -> Enrolment:
         """SpeakerNotFound, with the names that come close, when there is none."""
-        for enrolment in self._select("WHERE name = ?", checked_name(name)):
-            return enrolment
+        known = checked_name(name)
+        if self.path.exists():
+            with self._reading() as rows:
+                row = rows.get(known)
+            if row is not None:
+                return enrolment_of(row, self.path)
         raise self._not_found(name)
 
     def list(self, *, clips: bool = True) -> Voices:
         """All voices, by name; without reading their clips, where nobody wants those."""
-        return sorted(self._select("", clips=clips), key=lambda enrolment: enrolment.name.casefold())
+        if not self.path.exists():
+            return []
+        with self._reading() as rows:
+            voices = [enrolment_of(row, self.path) for row in rows.all(clips)]
+        return sorted(voices, key=lambda enrolment: enrolment.name.casefold())
 
     def rename(self, name: str, new_name: str, *, replace: bool = False) -> None:
         """SpeakerNotFound for `name`, EnrolmentError when `new_name` is taken (unless `replace`: it is removed)."""
-        with self._writing() as database:
+        known, wanted = checked_name(name), checked_name(new_name)
+        with self._writing() as rows:
+            if replace and wanted != known and rows.get(known) is not None:
+                rows.delete(wanted)
             try:
-                known = database.execute("SELECT 1 FROM voices WHERE name = ?", (checked_name(name),)).fetchone()
-                if replace and known is not None and checked_name(new_name) != checked_name(name):
-                    database.execute("DELETE FROM voices WHERE name = ?", (checked_name(new_name),))
-                changed = database.execute(
-                    "UPDATE voices SET name = ? WHERE name = ?", (checked_name(new_name), checked_name(name))
-                )
+                renamed = rows.rename(known, wanted)
             except sqlite3.IntegrityError:
                 raise _taken(new_name) from None
-            if changed.rowcount == 0:
-                raise self._not_found(name)
+        if not renamed:
+            raise self._not_found(name)
 
     def delete(self, name: str) -> None:
         """SpeakerNotFound when there is none."""
-        with self._writing() as database:
-            if database.execute("DELETE FROM voices WHERE name = ?", (checked_name(name),)).rowcount == 0:
-                raise self._not_found(name)
+        with self._writing() as rows:
+            there = rows.delete(checked_name(name))
+        if not there:
+            raise self._not_found(name)
 
     def delete_all(self) -> Names:
         """Remove every voice; the names of those that were there."""
         if not self.path.exists():
             return []
-        with self._writing() as database:
-            names = [name for (name,) in database.execute("SELECT name FROM voices ORDER BY name")]
-            database.execute("DELETE FROM voices")
+        with self._writing() as rows:
+            names = sorted(rows.names())
+            for name in names:
+                rows.delete(name)
         return names
 
-    def export(self, names: Sequence[str] | None = None, *, clips: bool = True) -> str:
-        """JSON of the named voices, or of all, vectors included, kept clips too unless `clips` is False.
+    @property
+    def key(self) -> str | None:
+        """Where the key of an encrypted store is: 'file:PATH' or 'keyring:ENTRY'; None: it is not encrypted."""
+        if not self.path.exists():
+            return None
+        with self._open() as database:
+            return lock_of(database)[0] if version_of(database) == SEALED_VERSION else None
+
+    def encrypt(self, key: str | Path) -> str:
+        """Encrypt every voice, those to come too, and overwrite what was readable; where the key is now.
+
+        `key`: a file, made where there is none, or 'keyring'. Raises EnrolmentError for a store that is encrypted
+        already and a place where no key can be kept, MissingExtra without the extra `encrypt`.
+        """
+        if self.key is not None:
+            raise EnrolmentError(f"{self.path} is encrypted already, with the key {self.key}; decrypt it first")
+        place, secret = new_key(str(key), str(self.path.absolute()))
+        vault = Vault(secret)
+        with self._changing() as database:
+            PlainRows(database).create()
+            seal_all(database, place, vault)
+        return place
+
+    def decrypt(self) -> None:
+        """Keep the voices readable for whoever can read the file, as at first. EnrolmentError where they are so."""
+        place = self.key
+        if place is None:
+            raise EnrolmentError(f"{self.path} is not encrypted; nothing was changed")
+        with self._changing() as database:
+            unseal_all(database, self._vault_of(database))
+        forget_key(place)
+
+    def export(self, names: Sequence[str] | None = None, *, clips: bool = False) -> str:
+        """JSON of the named voices, or of all, vectors included, and with `clips` their sound.
 
         `import_json` reads it.
         """
@@ -174,22 +204,39 @@ class EnrolmentStore:
         """The names of all voices, without reading anything else."""
         if not self.path.exists():
             return []
-        with self._open() as database:
-            return [name for (name,) in database.execute("SELECT name FROM voices")]
+        with self._reading() as rows:
+            return rows.names()
 
     def _not_found(self, name: str) -> SpeakerNotFound:
         return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self.names())}")
 
-    def _select(self, condition: str, *values: str, clips: bool = True) -> Voices:
-        if not self.path.exists():
-            return []
+    @contextmanager
+    def _reading(self) -> Iterator[Rows]:
         with self._open() as database:
-            clip = "NULL" if _version(database) == _WITHOUT_CLIPS or not clips else "clip"
-            rows = database.execute(f"SELECT {_COLUMNS}, {clip} FROM voices {condition}", values).fetchall()
-        return [_enrolment(row, self.path) for row in rows]
+            yield self._rows_of(database)
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self) -> Iterator[Rows]:
+        with self._changing() as database:
+            rows = self._rows_of(database)
+            if isinstance(rows, PlainRows):
+                rows.create()
+            yield rows
+
+    def _rows_of(self, database: sqlite3.Connection) -> Rows:
+        if version_of(database) == SEALED_VERSION:
+            return SealedRows(database, self._vault_of(database))
+        return PlainRows(database)
+
+    def _vault_of(self, database: sqlite3.Connection) -> Vault:
+        place, proof = lock_of(database)
+        vault = Vault(key_at(place))
+        if not vault.opens(proof):
+            raise EnrolmentError(f"the key is not the one that {self.path} was encrypted with ({place}): name that one")
+        return vault
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
         """One immediate transaction: a second writer waits, and an error leaves everything as it was."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,18 +246,21 @@ class EnrolmentStore:
             reason = error.strerror
             raise EnrolmentError(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from None
         with self._open() as database:
+            database.execute("PRAGMA journal_mode = PERSIST")
             database.execute("BEGIN IMMEDIATE")
+            # From now on the lock is kept, until the journal, which holds what was there before, is overwritten.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
             try:
-                database.execute(_TABLE)
-                if _version(database) == _WITHOUT_CLIPS:
-                    database.execute("ALTER TABLE voices ADD COLUMN clip BLOB")
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 yield database
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:  # a full disk ends it by itself
                     database.execute("ROLLBACK")
                 raise
+            finally:
+                if not database.in_transaction:
+                    _overwrite(Path(f"{self.path}-journal"))
+                    database.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -219,13 +269,11 @@ class EnrolmentStore:
             try:
                 # What is removed is overwritten, so that no voice can be read out of the file afterwards.
                 database.execute("PRAGMA secure_delete = ON")
-                version = _version(database)
-                if version > SCHEMA_VERSION:
+                version = version_of(database)
+                if version > SEALED_VERSION:
                     raise EnrolmentError(
-                        f"{self.path} has format {version}, this program knows {SCHEMA_VERSION}: update it"
+                        f"{self.path} has format {version}, this program knows {SEALED_VERSION}: update it"
                     )
-                if version == 0:  # made this moment by another process, or empty
-                    database.execute(_TABLE)
                 yield database
             finally:
                 database.close()
@@ -239,30 +287,18 @@ class EnrolmentStore:
             ) from error
 
 
-def _version(database: sqlite3.Connection) -> int:
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
+def _overwrite(journal: Path) -> None:
+    """Zeros in place of what a journal holds, on the disk too."""
+    if not journal.is_file():
+        return
+    with journal.open("r+b") as file:
+        file.write(bytes(journal.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _taken(name: str) -> EnrolmentError:
     return EnrolmentError(f"a voice '{name}' is enrolled already: choose another name, or replace it with --replace")
-
-
-def _row(enrolment: Enrolment) -> tuple[object, ...]:
-    vector = np.ascontiguousarray(enrolment.vector, "<f4")
-    sources, warnings = json.dumps(enrolment.sources), json.dumps(enrolment.warnings)
-    kept = (enrolment.name, enrolment.embedder, len(vector), vector.tobytes(), enrolment.speech_s)
-    clip = None if enrolment.clip is None else pack(enrolment.clip)
-    return (*kept, enrolment.created, sources, warnings, clip)
-
-
-def _enrolment(row: tuple[str, str, int, bytes, float, str, str, str, bytes | None], path: Path) -> Enrolment:
-    name, embedder, dimension, blob, speech_s, created, sources, warnings, kept = row
-    vector = np.frombuffer(blob, "<f4").astype(np.float32)
-    if len(vector) != dimension or not np.isfinite(vector).all():
-        raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
-    clip = None if kept is None else unpack(kept, name)
-    known = (tuple(json.loads(sources)), tuple(json.loads(warnings)))
-    return Enrolment(name, embedder, vector, speech_s, created, *known, clip)
 
 
 def resolve_voice(reference: str, store: EnrolmentStore, embedder: SpeakerEmbedder) -> Enrolment:

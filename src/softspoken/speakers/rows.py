@@ -1,0 +1,188 @@
+"""The tables of a store of voices: rows as they are, or sealed (`vault`), in one SQLite file."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softspoken.errors import EnrolmentError
+from softspoken.speakers.enrolment import Enrolment, pack, unpack
+
+if TYPE_CHECKING:
+    from softspoken.speakers.vault import Vault
+
+SCHEMA_VERSION = 2
+SEALED_VERSION = 3
+WITHOUT_CLIPS = 1
+"""The format that had none."""
+_COLUMNS = "name, embedder, dimension, vector, speech_s, created, sources, warnings"
+_VOICES = """
+CREATE TABLE IF NOT EXISTS voices (
+    name TEXT PRIMARY KEY,
+    embedder TEXT NOT NULL,
+    dimension INTEGER NOT NULL CHECK (dimension > 0),
+    vector BLOB NOT NULL CHECK (length(vector) = 4 * dimension),
+    speech_s REAL NOT NULL,
+    created TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    warnings TEXT NOT NULL,
+    clip BLOB
+)
+"""
+_SEALED = "CREATE TABLE IF NOT EXISTS sealed (id TEXT PRIMARY KEY, voice BLOB NOT NULL, clip BLOB)"
+_LOCK = "CREATE TABLE IF NOT EXISTS lock (key TEXT NOT NULL, proof BLOB NOT NULL)"
+
+Row = tuple[str, str, int, bytes, float, str, str, str, bytes | None]
+"""Name, embedder, dimension, vector, seconds of speech, time, sources, warnings, clip."""
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """0 in a file that holds nothing yet."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+class PlainRows:
+    """Rows that whoever can read the file can read."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._clip = "NULL" if version_of(database) == WITHOUT_CLIPS else "clip"
+        if version_of(database) == 0:  # made this moment by another process, or empty
+            database.execute(_VOICES)
+
+    def create(self) -> None:
+        """Make the table, or bring it up to date; in the transaction that writes into it."""
+        self._database.execute(_VOICES)
+        if version_of(self._database) == WITHOUT_CLIPS:
+            self._database.execute("ALTER TABLE voices ADD COLUMN clip BLOB")
+        self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._clip = "clip"
+
+    def add(self, row: Row, replace: bool) -> None:
+        """Raises sqlite3.IntegrityError for a name that is taken, unless `replace`."""
+        verb = "INSERT OR REPLACE" if replace else "INSERT"
+        self._database.execute(f"{verb} INTO voices ({_COLUMNS}, clip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def names(self) -> list[str]:
+        return [name for (name,) in self._database.execute("SELECT name FROM voices")]
+
+    def get(self, name: str) -> Row | None:
+        found: Row | None = self._database.execute(
+            f"SELECT {_COLUMNS}, {self._clip} FROM voices WHERE name = ?", (name,)
+        ).fetchone()
+        return found
+
+    def all(self, clips: bool) -> Iterator[Row]:
+        yield from self._database.execute(f"SELECT {_COLUMNS}, {self._clip if clips else 'NULL'} FROM voices")
+
+    def rename(self, name: str, new_name: str) -> bool:
+        """Whether there is such a voice. Raises sqlite3.IntegrityError for a new name that is taken."""
+        return self._database.execute("UPDATE voices SET name = ? WHERE name = ?", (new_name, name)).rowcount > 0
+
+    def delete(self, name: str) -> bool:
+        """Whether there was such a voice."""
+        return self._database.execute("DELETE FROM voices WHERE name = ?", (name,)).rowcount > 0
+
+
+class SealedRows:
+    """Rows that only the key opens: a voice and its clip are sealed under a name that tells nothing without it.
+
+    Methods as those of `PlainRows`.
+    """
+
+    def __init__(self, database: sqlite3.Connection, vault: "Vault") -> None:
+        self._database, self._vault = database, vault
+
+    def add(self, row: Row, replace: bool) -> None:
+        *known, clip = row
+        known[3] = known[3].hex()  # type: ignore[attr-defined]
+        name = self._vault.alias(row[0])
+        sealed = None if clip is None else self._vault.seal(clip, f"clip {name}")
+        voice = self._vault.seal(json.dumps(known).encode(), f"voice {name}")
+        verb = "INSERT OR REPLACE" if replace else "INSERT"
+        self._database.execute(f"{verb} INTO sealed VALUES (?, ?, ?)", (name, voice, sealed))
+
+    def names(self) -> list[str]:
+        return [row[0] for row in self.all(clips=False)]
+
+    def get(self, name: str) -> Row | None:
+        found = self._database.execute("SELECT * FROM sealed WHERE id = ?", (self._vault.alias(name),)).fetchone()
+        return None if found is None else self._opened(*found)
+
+    def all(self, clips: bool) -> Iterator[Row]:
+        for found in self._database.execute(f"SELECT id, voice, {'clip' if clips else 'NULL'} FROM sealed"):
+            yield self._opened(*found)
+
+    def rename(self, name: str, new_name: str) -> bool:
+        row = self.get(name)
+        if row is None:
+            return False
+        if new_name != name:
+            self.add((new_name, *row[1:]), replace=False)
+            self.delete(name)
+        return True
+
+    def delete(self, name: str) -> bool:
+        return self._database.execute("DELETE FROM sealed WHERE id = ?", (self._vault.alias(name),)).rowcount > 0
+
+    def _opened(self, alias: str, voice: bytes, clip: bytes | None) -> Row:
+        name, embedder, dimension, vector, *rest = json.loads(self._vault.open(voice, f"voice {alias}"))
+        opened = None if clip is None else self._vault.open(clip, f"clip {alias}")
+        return (name, embedder, dimension, bytes.fromhex(vector), *rest, opened)
+
+
+Rows = PlainRows | SealedRows
+
+
+def lock_of(database: sqlite3.Connection) -> tuple[str, bytes]:
+    """Where the key of a sealed file is, and what shows that a key is the right one."""
+    place, proof = database.execute("SELECT key, proof FROM lock").fetchone()
+    return str(place), bytes(proof)
+
+
+def seal_all(database: sqlite3.Connection, place: str, vault: "Vault") -> None:
+    """Turn a plain file into a sealed one, in one transaction."""
+    rows = list(PlainRows(database).all(clips=True))
+    database.execute(_SEALED)
+    database.execute(_LOCK)
+    database.execute("INSERT INTO lock VALUES (?, ?)", (place, vault.proof()))
+    sealed = SealedRows(database, vault)
+    for row in rows:
+        sealed.add(row, replace=False)
+    database.execute("DROP TABLE voices")
+    database.execute(f"PRAGMA user_version = {SEALED_VERSION}")
+
+
+def unseal_all(database: sqlite3.Connection, vault: "Vault") -> None:
+    """Turn a sealed file into a plain one, in one transaction."""
+    rows = list(SealedRows(database, vault).all(clips=True))
+    database.execute("DROP TABLE sealed")
+    database.execute("DROP TABLE lock")
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.execute(_VOICES)
+    plain = PlainRows(database)
+    for row in rows:
+        plain.add(row, replace=False)
+
+
+def row_of(enrolment: Enrolment) -> Row:
+    """As it is kept."""
+    vector = np.ascontiguousarray(enrolment.vector, "<f4")
+    sources, warnings = json.dumps(enrolment.sources), json.dumps(enrolment.warnings)
+    clip = None if enrolment.clip is None else pack(enrolment.clip)
+    kept = (enrolment.name, enrolment.embedder, len(vector), vector.tobytes(), enrolment.speech_s)
+    return (*kept, enrolment.created, sources, warnings, clip)
+
+
+def enrolment_of(row: Row, path: Path) -> Enrolment:
+    """As it was kept. Raises EnrolmentError for a damaged one."""
+    name, embedder, dimension, blob, speech_s, created, sources, warnings, kept = row
+    vector = np.frombuffer(blob, "<f4").astype(np.float32)
+    if len(vector) != dimension or not np.isfinite(vector).all():
+        raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
+    clip = None if kept is None else unpack(kept, name)
+    known = (tuple(json.loads(sources)), tuple(json.loads(warnings)))
+    return Enrolment(name, embedder, vector, speech_s, created, *known, clip)
