@@ -12,10 +12,10 @@ import typer
 from softspoken.cli.checks import require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 from softspoken.cli.outputs import FileFormat, Output
-from softspoken.cli.transcribe import enrolled_names
+from softspoken.cli.transcribe_options import enrolled_names
 
 if TYPE_CHECKING:
-    from softspoken.decoding import Transcript
+    from softspoken.decoding import Conversation
     from softspoken.decoding.live import LiveEvent, LiveTranscriber, Said
 
 _SAVE_EVERY_S = 5.0
@@ -223,19 +223,16 @@ class _Kept:
         if self.out is None:
             return
         output = Output.of(self.out, None, self._format, 1)
-        output.add("microphone", self._transcript(position_s))
+        output.add("microphone", self._conversation(position_s))
         output.save()
         self._saved = time.monotonic()
 
-    def _transcript(self, position_s: float) -> "Transcript":
-        from softspoken.decoding import Segment, Transcript
+    def _conversation(self, position_s: float) -> "Conversation":
+        from softspoken.decoding import Conversation, Segment, Transcript
 
-        speakers = {one.speaker for one in self._said}
-        return Transcript(
-            tuple(
-                Segment(one.start_s, one.end_s, one.text if len(speakers) < 2 else f"{one.speaker}: {one.text}")
-                for one in sorted(self._said, key=lambda one: one.start_s)
-            ),
-            duration_s=round(position_s, 3),
-            speaker=next(iter(speakers)) if len(speakers) == 1 else None,
-        )
+        def of(speaker: str | None) -> Transcript:
+            said = [one for one in self._said if one.speaker == speaker]
+            segments = [Segment(one.start_s, one.end_s, one.text) for one in said]
+            return Transcript(tuple(segments), duration_s=round(position_s, 3), speaker=speaker)
+
+        return Conversation(tuple(of(speaker) for speaker in dict.fromkeys(one.speaker for one in self._said)))
