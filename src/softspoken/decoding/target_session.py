@@ -141,9 +141,8 @@ def decode_session(
     number = 0 if last is None else last.windows
     windows = islice(cut_windows(reader, options.windows), number, None)
     while group := list(islice(windows, batch)):
-        prepared = session.prepare(group, number)
-        (heard,) = decode_prepared(session.engine, [prepared], options)
-        heard = settle(prepared, heard, options.language) if exclusive else heard
+        (heard,) = decode_prepared(session.engine, [session.prepare(group, number)], options)
+        heard = [settle(window, options.language) for window in heard] if exclusive else heard
         number += len(group)
         yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), tuple(tuple(window) for window in heard))
 
@@ -231,15 +230,10 @@ def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedW
     return answers
 
 
-def settle(
-    prepared: PreparedWindows, heard: Sequence[Sequence[VoiceWindow]], language: str | None
-) -> list[list[VoiceWindow]]:
-    """What voices said in some windows, by window and voice, without the words that were another's (`settled`)."""
-    found = []
-    for window, target, said in zip(prepared.windows, prepared.targets, heard, strict=True):
-        kept = settled([one.segments for one in said], target.scores, window.start_s, language)
-        found.append([replace(one, segments=segments) for one, segments in zip(said, kept, strict=True)])
-    return found
+def settle(said: Sequence[VoiceWindow], language: str | None) -> list[VoiceWindow]:
+    """What some voices said in one window, without the words that were another's (see `settled`)."""
+    kept = settled([one.segments for one in said], language)
+    return [replace(one, segments=segments) for one, segments in zip(said, kept, strict=True)]
 
 
 def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedWindow) -> WindowEvidence:
