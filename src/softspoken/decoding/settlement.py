@@ -71,7 +71,7 @@ def _without(segments: Sequence[Segment], lost: set[tuple[int, int]], language: 
             found.append(segment)
         elif words:
             text = joined([word.text for word in words], language)
-            span = {"start_s": words[0].start_s, "end_s": words[-1].end_s}
+            start_s, end_s = words[0].start_s, words[-1].end_s
             # The tokens were those of the whole text.
-            found.append(replace(segment, text=text, words=words, tokens=(), **span))
+            found.append(replace(segment, start_s=start_s, end_s=end_s, text=text, words=words, tokens=()))
     return tuple(found)
