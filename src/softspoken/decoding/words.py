@@ -1,10 +1,10 @@
 """When each word of a window was said: the decoder's cross-attention, aligned to the text.
 
 Some heads look at the sound of a token while it is written (`alignment_heads`). OpenAI's code warps the text along what
-they look at, and a word lasts until the next one begins. Three things make times better here, by what development
-talkers show (tiny.en, clean speech: median error 30 ms, of openai-whisper 100): the heads look a tenth of a second behind a
-sound, so what they look at is moved; a frame counts by the logarithm of what it gets, so that no peak outweighs all
-else; and between two words the path may pass through silence, which suits a frame the better the softer it is.
+they look at, and a word lasts until the next one begins. Three things make times better here (tiny.en, clean speech of
+development talkers: a median error of 30 ms instead of 100). The heads look a tenth of a second behind a sound, so what
+they look at is moved. A frame counts by the logarithm of what it gets, so that no peak outweighs all else. And between
+two words the path may pass through silence, which suits a frame the better the softer it is.
 
 U tokens, T frames of 20 ms, K heads, N states of the path.
 """
