@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from softspoken.backbones.features import INPUTS_PER_FRAME
 from softspoken.backbones.tokens import WhisperTokens
+from softspoken.engines.arrays import fitted, muted_mel, valid_positions
 from softspoken.engines.attention import TextAttention, attend_text
 from softspoken.engines.cache import Prefill, prefill, spread
 from softspoken.errors import BackboneError, PromptMismatch
@@ -294,25 +295,3 @@ class Engine(ABC):
     def additive(self, seen: Bool[np.ndarray, "..."]) -> Array:
         """0 where something is seen, else `unseen`."""
         return self.array(np.where(seen, np.float32(0.0), np.float32(self.unseen)))
-
-
-def valid_positions(lengths: Int[np.ndarray, "B"], size: int) -> Bool[np.ndarray, "B T"]:
-    """True at the first `lengths[b]` of `size` positions."""
-    found: np.ndarray = np.arange(size)[None] < lengths[:, None]
-    return found
-
-
-def fitted(activity: Float[np.ndarray, "B _"], size: int) -> Float[np.ndarray, "B T"]:
-    """As many frames as asked for: 0 behind the end."""
-    return np.pad(activity, ((0, 0), (0, max(size - activity.shape[1], 0))))[:, :size]
-
-
-def muted_mel(
-    mel: Float[np.ndarray, "B M T"], activity: Float[np.ndarray, "B _"], mute_db: float
-) -> Float[np.ndarray, "B M T"]:
-    """The mel frames in which the target surely does not speak, `mute_db` quieter; see `injection.mute`."""
-    frames = fitted(activity, -(-mel.shape[-1] // INPUTS_PER_FRAME))
-    each = frames.repeat(INPUTS_PER_FRAME, axis=1)[:, None, : mel.shape[-1]]
-    floor = mel.max(axis=(1, 2), keepdims=True) - np.float32(80 / 40)
-    found: np.ndarray = np.maximum(mel - (1 - each) * np.float32(mute_db / 40), floor)
-    return found.astype(np.float32)

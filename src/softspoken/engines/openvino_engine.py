@@ -16,7 +16,8 @@ from jaxtyping import Float32
 
 from softspoken.backbones.checkpoints import StoredWhisper
 from softspoken.backbones.weights import DECODER_POSITIONS, EMBEDDING
-from softspoken.engines.base import AudioFeatures, Engine, Precision, valid_positions
+from softspoken.engines.arrays import valid_positions
+from softspoken.engines.base import AudioFeatures, Engine, Precision
 from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
 from softspoken.errors import BackboneError, ConfigError
 from softspoken.files import LEFTOVERS, remove, replacing

@@ -17,16 +17,11 @@ import numpy as np
 
 from softspoken.backbones.weights import EMBEDDING, ENCODER_POSITIONS, WhisperConfig
 from softspoken.engines.attention import alignment_heads
+from softspoken.engines.openvino_blocks import Graph, Node
 
 FrameKind = Literal["none", "plain", "keyed"]
-Node = Any
-"""A node of a graph, which carries no types."""
-SMALLEST_QUANTISED = 1 << 12
-"""Weights with fewer numbers stay in float32."""
 FIRST_STATE = {"decoder": 3, "decoder-text": 4}
 """Inputs of a decoder before its cache: vectors and two masks; of one that follows a text its tokens, too."""
-EPSILON = 1e-5
-"""Of every layer normalisation."""
 
 
 def graphs(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool = False) -> dict[str, Callable[[], Any]]:
@@ -45,94 +40,9 @@ def graphs(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool =
     return found | {f"encoder-{kind}": partial(_encoder, sizes, weights, int8, kind) for kind in kinds}
 
 
-class _Graph:
-    """A graph under construction, with Whisper's building blocks on weights given by name."""
-
-    def __init__(self, weights: Mapping[str, np.ndarray], int8: bool, heads: int, width: int) -> None:
-        from openvino import opset13
-
-        self.ops: Any = opset13
-        self._weights, self._int8 = weights, int8
-        self._heads, self._each = heads, width // heads
-        self._inputs: list[Node] = []
-
-    def input(self, *shape: int) -> Node:
-        """An input in float32; -1: any size."""
-        self._inputs.append(self.ops.parameter(list(shape), np.float32, name=f"input{len(self._inputs)}"))
-        return self._inputs[-1]
-
-    def model(self, outputs: list[Node], name: str) -> Any:
-        from openvino import Model
-
-        model = Model(outputs, self._inputs, name)
-        for index, port in enumerate(model.inputs):
-            port.get_tensor().set_names({f"input{index}"})
-        return model
-
-    def constant(self, values: np.ndarray | list[int] | float) -> Node:
-        made = np.asarray(values, np.float32) if isinstance(values, float) else values
-        return self.ops.constant(np.asarray(made, np.int64) if isinstance(made, list) else made)
-
-    def weight(self, name: str) -> Node:
-        """A weight of a matrix product, as int8 where that is wanted and worth it: the largest of a row is 127."""
-        numbers = np.ascontiguousarray(self._weights[name], np.float32)
-        if not self._int8 or numbers.ndim != 2 or numbers.size < SMALLEST_QUANTISED:
-            return self.ops.constant(numbers)
-        scale = np.maximum(np.abs(numbers).max(axis=1, keepdims=True), 1e-12) / np.float32(127)
-        small = self.ops.constant(np.round(numbers / scale).astype(np.int8))
-        return self.ops.multiply(self.ops.convert(small, "f32"), self.ops.constant(scale))
-
-    def linear(self, name: str, states: Node) -> Node:
-        product = self.ops.matmul(states, self.weight(f"{name}.weight"), False, True)
-        bias = f"{name}.bias"
-        return self.ops.add(product, self.constant(self._weights[bias])) if bias in self._weights else product
-
-    def norm(self, name: str, states: Node) -> Node:
-        """Layer normalisation; without a name that of the states alone."""
-        normed = self.ops.mvn(states, self.constant([-1]), True, EPSILON, "INSIDE_SQRT")
-        if not name:
-            return normed
-        scaled = self.ops.multiply(normed, self.constant(self._weights[f"{name}.weight"]))
-        return self.ops.add(scaled, self.constant(self._weights[f"{name}.bias"]))
-
-    def gelu(self, states: Node) -> Node:
-        return self.ops.gelu(states, "erf")
-
-    def feed_forward(self, layer: str, hidden: Node) -> Node:
-        inner = self.gelu(self.linear(f"{layer}.fc1", self.norm(f"{layer}.final_layer_norm", hidden)))
-        return self.ops.add(hidden, self.linear(f"{layer}.fc2", inner))
-
-    def join(self, parts: list[Node], axis: int) -> Node:
-        return self.ops.concat(parts, axis)
-
-    def split(self, states: Node) -> Node:
-        """(B, T, D) to (B, H, T, E)."""
-        parted = self.ops.reshape(states, self.constant([0, 0, self._heads, self._each]), True)
-        return self.ops.transpose(parted, self.constant([0, 2, 1, 3]))
-
-    def merge(self, states: Node) -> Node:
-        """(B, H, T, E) to (B, T, D)."""
-        turned = self.ops.transpose(states, self.constant([0, 2, 1, 3]))
-        return self.ops.reshape(turned, self.constant([0, 0, self._heads * self._each]), True)
-
-    def layer_of(self, stacked: Node, index: int) -> Node:
-        """(L, ...) to one layer's."""
-        return self.ops.gather(stacked, self.ops.constant(np.int64(index)), self.constant([0]))
-
-    def weigh(self, query: Node, keys: Node, mask: Node) -> Node:
-        """What a few queries attend to, written out: nothing as large as the keys (R, H, E, C) is copied, turned or
-        scaled. Keys of one row are those of all."""
-        scaled = self.ops.multiply(query, self.constant(self._each**-0.5))
-        return self.ops.softmax(self.ops.add(self.ops.matmul(scaled, keys, False, False), mask), -1)
-
-    def mix(self, weights: Node, values: Node) -> Node:
-        """What they get of it (R, U, D)."""
-        return self.merge(self.ops.matmul(weights, values, False, False))
-
-
 def _frontend(sizes: WhisperConfig, weights: Mapping[str, np.ndarray]) -> Any:
     """(mel (B, M, frames of 10 ms), valid (B, 1, frames)) -> (B, T, D), positions added."""
-    graph = _Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
+    graph = Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
     ops = graph.ops
     mel, valid = graph.input(-1, sizes.num_mel_bins, -1), graph.input(-1, 1, -1)
 
@@ -157,7 +67,7 @@ def _encoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
     is added to scores; for frame prompts the activity (B, T) and the fields of `FrameRows` (and `Bank`), in order.
     """
     width, count = sizes.d_model, sizes.encoder_layers
-    graph = _Graph(weights, int8, sizes.encoder_attention_heads, width)
+    graph = Graph(weights, int8, sizes.encoder_attention_heads, width)
     audio, shallow = graph.input(-1, -1, width), graph.input(-1, -1, width)
     keys, values = graph.input(count, -1, -1, width), graph.input(count, -1, -1, width)
     last, heard, mask = graph.input(-1, -1, width), graph.input(-1, -1, 1), graph.input(-1, 1, 1, -1)
@@ -174,7 +84,7 @@ def _encoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
             rows = graph.layer_of(keys, index), graph.layer_of(values, index)
             hidden = _encoder_layer(graph, name, hidden, rows, mask)
     states = graph.ops.multiply(graph.norm("model.encoder.layer_norm", hidden), heard)
-    across = _Graph(weights, int8, sizes.decoder_attention_heads, width)
+    across = Graph(weights, int8, sizes.decoder_attention_heads, width)
     found: list[Node] = []
     for index in range(sizes.decoder_layers):
         attention = f"model.decoder.layers.{index}.encoder_attn"
@@ -184,7 +94,7 @@ def _encoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
     return graph.model(found, f"encoder-{kind}")
 
 
-def _behind(graph: _Graph, shallow: Node, hidden: Node, change: Callable[[Node], Node]) -> Node:
+def _behind(graph: Graph, shallow: Node, hidden: Node, change: Callable[[Node], Node]) -> Node:
     """`change` of the states behind the shallow vectors."""
     ops = graph.ops
     count = ops.gather(ops.shape_of(shallow, "i64"), graph.constant([1]), graph.constant([0]))
@@ -193,7 +103,7 @@ def _behind(graph: _Graph, shallow: Node, hidden: Node, change: Callable[[Node],
     return graph.join([front, change(ops.slice(hidden, count, far, step, axis))], 1)
 
 
-def _frame_prompts(graph: _Graph, kind: FrameKind, layers: int, width: int) -> Callable[[int, Node], Node]:
+def _frame_prompts(graph: Graph, kind: FrameKind, layers: int, width: int) -> Callable[[int, Node], Node]:
     """What a layer does to the audio frames before it: `prompts.frames.FrameRows.added`, as operations."""
     if kind == "none":
         return lambda index, frames: frames
@@ -222,7 +132,7 @@ def _frame_prompts(graph: _Graph, kind: FrameKind, layers: int, width: int) -> C
     return added
 
 
-def _encoder_layer(graph: _Graph, name: str, hidden: Node, rows: tuple[Node, Node] | None, mask: Node) -> Node:
+def _encoder_layer(graph: Graph, name: str, hidden: Node, rows: tuple[Node, Node] | None, mask: Node) -> Node:
     """Whisper's layer with further keys and values that ask nothing themselves."""
     attention, ops = f"{name}.self_attn", graph.ops
     normed = graph.norm(f"{name}.self_attn_layer_norm", hidden)
@@ -236,7 +146,7 @@ def _encoder_layer(graph: _Graph, name: str, hidden: Node, rows: tuple[Node, Nod
 
 def _layers(sizes: WhisperConfig, weights: Mapping[str, np.ndarray]) -> Any:
     """Audio frames (B, T, D) and a mask (B, 1, 1, T) to what enters each encoder layer, without prompts."""
-    graph = _Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
+    graph = Graph(weights, False, sizes.encoder_attention_heads, sizes.d_model)
     hidden, mask = graph.input(-1, -1, sizes.d_model), graph.input(-1, 1, 1, -1)
     found = []
     for index in range(sizes.encoder_layers):
@@ -252,7 +162,7 @@ def _decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8: bool
     encoder states (R, 1, 1, S), the cache's keys and values (R, H, C, E) by layer, and the audio's, as the encoder
     gives them. Gives scores (R, U, V) of what may follow, then keys and values (R, H, U, E) of the new: k1, v1, k2, ...
     """
-    graph = _Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
+    graph = Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
     logits, written, _ = _decoder_layers(graph, sizes, _decoder_inputs(graph, sizes), {})
     return graph.model([logits, *written], "decoder")
 
@@ -263,7 +173,7 @@ def _text_decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8:
     A fourth input are the ids (R, U) that follow. Gives their log-probabilities (R, U), then what each of K heads looks
     at (R, K, U, S).
     """
-    graph = _Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
+    graph = Graph(weights, int8, sizes.decoder_attention_heads, sizes.d_model)
     ops = graph.ops
     given = _decoder_inputs(graph, sizes)
     following = ops.convert(graph.input(-1, -1), "i64")
@@ -276,13 +186,13 @@ def _text_decoder(sizes: WhisperConfig, weights: Mapping[str, np.ndarray], int8:
     return graph.model([logprobs, graph.join(looked, 1)], "decoder-text")
 
 
-def _decoder_inputs(graph: _Graph, sizes: WhisperConfig) -> tuple[Node, Node, Node]:
+def _decoder_inputs(graph: Graph, sizes: WhisperConfig) -> tuple[Node, Node, Node]:
     """Vectors and two masks."""
     return graph.input(-1, -1, sizes.d_model), graph.input(-1, 1, -1, -1), graph.input(-1, 1, 1, -1)
 
 
 def _decoder_layers(
-    graph: _Graph, sizes: WhisperConfig, given: tuple[Node, Node, Node], asked: Mapping[int, list[int]]
+    graph: Graph, sizes: WhisperConfig, given: tuple[Node, Node, Node], asked: Mapping[int, list[int]]
 ) -> tuple[Node, list[Node], list[Node]]:
     """Scores, the new keys and values, and what the heads that are `asked` for (by layer) look at (R, K, U, S)."""
     heads, count = sizes.decoder_attention_heads, sizes.decoder_layers
