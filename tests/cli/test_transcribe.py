@@ -14,7 +14,9 @@ import soundfile
 import typer
 from click.testing import Result
 from tiny import tiny_backbone, tone
+from told_talkers import PITCHES_HZ, Told, recording, turns
 from typer.testing import CliRunner
+from voices import PitchEmbedder, voice
 
 import softspoken.backbones
 from softspoken.audio import Recording, write_wav
@@ -48,6 +50,11 @@ class Standin:
     """Hears the same in every file, and nothing in files called silent."""
 
     identity = "stand-in"
+    embedder = PitchEmbedder()
+
+    @property
+    def store(self) -> EnrolmentStore:
+        return EnrolmentStore()
 
     def voice(self, speaker: str) -> Voice:
         return Voice(speaker)
@@ -148,6 +155,7 @@ def test_what_is_no_recording_is_refused_before_a_model_is_loaded(content: bytes
     [
         (["a.wav"], ConfigError, "whose words"),
         (["a.wav", "--plain", "--speaker", "ada"], ConfigError, "leave out"),
+        (["a.wav", "--plain", "--everyone"], ConfigError, "leave out"),
         (["a.wav", "--plain", "--vad"], ConfigError, "--prompt short"),
         (["a.wav", "--speaker", "ada", "--speaker", "ada"], ConfigError, "given 2 times"),
         (["a.wav", "--speaker", "ada", "--speaker", "adda"], SpeakerNotFound, "close to it: ada"),
@@ -375,3 +383,41 @@ def test_a_mistake_loads_nothing_large(recordings: Path) -> None:
         assert result.returncode == 1, result.stderr
         assert result.stdout == "[]\n", (words, result.stdout)
         assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
+@pytest.fixture
+def talk(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recording of 'eva', who is enrolled, and of two strangers; one of them says next to nothing."""
+    truth = turns((1, 1, 8), (0, 9, 15), (1, 16, 22), (0, 23, 28), (2, 28, 29.8), seconds=30, talkers=3)
+    monkeypatch.setattr("softspoken.speakers.diarisation.load_segmentation", lambda: Told(truth))
+    write_wav(recordings / "talk.wav", recording(truth))
+    EnrolmentStore().enrol("eva", [voice(6, PITCHES_HZ[0])], PitchEmbedder())
+    return "talk.wav"
+
+
+def test_everyone_is_who_is_there(talk: str) -> None:
+    result = run(talk, "--everyone", "--format", "json")
+    assert result.exit_code == 0
+    assert "talk.wav: eva, Speaker 1" in result.stderr
+    assert "too little for a voice: Speaker 3" in result.stderr
+    assert [one["speaker"] for one in json.loads(result.stdout)["segments"]] == ["eva", "Speaker 1"]
+
+
+def test_strangers_are_left_out_where_they_are_not_wanted(talk: str) -> None:
+    result = run(talk, "--known-only")
+    assert "talk.wav: eva" in result.stderr
+    assert "Speaker" not in result.stderr.partition(";")[0]
+
+
+def test_nobody_is_there(talk: str) -> None:
+    EnrolmentStore().delete("eva")
+    result = run(talk, "--known-only", "--format", "json")
+    assert result.exit_code == 0
+    assert "talk.wav: nobody" in result.stderr
+    assert json.loads(result.stdout)["segments"] == []
+
+
+def test_everyone_needs_a_recording_that_can_be_read_twice(talk: str) -> None:
+    result = run("-", "--everyone", given=Path(talk).read_bytes())
+    assert isinstance(result.exception, ConfigError)
+    assert "give a file" in str(result.exception)

@@ -72,6 +72,11 @@ class Jobs:
 
         if not self._alone:
             typer.echo(f"{recording}:", err=True)
+        try:
+            wanted = wanted.in_recording(recording)
+        except SoftspokenError as error:
+            self._failed(recording, error)
+            return None
         progress = Progress(recording.name, _length_s(recording))
         found: list[Segment] = []
         reached_s = 0.0
@@ -104,10 +109,7 @@ class Jobs:
             progress.clear()
             if journal is not None:
                 journal.remove()
-            if self._alone:
-                raise
-            self._failures[recording.name] = str(error)
-            typer.echo(f"softspoken: {error}", err=True)
+            self._failed(recording, error)
             return None
         progress.clear()
         for line in wanted.silent(whole):
@@ -115,6 +117,12 @@ class Jobs:
         output.add(recording.name, whole)
         self._written += 1
         return journal
+
+    def _failed(self, recording: "Recording", error: Exception) -> None:
+        if self._alone:
+            raise error
+        self._failures[recording.name] = str(error)
+        typer.echo(f"softspoken: {error}", err=True)
 
     def _interrupted(self, recording: "Recording", found: "list[Segment]", output: Output) -> None:
         output.save()

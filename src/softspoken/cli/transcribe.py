@@ -8,13 +8,15 @@ from softspoken.cli.engines import EngineChoice
 from softspoken.cli.jobs import Jobs
 from softspoken.cli.outputs import Output
 from softspoken.cli.trust import RequireSignature, require_signature_of
-from softspoken.cli.wanted import Runs, load_wanted, require_voices
+from softspoken.cli.wanted import Everyone, Runs, load_wanted, require_voices
 from softspoken.defaults import DEFAULT_BACKBONE
 
 
 def transcribe(
     files: given.Files,
     speaker: given.Speakers = None,
+    everyone: given.EveryoneOption = False,
+    known_only: given.KnownOnly = False,
     store: given.Store = None,
     plain: given.Plain = False,
     prompt: given.Prompt = None,
@@ -39,7 +41,8 @@ def transcribe(
     device: given.Device = "cpu",
 ) -> None:
     """Write what some voices say in recordings, and nothing else; nothing at all for one that is silent there."""
-    speakers = _speakers(speaker, plain, prompt, vad)
+    found: Everyone = "known" if known_only else "all" if everyone else "no"
+    speakers = _speakers(speaker, plain, prompt, vad, found)
     spoken = _language(language, backbone)
     require_backbone(backbone, device)
     require_prompt(prompt)
@@ -61,10 +64,10 @@ def transcribe(
     runs: Runs = (device, engine.value, None if precision is None else precision.value)
     if require_signature and not (plain and prompt is None):
         require_signature_of("shipped" if prompt is None else prompt)
-    jobs.run(load_wanted(speakers, store, prompt, backbone, runs, options), output)
+    jobs.run(load_wanted(speakers, store, prompt, backbone, runs, options, found), output)
 
 
-def _speakers(speakers: list[str] | None, plain: bool, prompt: str | None, vad: bool) -> list[str]:
+def _speakers(speakers: list[str] | None, plain: bool, prompt: str | None, vad: bool, found: Everyone) -> list[str]:
     """Whose words; none: everybody's. Raises ConfigError for options that do not go together."""
     from softspoken.errors import ConfigError
 
@@ -72,10 +75,13 @@ def _speakers(speakers: list[str] | None, plain: bool, prompt: str | None, vad: 
     if len(set(chosen)) < len(chosen):
         twice = next(name for name in chosen if chosen.count(name) > 1)
         raise ConfigError(f"--speaker {twice} is given {chosen.count(twice)} times; give every voice once")
-    if plain and chosen:
-        raise ConfigError("--plain follows no voice; leave out --speaker, or --plain")
-    if not plain and not chosen:
-        raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
+    if plain and (chosen or found != "no"):
+        raise ConfigError("--plain follows no voice; leave out --speaker and --everyone, or --plain")
+    if not plain and not chosen and found == "no":
+        raise ConfigError(
+            "whose words? give --speaker NAME or --speaker CLIP, --everyone for all voices one by one, or --plain for "
+            "everybody's words together"
+        )
     if plain and prompt is None and vad:
         raise ConfigError("--vad cuts windows for a prompt, plain Whisper has its own; give --prompt short, too")
     return chosen

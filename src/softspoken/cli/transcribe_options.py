@@ -26,6 +26,14 @@ Speakers = Annotated[
         autocompletion=enrolled_names,
     ),
 ]
+EveryoneOption = Annotated[
+    bool,
+    typer.Option(
+        "--everyone",
+        help="All enrolled voices that are there, and strangers as 'Speaker 1', ...; see speaker discover.",
+    ),
+]
+KnownOnly = Annotated[bool, typer.Option("--known-only", help="As --everyone, without strangers.")]
 Store = Annotated[Path | None, typer.Option(help="File of enrolled voices (default: that of `softspoken speaker`).")]
 Plain = Annotated[
     bool, typer.Option("--plain", help="Write everybody's words, with plain Whisper or with --prompt short.")

@@ -1,8 +1,8 @@
 """Whose words a command writes, and who finds them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from softspoken.speakers import EnrolmentStore
 
 
+Everyone = Literal["no", "known", "all"]
+"""Whether the voices are found in the recording: not at all, those of the store that are there, or strangers, too."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Whose words are wanted, and who writes them."""
@@ -27,6 +31,30 @@ class Wanted:
     voices: list[Any]
     """Enrolled; none: everybody's words."""
     options: "DecodingOptions"
+    everyone: Everyone = "no"
+    """Whether the voices of each recording are to be found: see `in_recording`."""
+
+    def in_recording(self, recording: "Recording") -> "Wanted":
+        """The same with the voices that are in this recording, where everyone's words are wanted, and says who they
+        are. Raises ConfigError for a recording that can be read only once."""
+        if self.everyone == "no":
+            return self
+        from softspoken.audio import load_audio
+        from softspoken.errors import ConfigError
+        from softspoken.speakers.discovery import discover, followed
+
+        if recording.path is None:
+            raise ConfigError("--everyone reads a recording twice, the standard input can be read once; give a file")
+        following: Any = self.transcriber
+        given = {voice.name for voice in self.voices}
+        stored = [*self.voices, *(voice for voice in following.store.list() if voice.name not in given)]
+        found = discover(load_audio(recording), following.embedder, stored)
+        voices = followed(found, stored, known_only=self.everyone == "known")
+        names = ", ".join(voice.name for voice in voices) or "nobody"
+        unclear = [f"{one.voice.name} ({one.alone_s:.1f} s alone)" for one in found if not (one.clear or one.known)]
+        left_out = f"; too little for a voice: {', '.join(unclear)}" if unclear else ""
+        typer.echo(f"{recording}: {names}{left_out}", err=True)
+        return replace(self, voices=voices)
 
     def transcribe(
         self, recording: "Recording", on_segment: "OnSegment", journal: "Journal | None" = None
@@ -35,6 +63,8 @@ class Wanted:
         from softspoken.decoding import Conversation
 
         following: Any = self.transcriber
+        if self.everyone != "no" and not self.voices:
+            return self.before(0.0)
         told = {"on_segment": on_segment, "journal": journal}
         if len(self.voices) > 1:
             several: Conversation = following.transcribe_conversation(recording, self.voices, self.options, **told)
@@ -71,20 +101,22 @@ def load_wanted(
     backbone: str | None,
     runs: Runs,
     options: "DecodingOptions",
+    everyone: Everyone = "no",
 ) -> Wanted:
-    """Load the models, and say what is odd about a voice. `speakers`: none for everybody's words.
+    """Load the models, and say what is odd about a voice. `speakers`: none for everybody's words, unless `everyone` is
+    to be found.
 
     Raises ConfigError for two voices with one name.
     """
     from softspoken.decoding import PlainTranscriber, PromptedTranscriber, TargetSpeakerTranscriber
 
     device, engine, precision = runs
-    if speakers:
+    if speakers or everyone != "no":
         shipped = "shipped" if prompt is None else prompt
         following = TargetSpeakerTranscriber.from_pretrained(
             shipped, backbone, device, _store(store), engine=engine, precision=precision
         )
-        return Wanted(following, _voices(following, speakers), options)
+        return Wanted(following, _voices(following, speakers), options, everyone)
     if prompt is not None:
         return Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), [], options)
     named = DEFAULT_BACKBONE if backbone is None else backbone
