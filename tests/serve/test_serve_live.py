@@ -187,12 +187,12 @@ def test_a_wrong_query_is_told(listen: Any, query: str) -> None:
 def test_sockets_that_say_nothing_cost_nothing_and_are_closed(backend: FakeBackend, tmp_path: Path) -> None:
     started: list[object] = []
     backend.live = lambda *given: started.append(given)  # type: ignore[assignment, method-assign]
-    limits = Limits(sockets=100, silent_socket_s=1.5)
+    limits = Limits(sockets=40, silent_socket_s=4)
     with listening(backend, ServerConfig(data=tmp_path / "data", limits=limits)) as live:
         with contextlib.ExitStack() as held:
             sockets = [
                 held.enter_context(connect(f"ws://127.0.0.1:{live.port}/v1/{kind}"))
-                for kind in ["listen", "realtime"] * 50
+                for kind in ["listen", "realtime"] * 20
             ]
             with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{live.port}/v1/listen"):
                 pass
@@ -202,8 +202,8 @@ def test_sockets_that_say_nothing_cost_nothing_and_are_closed(backend: FakeBacke
             urllib.request.urlopen(f"{live.url}/health")
             assert time.monotonic() - began < 1
             text = urllib.request.urlopen(f"{live.url}/metrics").read().decode()
-            assert "softspoken_sockets 100.0" in text
-            until(lambda: live.service.sockets == 0)
+            assert "softspoken_sockets 40.0" in text
+            until(lambda: live.service.sockets == 0, 20)
             last = json.loads(sockets[0].recv())
             assert (last["type"], last["error"]["code"]) == ("error", "silent")
         assert started == []

@@ -1,6 +1,11 @@
-"""The voices that a request names: clips that come with it, or enrolled ones of its user."""
+"""The voices that a request names: clips that come with it, or enrolled ones of its user; and which talkers they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count, product
+from string import ascii_uppercase
+
+import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
@@ -57,8 +62,6 @@ def _from_clip(name: str, reference: str, service: Service) -> Enrolment:
 
 
 def _renamed(name: str, reference: str, user: User) -> Enrolment:
-    from dataclasses import replace
-
     return replace(_enrolled(reference, user, "known_speaker_references"), name=name)
 
 
@@ -71,3 +74,36 @@ def _enrolled(name: str, user: User, param: str) -> Enrolment:
         raise Problem(400, told, param=param, code="voice_not_found") from None
     except EnrolmentError as error:
         raise Problem(400, f"{param}: {error}", param=param) from None
+
+
+def named(talkers: Sequence[Enrolment], known: Sequence[Enrolment], threshold: float) -> list[Enrolment]:
+    """The talkers by name, each to be followed: known voices for those that are alike by `threshold` (cosine) or more,
+    the surest pairs first and nobody twice; the others as they are, called A, B, ... in the order given."""
+    matches = match(talkers, known, threshold)
+    letters = _letters({voice.name for voice in known})
+    return [
+        known[matches[index]] if index in matches else replace(talker, name=next(letters))
+        for index, talker in enumerate(talkers)
+    ]
+
+
+def match(talkers: Sequence[Enrolment], known: Sequence[Enrolment], threshold: float) -> dict[int, int]:
+    """Talker to known voice, one to one."""
+    if not talkers or not known:
+        return {}
+    cosines = np.stack([talker.vector for talker in talkers]) @ np.stack([voice.vector for voice in known]).T
+    found: dict[int, int] = {}
+    for pair in np.argsort(-cosines, axis=None, kind="stable"):
+        talker, voice = divmod(int(pair), len(known))
+        if cosines[talker, voice] < threshold:
+            break
+        if talker not in found and voice not in found.values():
+            found[talker] = voice
+    return found
+
+
+def _letters(taken: set[str]) -> Iterator[str]:
+    for size in count(1):
+        for letters in product(ascii_uppercase, repeat=size):
+            if (name := "".join(letters)) not in taken:
+                yield name

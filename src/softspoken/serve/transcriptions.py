@@ -17,9 +17,8 @@ from softspoken.languages import language_code
 from softspoken.serve.answers import as_diarized, as_json, as_srt, as_verbose, as_vtt, in_order, plain, text_of
 from softspoken.serve.events import EventStream, events
 from softspoken.serve.form import TranscriptionFields, TranslationFields, fields_of, file_of, schema_of
-from softspoken.serve.known import voices_of
+from softspoken.serve.known import named, voices_of
 from softspoken.serve.models import check_model
-from softspoken.serve.naming import named
 from softspoken.serve.problems import Problem, took_too_long
 from softspoken.serve.scheduler import Ticket
 from softspoken.serve.service import Asking, Service, Serving, in_thread, while_connected

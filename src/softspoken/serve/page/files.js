@@ -1,4 +1,5 @@
 // The transcript as files.
+import { docx } from "./docx.js";
 
 const two = (value) => String(value).padStart(2, "0");
 
@@ -32,6 +33,10 @@ const WRITERS = {
 const KINDS = { txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", json: "application/json" };
 
 export function written(format, segments, name) {
+  if (format === "docx") {
+    const title = [[escaped(name), ""]];
+    return docx([...title, ...segments.map((one) => [`${one.speaker ? `${escaped(one.speaker)} ` : ""}${clock(one.start)} `, escaped(one.text)])]);
+  }
   return new Blob([WRITERS[format](segments, name)], { type: `${KINDS[format]};charset=utf-8` });
 }
 
