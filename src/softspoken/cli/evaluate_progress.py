@@ -30,7 +30,6 @@ def progress_of(methods: "Sequence[Method]", items: "Sequence[EvaluationItem]", 
     )
 
     applies = {method.name: sum(method.applies(item) for item in items) for method in methods}
-    lines = None if talk.is_terminal else _Lines(talk, sum(applies.values()))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -39,54 +38,35 @@ def progress_of(methods: "Sequence[Method]", items: "Sequence[EvaluationItem]", 
         TextColumn("time left"),
         TimeRemainingColumn(),
     )
+    logs = not talk.is_terminal
+    said = time.monotonic()
     # Items of a few seconds each: the last five minutes say how fast it is.
-    with Progress(*columns, console=talk, disable=lines is not None, transient=True, speed_estimate_period=300) as bar:
-        task = bar.add_task("", total=sum(applies.values()))
+    with Progress(*columns, console=talk, disable=logs, transient=True, speed_estimate_period=300) as bar:
+        bar.add_task("", total=sum(applies.values()))
+        (work,) = bar.tasks
 
         def shown(method: "Method") -> "Callable[[Sequence[EvaluationItem]], Iterator[EvaluationItem]]":
             def through(left: "Sequence[EvaluationItem]") -> "Iterator[EvaluationItem]":
+                nonlocal said
                 kept = applies[method.name] - len(left)
                 if kept:
-                    bar.console.print(
-                        f"{method.name}: {kept} of {applies[method.name]} answers are kept from before",
-                        soft_wrap=True,
-                        highlight=False,
-                        markup=False,
-                    )
-                total = bar.tasks[0].total
-                bar.update(task, description=method.name, total=None if total is None else total - kept)
-                if lines is not None:
-                    lines.total -= kept
+                    say(f"{method.name}: {kept} of {applies[method.name]} answers are kept from before")
+                total = (work.total or 0) - kept
+                bar.update(work.id, description=method.name, total=total)
                 for item in left:
                     yield item
-                    bar.advance(task)
-                    if lines is not None:
-                        lines.one_more(method.name)
+                    bar.advance(work.id)
+                    if logs and time.monotonic() - said >= LINE_EVERY_S:
+                        said = time.monotonic()
+                        left_s = (work.elapsed or 0) / work.completed * (total - work.completed)
+                        say(f"{method.name}: {work.completed:g} of {total:g} items, about {_in_words(left_s)} left")
 
             return through
 
+        def say(text: str) -> None:
+            bar.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
         yield shown
-
-
-class _Lines:
-    """For a log: a line every half a minute."""
-
-    def __init__(self, talk: "Console", total: int) -> None:
-        self.total = total
-        self._talk = talk
-        self._done = 0
-        self._begun = self._said = time.monotonic()
-
-    def one_more(self, name: str) -> None:
-        self._done += 1
-        now = time.monotonic()
-        if now - self._said < LINE_EVERY_S:
-            return
-        self._said = now
-        left_s = (now - self._begun) / self._done * (self.total - self._done)
-        self._talk.print(
-            f"{name}: {self._done} of {self.total} items, about {_in_words(left_s)} left", highlight=False, markup=False
-        )
 
 
 def _in_words(seconds: float) -> str:

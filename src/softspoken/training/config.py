@@ -60,9 +60,6 @@ class FullMethod(WeightMethod):
 
 MethodConfig = Annotated[PromptMethod | LoraMethod | AdapterMethod | FullMethod, Field(discriminator="kind")]
 
-CONFIG = "config.json"
-"""A run's own copy of it, in its folder."""
-
 
 class ObjectiveConfig(Frozen):
     """Weights of the losses. The teacher is the same frozen model, hearing the clean target alone."""

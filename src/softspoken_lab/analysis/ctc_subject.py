@@ -4,14 +4,13 @@ Shapes: K variants, B batch, T frames, L layers, M vectors, D width, V symbols o
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.backbones.base import Backbone, Features
@@ -20,7 +19,7 @@ from softspoken.decoding.longform import Reader, audio_blocks, quiet_windows
 from softspoken.decoding.options import WindowOptions
 from softspoken.errors import AudioError, ConfigError, DataError, PromptMismatch
 from softspoken.frozen import Frozen
-from softspoken.prompts.rows import PromptRows, StackRows
+from softspoken.prompts.rows import PromptRows
 from softspoken.scoring.word_errors import score_utterance
 from softspoken_lab.analysis.results import Counts, SubjectInfo
 from softspoken_lab.analysis.subject import Report, Subject, TestSet, Vectors
@@ -28,7 +27,7 @@ from softspoken_lab.noise.characters import normalise_transcript
 from softspoken_lab.noise.folder import LoadedRecognizer
 from softspoken_lab.noise.search import greedy
 from softspoken_lab.noise.testsets import Item, TestUtterance
-from softspoken_lab.prompts.variants import vectors_of, with_vectors
+from softspoken_lab.prompts.variants import as_sets, vectors_of, with_vectors
 
 _LONGEST_S = 28.0
 """Of the windows that longer utterances are cut into: as much as Whisper takes, less some room."""
@@ -221,17 +220,6 @@ def check_width(variants: Sequence[Vectors | None], backbone: Backbone) -> None:
                 f"prompt width {one.shape[-1]}, backbone '{backbone.name}' width {width}; load the backbone it was "
                 "trained on"
             )
-
-
-def as_sets(rows: PromptRows, variants: Sequence[Vectors]) -> PromptRows:
-    """Several sets of the encoder's vectors, of any sizes, as rows of one batch (`PromptedCTC.under_each`)."""
-    part = rows.encoder
-    assert part is not None
-    most = max(one.shape[1] for one in variants)
-    # Rows behind a set's own are never seen.
-    padded = torch.stack([F.pad(one, (0, 0, 0, most - one.shape[1])) for one in variants], dim=1)
-    counts = torch.tensor([one.shape[1] for one in variants], device=padded.device)
-    return replace(rows, encoder=StackRows(part.shallow, padded, counts))
 
 
 def _words(item: Item, name: str) -> bool:

@@ -4,10 +4,9 @@ One symbol an output of the head. Symbol 0 is CTC's blank; `|` stands for the sp
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from string import ascii_uppercase
 
 from softspoken.errors import ConfigError, DataError
@@ -104,18 +103,3 @@ def _is_kept(text: str, place: int) -> bool:
     if character == "'":
         return any(neighbour.isalnum() for neighbour in text[max(place - 1, 0) : place + 2])
     return character in _SPOKEN or (unicodedata.category(character)[0] in "LMNS" and character != SPACE)
-
-
-def frames_needed(label: Sequence[int]) -> int:
-    """Frames that CTC needs at least for a label: one a character, and a blank between two that are the same."""
-    return len(label) + sum(one == other for one, other in pairwise(label))
-
-
-def check_frames(frames: int, label: Sequence[int], name: str) -> None:
-    """Refuse an utterance in which its label does not fit: raises DataError in one line, naming it `name`."""
-    needed = frames_needed(label)
-    if frames < needed:
-        raise DataError(
-            f"'{name}': {frames} frames for a transcript of {len(label)} characters, which needs {needed}; "
-            "check that the transcript belongs to the audio, or leave the utterance out"
-        )

@@ -75,7 +75,7 @@ def ctc(
     """Connectionist temporal classification (Graves et al. 2006), blank 0, in float32, as SUPERB weighs it.
 
     Mean over the rows of each one's loss a label. A row whose label does not fit its frames counts as zero and gives no
-    gradient; `check_frames` finds such utterances before training does.
+    gradient.
     """
     frames_first = log_probs.float().transpose(0, 1)
     return F.ctc_loss(frames_first, labels, lengths, label_lengths, blank=0, reduction="mean", zero_infinity=True)

@@ -1,12 +1,13 @@
-"""Other prompts made of prompts: fewer of them, noise in their place, several sets as rows of one batch.
+"""Other prompts made of prompts: fewer of them, others in their place, several sets as rows of one batch.
 
 Shapes: L layers, N prompt vectors, D width, K sets, B batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,36 +39,20 @@ def with_vectors(
     return _replaced(rows, stack, StackRows(part.shallow, vectors[:, None]))
 
 
-def keep(rows: PromptRows, indices: Sequence[int], stack: StackName = "encoder") -> PromptRows | None:
-    """Only the vectors of these numbers (0-based), in every layer; see `with_vectors`."""
-    return with_vectors(rows, vectors_of(rows, stack)[:, list(indices)], stack)
-
-
-def keep_each(rows: PromptRows, sets: Sequence[Sequence[int]]) -> PromptRows:
-    """K sets of the encoder's vectors, given by number, as rows of one batch; they may be of different sizes."""
-    vectors = vectors_of(rows)
+def as_sets(rows: PromptRows, variants: Sequence[Float[Tensor, "L _ D"]]) -> PromptRows:
+    """Several sets of the encoder's vectors, of any sizes, as rows of one batch (`PromptedCTC.under_each`)."""
     part = _part(rows, "encoder")
-    most = max(len(indices) for indices in sets)
-    # Rows behind a set's own are never seen; any vector may stand there.
-    padded = [[*indices, *([0] * (most - len(indices)))] for indices in sets]
-    index = torch.tensor(padded, dtype=torch.long, device=vectors.device)
-    counts = torch.tensor([len(indices) for indices in sets], device=vectors.device)
-    return _replaced(rows, "encoder", StackRows(part.shallow, vectors[:, index], counts))
+    most = max(one.shape[1] for one in variants)
+    # Rows behind a set's own are never seen.
+    padded = torch.stack([F.pad(one, (0, 0, 0, most - one.shape[1])) for one in variants], dim=1)
+    counts = torch.tensor([one.shape[1] for one in variants], device=padded.device)
+    return _replaced(rows, "encoder", StackRows(part.shallow, padded, counts))
 
 
 def leave_one_out(count: int) -> list[list[int]]:
     """All of `count` numbers, then all but the first, all but the second, ..."""
     everything = list(range(count))
     return [everything, *([other for other in everything if other != left_out] for left_out in everything)]
-
-
-def randomised(rows: PromptRows, generator: torch.Generator, stack: StackName = "encoder") -> PromptRows:
-    """Standard normal noise in place of the vectors (the paper's table 1)."""
-    vectors = vectors_of(rows, stack)
-    noise = torch.randn(vectors.shape, generator=generator).to(vectors)
-    changed = with_vectors(rows, noise, stack)
-    assert changed is not None
-    return changed
 
 
 def repeated(rows: PromptRows, size: int) -> PromptRows:
@@ -79,15 +64,6 @@ def repeated(rows: PromptRows, size: int) -> PromptRows:
         "encoder",
         StackRows(part.shallow, part.rows.repeat_interleave(size, dim=1), counts.repeat_interleave(size)),
     )
-
-
-def check_indices(indices: Iterable[int], count: int) -> list[int]:
-    """Prompt numbers, sorted, without repetition. Raises ConfigError for one that does not exist."""
-    chosen = sorted(set(indices))
-    for index in chosen:
-        if not 0 <= index < count:
-            raise ConfigError(f"no prompt number {index}; there are {count}, numbered from 0")
-    return chosen
 
 
 def _part(rows: PromptRows, stack: StackName) -> StackRows:

@@ -8,20 +8,19 @@ is said tells nothing about the kind; from level to level the utterances go roun
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_wav
 from softspoken.data.manifest import write_rows
 from softspoken.errors import AudioError, ConfigError, DataError
 from softspoken.files import replacing
 from softspoken_lab.noise.bank import PAPER_CATEGORIES, NoiseBank, draw_start, type_name
-from softspoken_lab.noise.corruption import Corruption, apply_corruption, corrupt_with_gain, noise_for
+from softspoken_lab.noise.corruption import Corruption, corrupt_with_gain, noise_for
 from softspoken_lab.noise.testsets import MANIFEST, TestUtterance
 
 
@@ -163,15 +162,3 @@ def _write(item: _Planned, noise: NoiseBank, folder: Path) -> dict[str, Any]:
         "gain": gain,
         "duration_s": noisy.size / SAMPLE_RATE_HZ,
     }
-
-
-def remake(row: Mapping[str, Any], speech: Mapping[str, TestUtterance], noise: NoiseBank) -> Float[np.ndarray, " N"]:
-    """The waveform of a line of the manifest, made again: written with `write_wav`, it is the file bit by bit.
-
-    `speech`: the clean utterances by id. Raises DataError for one, or a recording of noise, that is not there.
-    """
-    identity = row["source_id"]
-    if identity not in speech:
-        raise DataError(f"no clean utterance '{identity}' among {len(speech)}; give the speech the set was made from")
-    corruption = Corruption(row["noise_id"], row["start_s"], row["snr_db"])
-    return apply_corruption(load_audio(speech[identity].path), corruption, noise)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from softspoken.errors import ConfigError, DataError
-from softspoken_lab.noise.characters import Characters, check_frames, frames_needed, normalise_transcript
+from softspoken_lab.noise.characters import Characters, normalise_transcript
 
 
 def test_default_dictionary_is_blank_space_letters_and_apostrophe() -> None:
@@ -93,13 +93,3 @@ def test_symbols_that_are_no_dictionary(symbols: tuple[str, ...], named: str) ->
 def test_transcripts_become_words_as_librispeech_writes_them(written: str, normalised: str) -> None:
     assert normalise_transcript(written) == normalised
     assert normalise_transcript(normalised) == normalised
-
-
-@pytest.mark.parametrize(("text", "frames"), [("", 0), ("ABC", 3), ("AAA", 5), ("SEES", 5), ("AB BA", 5)])
-def test_frames_that_a_label_needs(text: str, frames: int) -> None:
-    label = Characters().encode(text)
-    assert frames_needed(label) == frames
-    check_frames(frames, label, "it")
-    if frames:
-        with pytest.raises(DataError, match=f"'it': {frames - 1} frames .* needs {frames}"):
-            check_frames(frames - 1, label, "it")
