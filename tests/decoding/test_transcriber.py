@@ -10,6 +10,7 @@ from tiny import LAYERS, WIDTH, tiny_backbone
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
+from softspoken.data.channels import Telephone
 from softspoken.decoding import (
     DecodingOptions,
     PlainTranscriber,
@@ -24,7 +25,7 @@ from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMis
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.prompts.config import EnrolmentPrompt
-from softspoken.speakers import EnrolmentStore
+from softspoken.speakers import EnrolmentStore, RecentWindows
 from softspoken.speakers.enrolment import enrol
 
 EMBEDDER = PitchEmbedder()
@@ -260,6 +261,20 @@ def test_activity_follows_the_scores_and_is_nothing_behind_the_end() -> None:
     assert float(active[0, :100].min()) > 0.9
     assert float(active[0, 200:].max()) < 0.1
     assert float(active[1, 40:].max()) == 0.0
+
+
+def test_scores_over_a_telephone_are_moved_to_where_they_lie_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = enrol("ada", [voice(4.0, LOW)], EMBEDDER).vector[None]
+    hiss = np.random.default_rng(0).normal(0, 0.05, 48000).astype(np.float32)
+    wide, narrow = voice(3.0, LOW, 1) + hiss, Telephone(0.0, 3400.0).apply(voice(3.0, LOW, 1) + hiss)
+    before = [score_voices(EMBEDDER, each, ada).scores for each in (wide, narrow)]
+    monkeypatch.setattr(PitchEmbedder, "over_telephone", {(True, False): (1.5, 0.0), (True, True): (1.25, -0.25)})
+    for embedder in (EMBEDDER, RecentWindows(EMBEDDER)):
+        assert score_voices(embedder, wide, ada).scores == pytest.approx(before[0])
+        assert score_voices(embedder, narrow, ada).scores == pytest.approx(1.5 * before[1])
+        moved = score_voices(embedder, narrow, ada, enrolled_by_telephone=[True])
+        assert moved.scores == pytest.approx(1.25 * before[1] - 0.25)
+        assert moved.presence == (pytest.approx(presence(moved.scores[0])),)
 
 
 @pytest.fixture

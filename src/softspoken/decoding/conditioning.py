@@ -1,6 +1,7 @@
 """From a voice to what a prompt needs: its vector, its activity in every frame, and whether it speaks at all."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from softspoken.speakers import (
     resolve_voice,
 )
 from softspoken.speakers.enrolment import enrol
+from softspoken.speakers.speech import is_telephone
 
 FRAME_RATE_HZ = 50
 PRESENCE_S = 1.0
@@ -67,7 +69,7 @@ class Target:
     """K voices and how much a window sounds like each."""
 
     scores: Float32[np.ndarray, "K frames"]
-    """Raw cosine in every frame of 20 ms."""
+    """Cosine in every frame of 20 ms; see `target_of`."""
     presence: tuple[float, ...]
 
 
@@ -76,14 +78,34 @@ def score_voices(
     audio: Float[np.ndarray, " N"],
     vectors: Float32[np.ndarray, "K S"],
     frames: FramePrompt | None = None,
+    enrolled_by_telephone: Sequence[bool] = (),
 ) -> Target:
     """Compare a window with K voices; its own vectors are made once for all of them.
 
     `frames`: the prompt's own, for it must get the scores it was trained with; None: the defaults.
+    `enrolled_by_telephone`: see `target_of`.
     """
     frames = FramePrompt() if frames is None else frames
-    measured = FrameScores.measure(embedder, audio.astype(np.float32, copy=False), (frames.window_s,), frames.hop_s)
-    scores = measured.against(vectors, float(FRAME_RATE_HZ))
+    audio = audio.astype(np.float32, copy=False)
+    measured = FrameScores.measure(embedder, audio, (frames.window_s,), frames.hop_s)
+    return target_of(embedder, measured.against(vectors, float(FRAME_RATE_HZ)), audio, enrolled_by_telephone)
+
+
+def target_of(
+    embedder: SpeakerEmbedder,
+    scores: Float32[np.ndarray, "K frames"],
+    audio: Float32[np.ndarray, " N"],
+    enrolled_by_telephone: Sequence[bool] = (),
+) -> Target:
+    """The cosines of a window's frames to K voices, as they would be without a telephone.
+
+    `enrolled_by_telephone`: whether each voice's clip came over one; none given: no clip did.
+    """
+    heard = is_telephone(audio)
+    enrolled = enrolled_by_telephone or [False] * len(scores)
+    corrections = [embedder.over_telephone.get((heard, clip), (1.0, 0.0)) for clip in enrolled]
+    scale, offset = np.array(corrections, np.float32).T[:, :, None]
+    scores = scores * scale + offset
     return Target(scores, tuple(presence(row) for row in scores))
 
 

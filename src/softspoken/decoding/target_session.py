@@ -12,7 +12,15 @@ from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import MAX_WINDOW_S
-from softspoken.decoding.conditioning import Target, activity, score_voices, verdict, window_features
+from softspoken.decoding.conditioning import (
+    FRAME_RATE_HZ,
+    Target,
+    activity,
+    score_voices,
+    target_of,
+    verdict,
+    window_features,
+)
 from softspoken.decoding.journal import Step
 from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions
@@ -27,7 +35,8 @@ from softspoken.prompts.arrays import fitted_clips
 from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
 from softspoken.prompts.info import PromptInfo
 from softspoken.prompts.silence import SilenceModel
-from softspoken.speakers import Enrolment, SpeakerEmbedder
+from softspoken.speakers import Enrolment, FrameScores, SpeakerEmbedder
+from softspoken.speakers.speech import is_telephone
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class TargetSession:
         self.voices = list(voices)
         self.info, self.embedder, self._insist = info, embedder, insist
         self.vectors = np.stack([voice.vector for voice in voices])
+        self._by_telephone = [voice.clip is not None and is_telephone(voice.clip) for voice in voices]
         speaker = self.vectors if info.prompts.speaker is not None else None
         # No window changes what the voices make of the prompts.
         self._rows = prompts.rows(speaker, self._heard_clips())
@@ -89,7 +99,12 @@ class TargetSession:
 
     def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
         """How much a window sounds like each voice."""
-        return score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames)
+        return score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames, self._by_telephone)
+
+    def target(self, measured: FrameScores, audio: Float32[np.ndarray, " N"]) -> Target:
+        """The same for a window whose vectors are there already."""
+        scores = measured.against(self.vectors, float(FRAME_RATE_HZ))
+        return target_of(self.embedder, scores, audio, self._by_telephone)
 
     def may_speak(self, target: Target, voice: int) -> bool:
         """Whether the decoder is asked for a voice; where it is, a silence model may decide."""

@@ -3,7 +3,9 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float32
@@ -38,6 +40,9 @@ class SpeakerEmbedder(ABC):
     dimension: int
     # Below this cosine between its two halves, a clip is taken to hold two voices; None where nobody has measured it.
     two_voices_below: float | None = None
+    # What the cosines of windows are multiplied by, and what is added, so that they lie where they do without a
+    # telephone: where the recording comes over one, where the enrolment clip does. Empty where nobody has measured it.
+    over_telephone: Mapping[tuple[bool, bool], tuple[float, float]] = MappingProxyType({})
 
     @abstractmethod
     def embed(self, audio: Waveform) -> Vector:
@@ -78,6 +83,7 @@ class RecentWindows(SpeakerEmbedder):
         self.name = embedder.name
         self.dimension = embedder.dimension
         self.two_voices_below = embedder.two_voices_below
+        self.over_telephone = embedder.over_telephone
 
     def embed(self, audio: Waveform) -> Vector:
         return self._embedder.embed(audio)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,10 @@ class CamPlusEmbedder(SpeakerEmbedder):
     # Chosen and measured on training clips of up to 12 s (LibriSpeech, speechocean762): of 196 with one talker 2 fall
     # below; of 198 with two, half and half, 192.
     two_voices_below = 0.5
+    # Over lines of 0 to 3,950 and of 300 to 3,400 Hz; means of development mixtures (docs/experiments.md).
+    over_telephone = MappingProxyType(
+        {(True, False): (1.6, -0.03), (False, True): (1.3, 0.0), (True, True): (1.3, -0.17)}
+    )
 
     def __init__(self, weights: Callable[[], Arrays], kept: str | None = None, windows: Precision = "float32") -> None:
         """`weights`: by the names of the published checkpoint, read where a network is not kept yet. `kept`: see
