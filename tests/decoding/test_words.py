@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from softspoken.data.talkers import is_development_talker
 from tiny import tiny_backbone, tone
 
 from softspoken.backbones.tokens import WhisperTokens
+from softspoken.data.corpus import is_development_talker
 from softspoken.decoding import DecodingOptions, PlainTranscriber, PromptedTranscriber, Transcript, WindowOptions
 from softspoken.decoding.result import joined
 from softspoken.decoding.words import FRAME, FRAME_S, LATE, align, loudness, token_fit, word_groups
