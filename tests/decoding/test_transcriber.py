@@ -1,6 +1,7 @@
 """The transcriber on a random small backbone and random prompts: its text is gibberish, its behaviour is not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.data.channels import Telephone
 from softspoken.decoding import (
     DecodingOptions,
+    Journal,
     PlainTranscriber,
+    Segment,
     TargetSpeakerTranscriber,
     Transcript,
     WindowOptions,
@@ -106,6 +109,32 @@ def test_many_voices_and_batches_are_single_ones(transcriber: TargetSpeakerTrans
         assert alone.presence == transcript.presence
         assert list(transcriber.stream(audio, speaker, QUICK)) == pytest.approx(list(alone.segments))
     assert transcriber.transcribe_many(audio, []) == []
+
+
+def test_a_conversation_is_what_each_voice_says_but_for_what_two_claim(
+    transcriber: TargetSpeakerTranscriber, tmp_path: Path
+) -> None:
+    audio, names = recording(), ["ada", "ben"]
+    timed = QUICK.model_copy(update={"words": True})
+    many = transcriber.transcribe_many(audio, names, timed)
+    told: list[Segment] = []
+    found = transcriber.transcribe_conversation(audio, names, timed, on_segment=told.append)
+    assert found.speakers == ("ada", "ben")
+    assert found.duration_s == 7.5
+    claimed = {word for one in many for segment in one.segments for word in segment.words}
+    kept = {word for segment in found.segments for word in segment.words}
+    assert kept
+    assert kept <= claimed
+    # The one of two voices who is likelier keeps what both wrote.
+    assert {word.text.strip(".,").lower() for word in kept} == {word.text.strip(".,").lower() for word in claimed}
+    assert sorted(told, key=lambda one: (one.start_s, one.end_s)) == list(found.segments)
+    bare = transcriber.transcribe_conversation(audio, names, QUICK)
+    assert [replace(segment, words=()) for segment in found.segments] == list(bare.segments)
+    journal = Journal(tmp_path / "journal", "key")
+    transcriber.transcribe_conversation(audio, names, QUICK, journal=journal)
+    resumed = Journal(tmp_path / "journal", "key", resume=True)
+    assert resumed.steps
+    assert transcriber.transcribe_conversation(audio, names, QUICK, journal=resumed) == bare
 
 
 @pytest.mark.parametrize(("precision", "asked"), [("float32", 0), ("bfloat16", 1)])

@@ -159,7 +159,12 @@ class TargetSpeakerTranscriber:
         for whom it is likelier. Arguments and errors: see `transcribe`."""
         words = options is not None and options.words
         asked = (DecodingOptions() if options is None else options).model_copy(update={"words": True})
-        found = self._transcripts(audio, speakers, asked, sample_rate, on_segment, journal, exclusive=True)
+
+        def tell(segment: Segment) -> None:
+            if on_segment is not None:
+                on_segment(segment if words else replace(segment, words=()))
+
+        found = self._transcripts(audio, speakers, asked, sample_rate, tell, journal, exclusive=True)
         return Conversation(tuple(found if words else map(without_words, found)))
 
     def _transcripts(
