@@ -57,6 +57,13 @@ def test_bytes_that_are_no_character_stay_with_a_word() -> None:
     assert word_groups([0xE4], TOKENS) == [[0xE4]]
 
 
+def test_a_window_full_of_words_has_a_time_for_each() -> None:
+    """More tokens and pauses than a byte counts."""
+    fit = np.repeat(np.eye(100, dtype=np.float32), 3, axis=1)
+    spans = align(fit, [1] * 100, np.ones(300, np.float32))
+    assert [start_s for start_s, _ in spans] == pytest.approx([3 * FRAME_S * word for word in range(100)])
+
+
 def test_words_are_where_the_attention_and_the_sound_are() -> None:
     """Two words of two tokens, a pause of 0.6 s between them."""
     places = [(20, 30), (30, 45), (75, 90), (90, 100)]

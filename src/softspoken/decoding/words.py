@@ -178,5 +178,5 @@ def _best_path(scores: Float32[np.ndarray, "N T"], may_skip: Bool[np.ndarray, " 
     state = states - 1 if best[-1] >= best[-2] else states - 2
     for frame in range(frames - 1, -1, -1):
         path[frame] = state
-        state -= came[frame, state]
+        state -= int(came[frame, state])
     return path

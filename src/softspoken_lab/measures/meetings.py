@@ -238,18 +238,18 @@ class Scored:
 
 def summarize_meetings(system: str, scored: Sequence[Scored], against: Sequence[Scored] | None) -> Summary:
     """One line of a table. `against`: the same conversations by the system to compare with."""
-    sides = [[one.words.cp for one in scored], [one.words.tcp for one in scored]]
-    other = None if against is None else [[one.words.cp for one in against], [one.words.tcp for one in against]]
-    differences = (
-        [None, None] if other is None else [paired_difference(a, b) for a, b in zip(sides, other, strict=True)]
-    )
+    cp, tcp = [one.words.cp for one in scored], [one.words.tcp for one in scored]
+    cp_less = None if against is None else paired_difference(cp, [one.words.cp for one in against])
+    tcp_less = None if against is None else paired_difference(tcp, [one.words.tcp for one in against])
     ders = [one.der for one in scored if one.der is not None]
     duration_s = sum(one.duration_s for one in scored)
     return Summary(
         system,
         len(scored),
-        *(summarize(side) for side in sides),
-        *differences,
+        summarize(cp),
+        summarize(tcp),
+        cp_less,
+        tcp_less,
         100 * sum(one.words.misnamed for one in scored) / max(sum(one.words.written for one in scored), 1),
         sum(one.words.absent for one in scored),
         duration_s / 3600,
