@@ -1,4 +1,4 @@
-"""The voices that a request names: clips that come with it, or enrolled ones of its user; and which talkers they are."""
+"""The voices that a request names, clips that come with it or enrolled ones of its user, and which talkers they are."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
