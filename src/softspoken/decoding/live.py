@@ -11,89 +11,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Float32
-from pydantic import Field
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding.conditioning import Speaker
+from softspoken.decoding.live_events import Confirmed, LiveEvent, LiveOptions, Pace, Partial, Said
 from softspoken.decoding.live_rows import EverybodyRows, LiveRow, LiveRows, VoicesRows
 from softspoken.decoding.live_words import HeardWord, agreed, heard_words, moved
 from softspoken.decoding.longform import quietest
-from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.plain import language_of
 from softspoken.decoding.prompted import PromptedTranscriber
 from softspoken.decoding.result import joined
 from softspoken.decoding.search import DecodedWindow
 from softspoken.decoding.segments import can_be_said
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
-from softspoken.frozen import Frozen
 from softspoken.speakers.silero import CHUNK, SileroDetector, SpeechDetector
+
+__all__ = ["Confirmed", "LiveEvent", "LiveOptions", "LiveTranscriber", "Pace", "Partial", "Said"]
 
 _RELEASE = 0.7
 """Speech ends where its probability falls below this share of the threshold at which it begins."""
-
-
-class LiveOptions(Frozen):
-    """How a stream is decoded. Chosen on development talkers, see docs/experiments.md."""
-
-    step_s: float = Field(default=0.6, gt=0.0)
-    """New audio between two attempts, where the machine is fast enough."""
-    shortest_s: float = Field(default=1.0, gt=0.0)
-    """Less than this is not tried before a pause."""
-    pause_s: float = Field(default=0.6, ge=0.1)
-    """Silence that confirms what stands and ends the window."""
-    padding_s: float = Field(default=0.4, ge=0.0)
-    """Kept before and after speech."""
-    speech: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """Probability from which on the detector hears speech."""
-    margin_s: float = Field(default=0.0, ge=0.0)
-    """A word that ends so long before the window does is confirmed at once; 0: only what two attempts agree on."""
-    trim_s: float = Field(default=8.0, gt=0.0)
-    """A longer window is cut behind its confirmed sentences,"""
-    longest_s: float = Field(default=15.0, ge=6.0, le=30.0)
-    """and one as long as this where it is quietest."""
-    search_s: float = Field(default=5.0, gt=0.0)
-    """Of the window's end, where that place is looked for."""
-    idle_s: float = Field(default=2.0, gt=0.0)
-    """What is kept of a window in which a voice is silent while others speak."""
-    decoding: DecodingOptions = DecodingOptions(temperatures=(0.0,), tokens_per_s=6.0, repeat_limit=3, words=True)
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """Words that will not change. Times in seconds from the start of the stream."""
-
-    speaker: str | None
-    text: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What stands behind the confirmed words for now, in place of the speaker's last partial; may be empty."""
-
-    speaker: str | None
-    text: str
-
-
-@dataclass(frozen=True)
-class Said:
-    """A stretch that is over: all its words, each of them confirmed before."""
-
-    speaker: str | None
-    text: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Pace:
-    """From now on an attempt is made every so many seconds of audio: the machine can do no more, or can again."""
-
-    step_s: float
-
-
-LiveEvent = Confirmed | Partial | Said | Pace
 
 
 @dataclass
@@ -190,18 +126,17 @@ class LiveTranscriber:
         """Decode all windows up to a sample, as one batch; those that are too long are cut first."""
         events: list[LiveEvent] = []
         began = self._clock()
-        while True:
-            jobs = [self._job(line, end, final) for line in self._lines if line.first is not None and line.first < end]
-            if not jobs:
-                break
+        pending = [line for line in self._lines if line.first is not None and line.first < end]
+        while pending:
+            jobs = [self._job(line, end, final) for line in pending]
             rows = [
                 LiveRow(self._lines.index(line), line.first or 0, self._audio(line.first or 0, until), line.prefix)
                 for line, until, _ in jobs
             ]
             for (line, until, ends), found in zip(jobs, self._rows.decode(rows), strict=True):
                 events += self._taken(line, found, until, ends, last=final and until == end)
-            if all(until == end for _, until, _ in jobs):
-                break
+            # Twice on the same sound would agree with itself.
+            pending = [line for line, until, _ in jobs if until < end]
         self._tried = end
         self._over_at = end if final else self._over_at
         events += self._pace.note(self._clock() - began)
@@ -226,7 +161,7 @@ class LiveTranscriber:
         assert line.first is not None
         window_s = (end - line.first) / SAMPLE_RATE_HZ
         words = self._words(line, found, window_s)
-        count = len(words) if ends else self._safe(line, words, window_s)
+        count = len(words) if ends else agreed(line.before, [word.text for word in words])
         if count:
             confirmed = [(word.text, *self._times(line, word)) for word in words[:count]]
             line.said += confirmed
@@ -247,13 +182,6 @@ class LiveTranscriber:
             line.prefix = found.tokens[: words[count - 1].end]
         line.before = rest
         yield from self._trimmed(line, found, words[:count], window_s)
-
-    def _safe(self, line: _Line, words: Sequence[HeardWord], window_s: float) -> int:
-        """How many words are confirmed."""
-        both = agreed(line.before, [word.text for word in words])
-        margin_s = self.options.margin_s
-        early = sum(word.end_s <= window_s - margin_s for word in words) if margin_s else 0
-        return max(both, early)
 
     def _words(self, line: _Line, found: DecodedWindow | None, window_s: float) -> list[HeardWord]:
         if found is None or found.silent or not can_be_said(found.text, window_s):

@@ -124,21 +124,26 @@ class PromptedTranscriber:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""
         options = self.resolved(options)
         windows = [Window(0.0, clip) for clip in clips]
-        return [found.text.strip() for found in self._decode(windows, options, 0)]
+        return [found.text.strip() for found in self._decode(windows, options, range(len(windows)))]
 
     def _steps(self, reader: Reader, options: DecodingOptions, batch: int, last: Step | None = None) -> Iterator[Step]:
         number = 0 if last is None else last.windows
         windows = islice(cut_windows(reader, options.windows), number, None)
         while group := list(islice(windows, batch)):
-            said = tuple((VoiceWindow(tuple(segments)),) for segments in self._written(group, options, number))
+            seeds = range(number, number + len(group))
+            said = tuple((VoiceWindow(tuple(segments)),) for segments in self.written(group, options, seeds))
             number += len(group)
             yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), said)
 
-    def _written(self, windows: list[Window], options: DecodingOptions, number: int) -> list[list[Segment]]:
-        """By window. What a window goes on with behind its last sentence is heard again, as a window of its own."""
+    def written(self, windows: Sequence[Window], options: DecodingOptions, seeds: Sequence[int]) -> list[list[Segment]]:
+        """The segments of each window, of any recordings, as one batch (`options`: see `resolved`). The seed is the
+        window's place in its recording, whatever else is in the batch.
+
+        What a window goes on with behind its last sentence is heard again, as a window of its own.
+        """
         segments: list[list[Segment]] = []
         rests: list[Window | None] = []
-        for window, found in zip(windows, self._decode(windows, options, number), strict=True):
+        for window, found in zip(windows, self._decode(windows, options, seeds), strict=True):
             place = {"offset_s": window.start_s, "window_s": window.duration_s}
             segments.append(window_segments(found, self.engine.tokens, **place))
             # By the model's own times: words may end earlier, and what is heard shall not depend on who asks for them.
@@ -147,7 +152,9 @@ class PromptedTranscriber:
         behind = [index for index, rest in enumerate(rests) if rest is not None]
         if behind:
             left = [rest for rest in rests if rest is not None]
-            for index, more in zip(behind, self._written(left, options, number), strict=True):
+            for index, more in zip(
+                behind, self.written(left, options, [seeds[index] for index in behind]), strict=True
+            ):
                 segments[index] += more
         return segments
 
@@ -160,10 +167,8 @@ class PromptedTranscriber:
         padded_s = MAX_WINDOW_S if self.info.window == "30s" else None
         return self.engine.encode(self.engine.features(audio, padded_s), self._compiled.rows())
 
-    def _decode(self, windows: list[Window], options: DecodingOptions, number: int) -> list[DecodedWindow]:
+    def _decode(self, windows: Sequence[Window], options: DecodingOptions, seeds: Sequence[int]) -> list[DecodedWindow]:
         window_s = [window.duration_s for window in windows]
-        # The seed is the window's place in the recording, whatever else is in the batch.
-        seeds = range(number, number + len(windows))
         heard = self.encode([window.audio for window in windows])
         found = decode_batch(heard, options, window_s=window_s, seeds=seeds)
         return with_words(heard, found, [window.audio for window in windows], options)

@@ -1,9 +1,12 @@
 """softspoken's own engine as a backend: the only file of the server that touches it.
 
 Windows of any recording, for any voices, under any of the loaded prompts, are rows of one batch, as in
-`decoding.transcribe_together`; so are the windows of requests for everybody's words.
+`decoding.transcribe_together`; so are the windows of requests for everybody's words. These are as long as their audio
+(see `PromptedTranscriber`): of a batch of 30 s windows the encoder takes two thirds, which no batch makes shorter.
 """
 
+from abc import ABC, abstractmethod
+from bisect import bisect
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,16 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
 from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
-from softspoken.decoding.plain import IGNORED_REST_S
 from softspoken.decoding.result import Segment, VoiceWindow
-from softspoken.decoding.search import DecodedWindow, decode_batch
-from softspoken.decoding.segments import seek
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared
-from softspoken.decoding.words import with_words
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts
@@ -32,6 +30,7 @@ from softspoken.speakers.diarisation import Diarisation, diarise
 from softspoken.speakers.enrolment import enrol
 
 _LONGEST_CLIP_S = 30.0
+_LENGTHS_S = (4.0, 7.0, 12.0)
 _DIARISED_FRAME = SAMPLE_RATE_HZ // 50
 
 
@@ -90,7 +89,7 @@ class EngineBackend(Backend):
         temperatures = DecodingOptions().temperatures if wanted.temperature == 0.0 else (wanted.temperature,)
         options = DecodingOptions(language=wanted.language, temperatures=temperatures, words=wanted.words)
         if wanted.voices is None:
-            return _PlainJob(self, wanted.audio, options)
+            return _PlainJob(wanted.audio, self._everybody.resolved(options))
         return _VoicesJob(self._prompted(wanted.prompt_set), wanted.audio, wanted.voices, options)
 
     def live(self, voices: tuple[Enrolment, ...] | None, language: str | None, prompt_set: str | None) -> Live:
@@ -114,26 +113,11 @@ class EngineBackend(Backend):
     def run(self, pieces: Sequence[Piece]) -> list[object]:
         """All `pieces` are of this backend's own jobs."""
         if isinstance(pieces[0], _PlainPiece):
-            return self._run_plain([piece for piece in pieces if isinstance(piece, _PlainPiece)])
+            plain = [piece for piece in pieces if isinstance(piece, _PlainPiece)]
+            seeds = [piece.number for piece in plain]
+            return list(self._everybody.written([piece.window for piece in plain], plain[0].options, seeds))
         chosen = [piece for piece in pieces if isinstance(piece, _VoicesPiece)]
         return list(decode_prepared(self._engine, [piece.prepared for piece in chosen], chosen[0].options))
-
-    @property
-    def plain_window_s(self) -> float:
-        return min(MAX_WINDOW_S, self._engine.max_frames / FRAME_RATE_HZ)
-
-    def segments(self, piece: "_PlainPiece", decoded: DecodedWindow) -> tuple[list[Segment], float]:
-        """The segments of a window, and after how many seconds the next one begins."""
-        window = piece.window
-        return seek(decoded, self._engine.tokens, offset_s=window.start_s, window_s=window.duration_s)
-
-    def _run_plain(self, pieces: Sequence["_PlainPiece"]) -> list[object]:
-        audio = [piece.window.audio for piece in pieces]
-        heard = self._engine.encode(self._engine.features(audio, self.plain_window_s))
-        lengths = [piece.window.duration_s for piece in pieces]
-        seeds = [piece.number for piece in pieces]
-        options = pieces[0].options
-        return list(with_words(heard, decode_batch(heard, options, window_s=lengths, seeds=seeds), audio, options))
 
 
 @dataclass(frozen=True)
@@ -145,39 +129,52 @@ class _PlainPiece:
 
     @property
     def key(self) -> Hashable:
-        return "plain", self.options
+        """A batch is as long as its longest row, so that rows are of nearly one length."""
+        return "plain", self.options, bisect(_LENGTHS_S, self.window.duration_s)
 
 
-class _PlainJob:
-    """Everybody's words: each window begins where the last one broke off."""
+class _Job(ABC):
+    """A recording, window by window, cut at quiet places; all of them may be out at once."""
 
-    def __init__(self, backend: EngineBackend, audio: Waveform, options: DecodingOptions) -> None:
-        self._backend, self._options = backend, options
+    def __init__(self, audio: Waveform, options: DecodingOptions) -> None:
+        self._options = options
         self._reader = Reader(audio_blocks(audio))
-        self._number, self._out, self.finished = 0, False, False
+        self._windows = cut_windows(self._reader, options.windows)
+        self._number, self._out, self._exhausted = 0, 0, False
+
+    @abstractmethod
+    def _piece(self, window: Window, number: int) -> Piece:
+        """The window, ready to run."""
+
+    @property
+    def finished(self) -> bool:
+        return self._exhausted and self._out == 0
 
     @property
     def done_s(self) -> float:
         return self._reader.position_s
 
-    def next_piece(self) -> _PlainPiece | None:
-        if self._out or self.finished:
+    def next_piece(self) -> Piece | None:
+        window = None if self._exhausted else next(self._windows, None)
+        if window is None:
+            self._exhausted = True
             return None
-        audio = self._reader.peek(round(self._backend.plain_window_s * SAMPLE_RATE_HZ))
-        if audio.size == 0 or (self._number > 0 and audio.size < IGNORED_REST_S * SAMPLE_RATE_HZ):
-            self.finished = True
-            return None
-        self._out = True
-        return _PlainPiece(Window(self._reader.position_s, audio), self._number, self._options)
+        self._number += 1
+        self._out += 1
+        return self._piece(window, self._number - 1)
+
+
+class _PlainJob(_Job):
+    """Everybody's words."""
+
+    def _piece(self, window: Window, number: int) -> Piece:
+        return _PlainPiece(window, number, self._options)
 
     def take(self, piece: Piece, answer: object) -> list[Spoken]:
         assert isinstance(piece, _PlainPiece)
-        assert isinstance(answer, DecodedWindow)
-        found, advance_s = self._backend.segments(piece, answer)
-        self._reader.skip(round(advance_s * SAMPLE_RATE_HZ))
-        self._number += 1
-        self._out = False
-        return [_spoken(segment, piece.window.start_s) for segment in found]
+        assert isinstance(answer, list)
+        self._out -= 1
+        return [_spoken(segment, piece.window.start_s) for segment in answer]
 
 
 @dataclass(frozen=True)
@@ -195,8 +192,8 @@ class _VoicesPiece:
         return "voices", self.batch_key, self.options
 
 
-class _VoicesJob:
-    """The words of some voices: windows cut at quiet places, each for all voices that may speak in it."""
+class _VoicesJob(_Job):
+    """The words of some voices: each window for all voices that may speak in it."""
 
     def __init__(
         self,
@@ -205,31 +202,15 @@ class _VoicesJob:
         voices: Sequence[Enrolment],
         options: DecodingOptions,
     ) -> None:
-        self._transcriber, self._options = transcriber, transcriber.resolved(options)
-        self._reader = Reader(audio_blocks(audio))
-        self._windows = cut_windows(self._reader, self._options.windows)
+        super().__init__(audio, transcriber.resolved(options))
+        self._transcriber = transcriber
         self._names = [voice.name for voice in voices]
         self._session = transcriber.session([transcriber.voice(voice) for voice in voices]) if voices else None
-        self._number, self._out = 0, 0
         self._exhausted = not voices
 
-    @property
-    def finished(self) -> bool:
-        return self._exhausted and self._out == 0
-
-    @property
-    def done_s(self) -> float:
-        return self._reader.position_s
-
-    def next_piece(self) -> _VoicesPiece | None:
-        window = None if self._session is None else next(self._windows, None)
-        if window is None or self._session is None:
-            self._exhausted = True
-            return None
-        prepared = self._session.prepare([window], self._number)
-        self._number += 1
-        self._out += 1
-        return _VoicesPiece(prepared, self._options, self._transcriber.batch_key)
+    def _piece(self, window: Window, number: int) -> Piece:
+        assert self._session is not None
+        return _VoicesPiece(self._session.prepare([window], number), self._options, self._transcriber.batch_key)
 
     def take(self, piece: Piece, answer: object) -> list[Spoken]:
         assert isinstance(piece, _VoicesPiece)
