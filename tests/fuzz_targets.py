@@ -36,6 +36,7 @@ from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE
 from softspoken.prompts.integrity import INTEGRITY_FILE, verified
 from softspoken.prompts.signatures import SIGNATURE_FILE, make_key, sign, signer
 from softspoken.speakers.enrolment import Enrolment, from_json, to_json
+from softspoken.speakers.store import EnrolmentStore
 from softspoken.training.loop import LOG
 from softspoken.training.recipes import read_recipe
 from softspoken.training.run_folder import begin_run, check_same_run
@@ -117,6 +118,17 @@ def _voices() -> bytes:
     return to_json([made]).encode()
 
 
+def _store(key: str | None) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        store = EnrolmentStore(folder / "voices.db")
+        store.import_json(_voices().decode())
+        if key is not None:
+            store.encrypt(folder / key)
+        return store.path
+
+    return make
+
+
 def _lines(folder: Path, *rows: dict[str, object]) -> Path:
     make_speech_folder(folder, talkers=1, utterances=2, seconds=0.3)
     path = folder / "rows.jsonl"
@@ -193,6 +205,8 @@ TARGETS = {
     "exported voices": Target(
         _written("voices.json", _voices), lambda path: from_json(path.read_text(encoding="utf-8", errors="replace"))
     ),
+    "voices": Target(_store(None), lambda path: EnrolmentStore(path).list()),
+    "encrypted voices": Target(_store("key"), lambda path: EnrolmentStore(path).list()),
     "wav": Target(_written("a.wav", _sound("WAV")), load_audio),
     "wav, float": Target(_written("a.wav", _sound("WAV", "FLOAT")), load_audio),
     "aiff": Target(_written("a.aiff", _sound("AIFF")), load_audio),

@@ -185,3 +185,28 @@ def test_chunks_behind_the_samples_are_no_sound(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound(16_000, 1), 16_000)
     content = (tmp_path / "a.wav").read_bytes() + b"LIST" + (5000).to_bytes(4, "little") + b"x" * 5000
     assert seconds(content) == pytest.approx(2.4, abs=0.001)
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("7.1", 8), ("hexadecagonal", 16), ("22.2", 24)])
+def test_many_channels_are_read_as_few_are(layout: str, channels: int) -> None:
+    """PyAV has eight places for channels that lie one after the other, and reads beyond them."""
+    import av
+
+    tone = (3_000 * np.sin(0.05 * np.arange(16_000))).astype("<i2")
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream: Any = container.add_stream("pcm_s16le", rate=16_000, layout=layout)
+        frame = av.AudioFrame(format="s16", layout=layout, samples=len(tone))
+        frame.sample_rate = 16_000
+        frame.planes[0].update(np.repeat(tone[:, None], channels, axis=1).tobytes())
+        container.mux(stream.encode(frame))
+    heard = load_audio(file.getvalue())
+    np.testing.assert_allclose(heard, tone / 32_768, atol=1e-4)
+
+
+def test_a_track_that_is_not_there_is_an_error_in_every_container() -> None:
+    for kind in ("wav", "flac", "webm"):
+        content = encoded(kind, 16_000, 1)
+        assert seconds(Recording.of(content, track=1)) > 1.0
+        with pytest.raises(ConfigError, match="has one audio track; there is no track 2"):
+            load_audio(Recording.of(content, track=2))

@@ -5,6 +5,7 @@ import multiprocessing
 import sqlite3
 import stat
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -355,3 +356,14 @@ def test_eight_processes_enrol_at_once(tmp_path: Path) -> None:
 
 def _add(path: Path, number: int) -> None:
     EnrolmentStore(path).add([voice_of(f"voice {number}", number, 1.0)])
+
+
+@pytest.mark.parametrize(
+    "change", ["name = x'00ff'", "speech_s = 'long'", "sources = '{'", "clip = 'text'", "created = 3"]
+)
+def test_a_damaged_row_is_refused_or_read(store: EnrolmentStore, change: str) -> None:
+    store.add([made("Anna")])
+    with sqlite3.connect(store.path) as database:
+        database.execute(f"UPDATE voices SET {change}")
+    with suppress(EnrolmentError):
+        assert len(store.list()) == 1

@@ -266,9 +266,11 @@ class _Clocked:
         if setup != self._setup:
             self._first_setup = self._first_setup or setup
             _, layout, rate = self._first_setup
-            self._resampler, self._setup = av.AudioResampler(format="fltp", layout=layout, rate=rate), setup
+            # Interleaved: PyAV reads beyond a frame of more than eight channels that lie one after the other.
+            self._resampler, self._setup = av.AudioResampler(format="flt", layout=layout, rate=rate), setup
         try:
-            blocks = [out.to_ndarray().T for out in self._resampler.resample(frame)]
+            resampled = self._resampler.resample(frame)
+            blocks = [out.to_ndarray().reshape(-1, out.layout.nb_channels) for out in resampled]
         except (av.error.FFmpegError, ValueError) as error:
             raise Damage from error
         for block in blocks:

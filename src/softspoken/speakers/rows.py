@@ -2,9 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +34,9 @@ CREATE TABLE IF NOT EXISTS voices (
 _SEALED = "CREATE TABLE IF NOT EXISTS sealed (id TEXT PRIMARY KEY, voice BLOB NOT NULL, clip BLOB)"
 _LOCK = "CREATE TABLE IF NOT EXISTS lock (key TEXT NOT NULL, proof BLOB NOT NULL)"
 
-Row = tuple[str, str, int, bytes, float, str, str, str, bytes | None]
-"""Name, embedder, dimension, vector, seconds of speech, time, sources, warnings, clip."""
+Row = tuple[Any, ...]
+"""Name, embedder, dimension, vector, seconds of speech, time, sources, warnings, clip; as a file has them, which may be
+damaged: `enrolment_of` looks at them."""
 
 
 def version_of(database: sqlite3.Connection) -> int:
@@ -75,8 +75,8 @@ class PlainRows:
         ).fetchone()
         return found
 
-    def all(self, clips: bool) -> Iterator[Row]:
-        yield from self._database.execute(f"SELECT {_COLUMNS}, {self._clip if clips else 'NULL'} FROM voices")
+    def all(self, clips: bool) -> list[Row]:
+        return self._database.execute(f"SELECT {_COLUMNS}, {self._clip if clips else 'NULL'} FROM voices").fetchall()
 
     def rename(self, name: str, new_name: str) -> bool:
         """Whether there is such a voice. Raises sqlite3.IntegrityError for a new name that is taken."""
@@ -98,7 +98,7 @@ class SealedRows:
 
     def add(self, row: Row, replace: bool) -> None:
         *known, clip = row
-        known[3] = known[3].hex()  # type: ignore[attr-defined]
+        known[3] = row[3].hex()
         name = self._vault.alias(row[0])
         sealed = None if clip is None else self._vault.seal(clip, f"clip {name}")
         voice = self._vault.seal(json.dumps(known).encode(), f"voice {name}")
@@ -112,9 +112,9 @@ class SealedRows:
         found = self._database.execute("SELECT * FROM sealed WHERE id = ?", (self._vault.alias(name),)).fetchone()
         return None if found is None else self._opened(*found)
 
-    def all(self, clips: bool) -> Iterator[Row]:
-        for found in self._database.execute(f"SELECT id, voice, {'clip' if clips else 'NULL'} FROM sealed"):
-            yield self._opened(*found)
+    def all(self, clips: bool) -> list[Row]:
+        found = self._database.execute(f"SELECT id, voice, {'clip' if clips else 'NULL'} FROM sealed").fetchall()
+        return [self._opened(*row) for row in found]
 
     def rename(self, name: str, new_name: str) -> bool:
         row = self.get(name)
@@ -138,9 +138,11 @@ Rows = PlainRows | SealedRows
 
 
 def lock_of(database: sqlite3.Connection) -> tuple[str, bytes]:
-    """Where the key of a sealed file is, and what shows that a key is the right one."""
-    place, proof = database.execute("SELECT key, proof FROM lock").fetchone()
-    return str(place), bytes(proof)
+    """Where the key of a sealed file is, and what shows that a key is right. EnrolmentError where it is damaged."""
+    place, proof = database.execute("SELECT key, proof FROM lock").fetchone() or (None, None)
+    if not isinstance(place, str) or not isinstance(proof, bytes):
+        raise EnrolmentError("the store is damaged: it does not say with which key it is encrypted; take a copy of it")
+    return place, proof
 
 
 def seal_all(database: sqlite3.Connection, place: str, vault: "Vault") -> None:
@@ -180,9 +182,13 @@ def row_of(enrolment: Enrolment) -> Row:
 def enrolment_of(row: Row, path: Path) -> Enrolment:
     """As it was kept. Raises EnrolmentError for a damaged one."""
     name, embedder, dimension, blob, speech_s, created, sources, warnings, kept = row
-    vector = np.frombuffer(blob, "<f4").astype(np.float32)
-    if len(vector) != dimension or not np.isfinite(vector).all():
-        raise EnrolmentError(f"the voice '{name}' in {path} is damaged: remove it and enrol it again")
-    clip = None if kept is None else unpack(kept, name)
-    known = (tuple(json.loads(sources)), tuple(json.loads(warnings)))
-    return Enrolment(name, embedder, vector, speech_s, created, *known, clip)
+    try:
+        vector = np.frombuffer(blob, "<f4").astype(np.float32)
+        if len(vector) != dimension or not np.isfinite(vector).all():
+            raise ValueError
+        texts = [[str(line) for line in json.loads(lines)] for lines in (sources, warnings)]
+        clip = None if kept is None else unpack(kept, name)
+        known = (str(name), str(embedder), vector, float(speech_s), str(created))
+    except (TypeError, ValueError):
+        raise EnrolmentError(f"the voice {name!r} in {path} is damaged: remove it and enrol it again") from None
+    return Enrolment(*known, tuple(texts[0]), tuple(texts[1]), clip)

@@ -277,13 +277,14 @@ class EnrolmentStore:
                 yield database
             finally:
                 database.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise EnrolmentError(
                     f"the disk is full: nothing was changed in {self.path}; free some space"
                 ) from error
+            reason = " ".join(str(error).split())[:200]
             raise EnrolmentError(
-                f"cannot use the voices in {self.path}: {error}; move the file away, or name another"
+                f"cannot use the voices in {self.path}: {reason}; move the file away, or name another"
             ) from error
 
 

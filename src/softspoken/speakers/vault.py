@@ -46,7 +46,7 @@ class Vault:
         invalid = import_module("cryptography.exceptions").InvalidTag
         try:
             return bytes(self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about.encode()))
-        except (invalid, ValueError):
+        except (invalid, TypeError, ValueError):
             what = about.partition(" ")[0]
             raise EnrolmentError(f"a {what} in the store was changed, or sealed with another key: refused") from None
 
@@ -106,7 +106,7 @@ def forget_key(place: str) -> None:
 def _read_key(path: Path) -> bytes:
     try:
         return _decoded(path.read_text("ascii"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise EnrolmentError(f"cannot read the key {path} ({reason}): put it there, or set {KEY_VARIABLE}") from None
 
