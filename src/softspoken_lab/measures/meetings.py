@@ -1,4 +1,4 @@
-"""How well a conversation is written down: words by meeteval, who speaks when by spyder.
+"""How well a conversation is written down: words by meeteval, who speaks when by pyannote.metrics.
 
 cpWER (Watanabe et al. 2020): each voice's words joined, the names matched so that the errors are fewest. tcpWER
 (von Neumann et al. 2023): the same, but a word counts only within 5 s of where it is said; without times of words they
@@ -188,15 +188,22 @@ def read_rttm(path: Path) -> dict[str, Turns]:
 
 
 def der(expected: Turns, found: Turns) -> DerScore:
-    """Diarisation error of one conversation. Raises MissingExtra where spyder is not installed."""
+    """Diarisation error of one conversation. Raises MissingExtra where pyannote.metrics is not installed."""
     try:
-        import spyder
+        from pyannote.core import Annotation, Segment, Timeline
+        from pyannote.metrics.diarization import DiarizationErrorRate
     except ImportError as error:
-        raise MissingExtra("spy-der", "lab", "diarisation error rates") from error
-    sides = [{"": [(name, *span) for name, spans in turns.items() for span in spans]} for turns in (expected, found)]
-    scored = spyder.DER(*sides, collar=DER_COLLAR_S, regions="all")["Overall"]
-    speech_s = float(scored.duration)
-    return DerScore(speech_s, *(speech_s * float(share) for share in (scored.miss, scored.falarm, scored.conf)))
+        raise MissingExtra("pyannote.metrics", "lab", "diarisation error rates") from error
+    sides = [Annotation(), Annotation()]
+    for side, turns in zip(sides, (expected, found), strict=True):
+        for name, spans in turns.items():
+            for number, span in enumerate(spans):
+                side[Segment(*span), f"{name} {number}"] = name
+    end_s = max((stop_s for turns in (expected, found) for spans in turns.values() for _, stop_s in spans), default=0.0)
+    # Its collar is the whole stretch around a boundary.
+    metric = DiarizationErrorRate(collar=2 * DER_COLLAR_S)
+    scored = metric(*sides, uem=Timeline([Segment(0.0, end_s)]), detailed=True)
+    return DerScore(*(float(scored[part]) for part in ("total", "missed detection", "false alarm", "confusion")))
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,6 @@ def test_nothing_written_misses_everything() -> None:
 
 
 def test_diarisation_errors_are_of_three_kinds() -> None:
-    pytest.importorskip("spyder")
     said = {"ada": [(0.0, 10.0)], "boris": [(5.0, 15.0)]}
     assert der(said, {"x": said["ada"], "y": said["boris"]}).rate == 0.0
     missed = der(said, {"x": said["ada"]})
