@@ -45,10 +45,12 @@ def train_prompt(
     """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
     require_recipe(recipe)
     from softspoken.training.recipes import read_recipe, recipe_text
-    from softspoken.training.run import run_training
 
     overrides = {"backbone": backbone, "steps": steps, "seed": seed}
     config = read_recipe(recipe, {key: value for key, value in overrides.items() if value is not None})
+    # PyTorch comes with it: not before the recipe is known to be right.
+    from softspoken.training.run import run_training
+
     folder = run_training(config, out, stop_after_s, recipe_text(recipe))
     if folder is None:
         typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)

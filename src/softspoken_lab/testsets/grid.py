@@ -139,7 +139,7 @@ def make_cell(
     """
     spec = grid.mixture_spec(cell)
     if not speech_manifest.is_file():
-        raise DataError(f"no speech manifest at '{speech_manifest}'; give the manifest.jsonl of a folder of speech")
+        raise DataError(f"no manifest at '{speech_manifest}'; give the manifest.jsonl of a folder of speech")
     sources = [_sha256(speech_manifest), [] if noise is None else [asdict(clip) for clip in noise.clips]]
     digest = hashlib.sha256(json.dumps([spec.as_dict(), sources]).encode()).hexdigest()
     made = folder / f"{cell.name}-{digest[:12]}"

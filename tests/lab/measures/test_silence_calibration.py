@@ -122,7 +122,7 @@ def invoke(*arguments: object, command: Typer = app) -> str:
 
 def test_the_commands_say_the_same(stored: Path, manifest: Path, tmp_path: Path) -> None:
     arguments = ("--out", stored, "--feature", "presence", "--false-rejection", 0.25, "--json")
-    shown = json.loads(invoke("calibrate", stored, manifest, *arguments))
+    shown = json.loads(invoke("calibrate", stored, manifest, *arguments, command=laboratory))
     assert load_prompts(stored).info.silence is not None
     assert shown["model"]["weights"].keys() == {"presence"}
     assert shown["held_out"]["speaking"] == 4

@@ -134,7 +134,7 @@ def test_one_command_makes_the_table_and_makes_nothing_twice(study: Path, tmp_pa
     assert "| two | 2 |" in ran.stdout
     assert asked == ["none", *(f"run:{run_folder(tmp_path / 'out', *run)}@best" for run in RUNS)]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").rglob("*") if path.is_file()}
-    monkeypatch.setattr("softspoken_lab.studies.prompt_study.run_recipe", None)
+    monkeypatch.setattr("softspoken_lab.studies.prompt_study.run_training", None)
     assert CliRunner().invoke(app, command).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
