@@ -289,6 +289,8 @@ def test_each_channel_is_a_recording(tmp_path: Path) -> None:
     result = run("call.wav", "--speaker", "ada", "--channel", "each", "--out-dir", str(tmp_path))
     assert result.exit_code == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["call.left.txt", "call.right.txt"]
+    sides = run("call.wav", "--speaker", "ada", "--channel", "each", "--format", "rttm").stdout
+    assert list(dict.fromkeys(line.split()[1] for line in sides.splitlines())) == ["call.left", "call.right"]
 
 
 def test_the_standard_input(recordings: Path) -> None:

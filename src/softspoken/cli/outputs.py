@@ -113,7 +113,7 @@ class Output:
             text = json.dumps({"file": name, **as_dict(found), **broken_off}, ensure_ascii=False) + "\n"
         else:
             whole = self.file_format is FileFormat.HTML
-            text = render(found, self.file_format.value, Path(name).name if whole else Path(name).stem)
+            text = render(found, self.file_format.value, Path(name).name if whole else _stem(name))
         if self.folder is not None:
             _write(self._file_of(name), text)
             self._saved_s = time.monotonic()
@@ -134,11 +134,16 @@ class Output:
 
     def _file_of(self, name: str) -> Path:
         assert self.folder is not None
-        stem, channel = name, ""
-        if name.endswith(" channel)"):
-            stem, _, channel = name[: -len(" channel)")].rpartition(" (")
-        stem = "stdin" if stem == "standard input" else Path(stem).stem
-        return self.folder / ".".join(part for part in (stem, channel, self.file_format.value) if part)
+        return self.folder / f"{_stem(name)}.{self.file_format.value}"
+
+
+def _stem(name: str) -> str:
+    """What a recording is called in files: 'call.left' for the left channel of 'calls/call.wav'."""
+    stem, channel = name, ""
+    if name.endswith(" channel)"):
+        stem, _, channel = name[: -len(" channel)")].rpartition(" (")
+    stem = "stdin" if stem == "standard input" else Path(stem).stem
+    return f"{stem}.{channel}" if channel else stem
 
 
 def _implied(out: Path | None) -> FileFormat:

@@ -51,7 +51,8 @@ class WindowOptions(Frozen):
     window."""
     speech: SpeechOptions = SpeechOptions()
     batch: int = Field(default=4, ge=1)
-    """Windows decoded together where nothing waits for the first of them (`transcribe`; `stream` takes one)."""
+    """Windows decoded together where nothing waits for the first of them (`transcribe`; `stream` takes one). Several
+    voices share them, so that memory stays what it is."""
 
 
 class DecodingOptions(Frozen):

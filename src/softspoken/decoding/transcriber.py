@@ -181,7 +181,9 @@ class TargetSpeakerTranscriber:
         voices = [self.voice(speaker) for speaker in speakers]
         if not voices:
             return []
-        session, batch = self.session(voices, options.insist), options.windows.batch
+        session = self.session(voices, options.insist)
+        # Memory goes with the rows: windows times voices.
+        batch = max(1, options.windows.batch // len(voices))
         reader = Reader(audio_blocks(audio, sample_rate))
         heard = run_through(
             lambda reader, last: decode_session(session, reader, options, batch, last, exclusive),

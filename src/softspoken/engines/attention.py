@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Heads = tuple[tuple[int, int], ...]
 """Layer and head of the decoder, in order."""
 
-TOKENS_AT_ONCE = 512
+TOKENS_AT_ONCE = 256
 """Scores of so many tokens (of a whole vocabulary each) are in memory at once."""
 
 _LARGE_V2: Heads = (
