@@ -195,7 +195,7 @@ def test_voices_are_discovered_and_nobody_is_enrolled(talk: Path) -> None:
 def test_a_discovered_voice_is_enrolled_by_its_owner_s_word(talk: Path) -> None:
     done = typed("discover", talk, "--enrol", "Speaker 2=carla")
     assert "enrolled 'carla' from" in done.stderr
-    assert "alone" in done.stderr
+    assert "alone from 8.1 to 15.0 s" in done.stderr
     assert [row["name"] for row in listed()] == ["Anna", "carla"]
     with pytest.raises(EnrolmentError, match="'Anna' is enrolled already"):
         typed("discover", talk, "--enrol", "Speaker 1=Anna")

@@ -53,6 +53,15 @@ def test_one_stored_voice_is_nobody_twice() -> None:
     assert [one.known for one in found] == [False, True, False]
 
 
+def test_a_part_of_a_recording_keeps_its_times() -> None:
+    one = heard(TRUTH)[0]
+    moved = one.moved(60.0)
+    assert moved.speaks_s == pytest.approx(one.speaks_s)
+    assert [a - b for (a, _), (b, _) in zip(moved.alone, one.alone, strict=True)] == pytest.approx(
+        [60.0] * len(one.alone)
+    )
+
+
 def test_who_is_followed() -> None:
     found, known = heard(TRUTH, 1), stored(1)
     everyone = followed(found, known)

@@ -65,6 +65,8 @@ def enrol(
 def discover(
     file: Annotated[str, typer.Argument(help="A recording of several people; '-' is the standard input.")],
     out: Annotated[Path | None, typer.Option(help="Folder for a clip of each voice alone, to listen to.")] = None,
+    start_s: Annotated[float | None, typer.Option("--from", help="Listen from this second on.")] = None,
+    end_s: Annotated[float | None, typer.Option("--to", help="Listen up to this second.")] = None,
     fewest: Annotated[int, typer.Option(min=1, help="At least so many people speak.")] = 1,
     most: Annotated[int | None, typer.Option(min=1, help="At most so many people speak.")] = None,
     keep: Annotated[
@@ -88,7 +90,9 @@ def discover(
         _require_folder(out)
     options = DiarisationOptions(fewest=fewest, most=most)
     recording, embedder = Recording.of(file), load_embedder(DEFAULT_EMBEDDER)
-    found = found_in(load_audio(recording), embedder, opened.list(), options)
+    offset_s = 0.0 if start_s is None else start_s
+    audio = load_audio(recording, start_s=start_s, end_s=end_s)
+    found = [one.moved(offset_s) for one in found_in(audio, embedder, opened.list(), options)]
     if out is not None:
         _write_clips(found, out)
     typer.echo(json.dumps([_heard(one) for one in found], indent=2, ensure_ascii=False) if as_json else _table(found))

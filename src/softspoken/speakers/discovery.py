@@ -49,6 +49,11 @@ class Found:
     def speaks_s(self) -> float:
         return sum((end_s - start_s for start_s, end_s in self.speaks), 0.0)
 
+    def moved(self, seconds: float) -> "Found":
+        """The same voice in a recording of which so many seconds were not listened to."""
+        spans = [tuple((a + seconds, b + seconds) for a, b in times) for times in (self.speaks, self.alone)]
+        return replace(self, speaks=spans[0], alone=spans[1])
+
     @property
     def known(self) -> bool:
         """Whether it is similar enough to be taken for the stored voice."""

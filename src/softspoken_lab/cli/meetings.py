@@ -64,6 +64,9 @@ def meetings(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="No second attempts at higher temperatures: several times as fast.")
     ] = False,
+    longest_s: Annotated[
+        float | None, typer.Option(min=1, max=30, help="Longest window of ours and everyone (default: the product's).")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Conversations to take from the beginning.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +83,9 @@ def meetings(
     logging.getLogger("preprocess").setLevel(logging.ERROR)
     found = read_meetings(manifest, strangers)[:limit]
     cache = StageCache(manifest.with_suffix(".meetings"), lambda text: typer.echo(text, err=True))
-    systems = MeetingSystems(cache, backbone, None if precision is None else precision.value, threads, greedy)
+    window: dict[str, float] = {} if longest_s is None else {"longest_s": longest_s}
+    rounded = None if precision is None else precision.value
+    systems = MeetingSystems(cache, backbone, rounded, threads, greedy, **window)
     normalize = TextNormalizer()
     first: list[Scored] | None = None
     rows: list[Summary] = []

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from softspoken.audio import duration_s, load_audio
 from softspoken.data.manifest import read_rows
-from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
+from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript, WindowOptions
 from softspoken.decoding.conditioning import LENIENT, window_embedder
 from softspoken.engines import Precision
 from softspoken.errors import ConfigError, DataError
@@ -114,11 +114,14 @@ class MeetingSystems:
         precision: Precision | None = None,
         threads: int | None = None,
         greedy: bool = False,
+        longest_s: float = WindowOptions().longest_s,
     ) -> None:
         """`cache`: where answers are kept; `backbone`, `precision`, `threads`: see `TargetSpeakerTranscriber`;
-        `greedy`: what fails its checks is not decoded again at higher temperatures, by none of them."""
+        `greedy`: what fails its checks is not decoded again at higher temperatures, by none of them; `longest_s`: of
+        the windows of `ours` and `everyone`."""
         temperatures = (0.0,) if greedy else DecodingOptions().temperatures
-        self._options = DecodingOptions(temperatures=temperatures, words=True)
+        windows = WindowOptions(longest_s=longest_s, search_s=min(WindowOptions().search_s, longest_s / 2))
+        self._options = DecodingOptions(temperatures=temperatures, words=True, windows=windows)
         self._cache, self._backbone, self._precision, self._threads = cache, backbone, precision, threads
 
     def answer(self, name: str, meeting: Meeting) -> Answer:
@@ -136,7 +139,7 @@ class MeetingSystems:
             "rttm": None if rttm is None else digest_of_file(rttm),
             "backbone": self._backbone,
             "precision": self._precision,
-            "temperatures": self._options.temperatures,
+            "options": self._options.model_dump(mode="json"),
             "audio": digest_of_file(meeting.audio),
             "voices": [(voice.name, digest_of_file(voice.enrolment)) for voice in meeting.voices],
         }
