@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.cli import listen as command
 from softspoken.decoding.live import Confirmed, LiveEvent, Pace, Partial, Said
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, SpeakerNotFound
+from softspoken.speakers import Enrolment, EnrolmentStore
 
 
 class Standin:
@@ -47,6 +48,14 @@ class Standin:
         name = self._names[(first // 4) % len(self._names)]
         last: list[LiveEvent] = [Pace(1.2)]
         return [*last, Said(name, " ".join(words), float(first), float(self._told))] if words else last
+
+
+@pytest.fixture(autouse=True)
+def enrolled(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTSPOKEN_HOME", str(tmp_path_factory.mktemp("home")))
+    vectors = np.eye(4, dtype=np.float32)
+    voices = [Enrolment(name, "campplus", vectors[n], 5.0, "", ("a",)) for n, name in enumerate(("ada", "ben"))]
+    EnrolmentStore().add(voices)
 
 
 def run(arguments: list[str], seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[Result, Standin]:
@@ -85,6 +94,21 @@ def test_several_voices_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert content["duration_s"] == 9.0
 
 
+def test_everyone_is_all_enrolled_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = run(["-", "--raw", "16000", "--everyone"], 5.0, monkeypatch)
+    assert result.stdout.splitlines() == ["ada: word0 word1 word2 word3", "ben: word4"]
+    EnrolmentStore().delete("ada")
+    EnrolmentStore().delete("ben")
+    result, _ = run(["-", "--raw", "16000", "--everyone"], 5.0, monkeypatch)
+    assert isinstance(result.exception, ConfigError)
+
+
+def test_an_unknown_voice_is_told_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, live = run(["-", "--raw", "16000", "--speaker", "nobody"], 1.0, monkeypatch)
+    assert isinstance(result.exception, SpeakerNotFound)
+    assert live.position_s == 0
+
+
 def test_ctrl_c_keeps_what_was_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def broken_off(source: object, rate_hz: int) -> Any:
         yield np.zeros(5 * SAMPLE_RATE_HZ, np.float32)
@@ -118,7 +142,14 @@ def test_a_terminal_shows_what_may_change(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--plain", "--speaker", "ada"], [], ["-", "--plain"], ["--raw", "16000", "--plain"], ["talk.wav", "--plain"]],
+    [
+        ["--plain", "--speaker", "ada"],
+        ["--everyone", "--plain"],
+        [],
+        ["-", "--plain"],
+        ["--raw", "16000", "--plain"],
+        ["talk.wav", "--plain"],
+    ],
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     result, _ = run(arguments, 0.0, monkeypatch)

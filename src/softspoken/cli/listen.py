@@ -13,6 +13,7 @@ from softspoken.cli.checks import require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 from softspoken.cli.outputs import FileFormat, Output
 from softspoken.cli.transcribe_options import enrolled_names
+from softspoken.cli.wanted import require_voices
 
 if TYPE_CHECKING:
     from softspoken.decoding import Conversation
@@ -33,7 +34,10 @@ def listen(
             autocompletion=enrolled_names,
         ),
     ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Write everybody's words.")] = False,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="Follow all enrolled voices. Each of them is looked for all the time.")
+    ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Write everybody's words, strangers' too.")] = False,
     raw: Annotated[
         int | None, typer.Option(metavar="HERTZ", help="The standard input is raw 16-bit mono PCM of this sample rate.")
     ] = None,
@@ -70,18 +74,34 @@ def listen(
     if list_devices:
         typer.echo("\n".join(microphones()) or "no microphone", err=False)
         return
-    if plain == bool(speaker):
-        raise ConfigError("whose words? give --speaker NAME or --speaker CLIP, or --plain for everybody's")
+    if [plain, everyone, bool(speaker)].count(True) != 1:
+        raise ConfigError("whose words? give --speaker NAME or CLIP, --everyone (who is enrolled), or --plain (all)")
     if source not in (None, "-") or (source == "-") != (raw is not None):
         raise ConfigError("raw sound from the standard input is '- --raw 16000'; without both it is a microphone")
     require_backbone(backbone, "cpu")
     require_prompt(prompt)
+    speakers = _enrolled() if everyone else speaker or []
+    require_voices(speakers, None)
+    if raw is None:
+        # Without sounddevice or a library of its own it says so before a model is loaded.
+        microphones()
     kept = _Kept(out, file_format)
     chosen = None if precision is None else precision.value
-    live = _load(speaker or [], prompt, backbone, language, step, engine.value, chosen)
+    live = _load(speakers, prompt, backbone, language, step, engine.value, chosen)
     number = int(device) if device is not None and device.isdecimal() else device
     blocks = microphone(number) if raw is None else raw_stream(sys.stdin.buffer, raw)
-    _follow(live, blocks, _Screen(several=len(speaker or []) > 1), kept)
+    _follow(live, blocks, _Screen(several=len(speakers) > 1), kept)
+
+
+def _enrolled() -> list[str]:
+    """All names. Raises ConfigError where there is none."""
+    from softspoken.errors import ConfigError
+    from softspoken.speakers import EnrolmentStore
+
+    names = EnrolmentStore().names()
+    if not names:
+        raise ConfigError("--everyone follows enrolled voices, and there is none; enrol one: softspoken speaker enrol")
+    return names
 
 
 def _load(
