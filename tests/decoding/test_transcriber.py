@@ -304,6 +304,8 @@ def test_scores_over_a_telephone_are_moved_to_where_they_lie_without_one(monkeyp
         moved = score_voices(embedder, narrow, ada, enrolled_by_telephone=[True])
         assert moved.scores == pytest.approx(1.25 * before[1] - 0.25)
         assert moved.presence == (pytest.approx(presence(moved.scores[0])),)
+        trained_on_it = FramePrompt(by_telephone=True)
+        assert score_voices(embedder, narrow, ada, trained_on_it).scores == pytest.approx(before[1])
 
 
 @pytest.fixture

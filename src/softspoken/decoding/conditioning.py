@@ -88,22 +88,24 @@ def score_voices(
     frames = FramePrompt() if frames is None else frames
     audio = audio.astype(np.float32, copy=False)
     measured = FrameScores.measure(embedder, audio, (frames.window_s,), frames.hop_s)
-    return target_of(embedder, measured.against(vectors, float(FRAME_RATE_HZ)), audio, enrolled_by_telephone)
+    return target_of(embedder, measured.against(vectors, float(FRAME_RATE_HZ)), audio, frames, enrolled_by_telephone)
 
 
 def target_of(
     embedder: SpeakerEmbedder,
     scores: Float32[np.ndarray, "K frames"],
     audio: Float32[np.ndarray, " N"],
+    frames: FramePrompt,
     enrolled_by_telephone: Sequence[bool] = (),
 ) -> Target:
-    """The cosines of a window's frames to K voices, as they would be without a telephone.
+    """The cosines of a window's frames to K voices; as they would be without a telephone, for prompts that know none.
 
     `enrolled_by_telephone`: whether each voice's clip came over one; none given: no clip did.
     """
-    heard = is_telephone(audio)
+    moved = {} if frames.by_telephone else embedder.over_telephone
+    heard = bool(moved) and is_telephone(audio)
     enrolled = enrolled_by_telephone or [False] * len(scores)
-    corrections = [embedder.over_telephone.get((heard, clip), (1.0, 0.0)) for clip in enrolled]
+    corrections = [moved.get((heard, clip), (1.0, 0.0)) for clip in enrolled]
     scale, offset = np.array(corrections, np.float32).T[:, :, None]
     scores = scores * scale + offset
     return Target(scores, tuple(presence(row) for row in scores))

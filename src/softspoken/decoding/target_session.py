@@ -33,6 +33,7 @@ from softspoken.engines.base import Engine
 from softspoken.errors import EnrolmentError
 from softspoken.prompts.arrays import fitted_clips
 from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
+from softspoken.prompts.config import FramePrompt
 from softspoken.prompts.info import PromptInfo
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, FrameScores, SpeakerEmbedder
@@ -104,7 +105,8 @@ class TargetSession:
     def target(self, measured: FrameScores, audio: Float32[np.ndarray, " N"]) -> Target:
         """The same for a window whose vectors are there already."""
         scores = measured.against(self.vectors, float(FRAME_RATE_HZ))
-        return target_of(self.embedder, scores, audio, self._by_telephone)
+        frames = self.info.prompts.frames
+        return target_of(self.embedder, scores, audio, FramePrompt() if frames is None else frames, self._by_telephone)
 
     def may_speak(self, target: Target, voice: int) -> bool:
         """Whether the decoder is asked for a voice; where it is, a silence model may decide."""
