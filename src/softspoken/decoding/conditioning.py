@@ -70,6 +70,11 @@ class Target:
     """Raw cosine in every frame of 20 ms."""
     presence: tuple[float, ...]
 
+    @classmethod
+    def of(cls, scores: Float32[np.ndarray, "K frames"]) -> "Target":
+        """With the presence that the scores tell."""
+        return cls(scores, tuple(presence(row) for row in scores))
+
 
 def score_voices(
     embedder: SpeakerEmbedder,
@@ -84,7 +89,7 @@ def score_voices(
     frames = FramePrompt() if frames is None else frames
     measured = FrameScores.measure(embedder, audio.astype(np.float32, copy=False), (frames.window_s,), frames.hop_s)
     scores = measured.against(vectors, float(FRAME_RATE_HZ))
-    return Target(scores, tuple(presence(row) for row in scores))
+    return Target.of(scores)
 
 
 def presence(scores: Float32[np.ndarray, " frames"]) -> float:

@@ -3,6 +3,7 @@
 Rows of a batch are pairs of a window and a voice. They may be of several recordings, and under prompts of their own.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,6 +13,7 @@ from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import MAX_WINDOW_S
+from softspoken.decoding.band import FULL, Band, band_of, can_follow
 from softspoken.decoding.conditioning import Target, activity, score_voices, verdict, window_features
 from softspoken.decoding.journal import Step
 from softspoken.decoding.longform import Reader, Window, cut_windows
@@ -28,6 +30,8 @@ from softspoken.prompts.compiled import CompiledPrompts, CompiledRows, join
 from softspoken.prompts.info import PromptInfo
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, SpeakerEmbedder
+
+logger = logging.getLogger("softspoken.decoding")
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,15 @@ class TargetSession:
         self.engine = engine
         self.voices = list(voices)
         self.info, self.embedder, self._insist = info, embedder, insist
+        self._prompts = prompts
+        self._band: Band | None = None
+        self._follow(self.voices)
+
+    def _follow(self, voices: Sequence[Enrolment]) -> None:
+        """No window changes what the voices make of the prompts."""
         self.vectors = np.stack([voice.vector for voice in voices])
-        speaker = self.vectors if info.prompts.speaker is not None else None
-        # No window changes what the voices make of the prompts.
-        self._rows = prompts.rows(speaker, self._heard_clips())
+        speaker = self.vectors if self.info.prompts.speaker is not None else None
+        self._rows = self._prompts.rows(speaker, self._heard_clips(voices))
 
     def prepare(self, windows: Sequence[Window], number: int) -> PreparedWindows:
         """Measure the windows for all voices; `number` is the place of the first one in the recording."""
@@ -88,8 +97,26 @@ class TargetSession:
         return self.prepared(windows, targets, pairs, number)
 
     def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
-        """How much a window sounds like each voice."""
-        return score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames)
+        """How much a window sounds like each voice. The first one with sound tells the band of the recording."""
+        if self._band is None:
+            self._band = band_of(audio)
+            if self._band not in (None, FULL):
+                self._go_through(self._band)
+        found = score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames)
+        return found if self._band in (None, FULL) else Target.of(self._band.scores(found.scores))
+
+    def _go_through(self, band: Band) -> None:
+        """Hear the voices as the recording has them."""
+        said = f"the recording holds nothing above {band.high_hz:.0f} Hz, as over {band.name}"
+        if can_follow(self.embedder, self.voices):
+            self._follow([band.voice(voice, self.embedder) for voice in self.voices])
+            logger.warning("%s: voices are compared as they sound there; more errors are to be expected", said)
+        else:
+            self._band = FULL
+            logger.warning(
+                "%s: many errors are to be expected, for only voices of CAM++ with their clip can be compared there",
+                said,
+            )
 
     def may_speak(self, target: Target, voice: int) -> bool:
         """Whether the decoder is asked for a voice; where it is, a silence model may decide."""
@@ -110,18 +137,18 @@ class TargetSession:
             active = activity(scores, frames) if frames is not None else None
         return PreparedWindows(windows, targets, pairs, padded_s, prompts, active, info.silence, number)
 
-    def _heard_clips(self) -> Float32[np.ndarray, "L K F D"] | None:
+    def _heard_clips(self, voices: Sequence[Enrolment]) -> Float32[np.ndarray, "L K F D"] | None:
         """What the frozen encoder hears in each voice's clip, for prompts that want to know: once for a recording."""
         config = self.info.prompts.enrolment
         if config is None:
             return None
-        for voice in self.voices:
+        for voice in voices:
             if voice.clip is None:
                 raise EnrolmentError(
                     f"this prompt hears the enrolment clip itself, of '{voice.name}' only the embedding is stored; "
                     "enrol the voice again with its clip, or give a clip instead of its name"
                 )
-        clips = [voice.clip for voice in self.voices if voice.clip is not None]
+        clips = [voice.clip for voice in voices if voice.clip is not None]
         return self.engine.layer_states(fitted_clips(clips, config), config.clip_s)
 
 
