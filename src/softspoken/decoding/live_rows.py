@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.tokens import WhisperTokens
-from softspoken.decoding.conditioning import FRAME_RATE_HZ, Target, presence
+from softspoken.decoding.conditioning import FRAME_RATE_HZ, Target
 from softspoken.decoding.longform import Window
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.prompted import PromptedTranscriber
@@ -135,8 +135,8 @@ class _StreamScores:
             (np.stack(list(used.values())),),
             (np.array([(place - first) / SAMPLE_RATE_HZ for place in used], np.float32),),
         )
-        scores = measured.against(self._session.vectors, float(FRAME_RATE_HZ))
-        return Target(scores, tuple(presence(row) for row in scores))
+        self._session.listen(audio)
+        return self._session.compared(measured.against(self._session.vectors, float(FRAME_RATE_HZ)))
 
     @property
     def _embedder(self) -> SpeakerEmbedder:

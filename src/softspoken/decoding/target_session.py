@@ -97,13 +97,20 @@ class TargetSession:
         return self.prepared(windows, targets, pairs, number)
 
     def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
-        """How much a window sounds like each voice. The first one with sound tells the band of the recording."""
+        """How much a window sounds like each voice."""
+        self.listen(audio)
+        return self.compared(score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames).scores)
+
+    def listen(self, audio: Float32[np.ndarray, " N"]) -> None:
+        """The first window with sound tells the band of the recording, through which `vectors` are from then on."""
         if self._band is None:
             self._band = band_of(audio)
             if self._band not in (None, FULL):
                 self._go_through(self._band)
-        found = score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames)
-        return found if self._band in (None, FULL) else Target.of(self._band.scores(found.scores))
+
+    def compared(self, scores: Float32[np.ndarray, "K frames"]) -> Target:
+        """Raw cosines to `vectors` as they would be at full width."""
+        return Target.of(scores if self._band is None else self._band.scores(scores))
 
     def _go_through(self, band: Band) -> None:
         """Hear the voices as the recording has them."""
