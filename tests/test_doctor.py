@@ -61,7 +61,7 @@ def test_who_writes_for_nobody_or_everybody_is_not() -> None:
     [
         ({"mixed_errors": 125}, "does not follow"),
         ({"alone_errors": 60}, "harms clear speech"),
-        ({"silent_words": 13}, "not there"),
+        ({"silent_words": 33}, "not there"),
     ],
 )
 def test_each_sign_has_its_complaint(change: dict[str, int], said: str) -> None:

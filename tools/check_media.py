@@ -97,7 +97,7 @@ def _work(pipe: Any, seeds: dict[str, bytes], first: int, count: int) -> None:
             content = mutated(seeds[kinds[number % len(kinds)]], rng)
             path = Path(folder) / f"{number}.bin"
             path.write_bytes(content)
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 load_audio(Recording.of(path, partial=bool(number % 2)))
                 verdict = "read"
@@ -106,10 +106,11 @@ def _work(pipe: Any, seeds: dict[str, bytes], first: int, count: int) -> None:
             except Exception as error:
                 verdict = f"{type(error).__name__}: {error}"[:100]
                 print(number, verdict, file=sys.stderr)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start  # others may be using the processor; 60 s of waiting are a hang
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if seconds > LONGEST_S:
                 verdict = "slow"
+                print(number, f"{seconds:.1f} s", file=sys.stderr)
             if peak > MOST_BYTES:
                 verdict = "large"
             path.unlink()

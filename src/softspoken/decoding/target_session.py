@@ -3,6 +3,7 @@
 Rows of a batch are pairs of a window and a voice. They may be of several recordings, and under prompts of their own.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -38,6 +39,8 @@ from softspoken.prompts.info import PromptInfo
 from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import Enrolment, FrameScores, SpeakerEmbedder
 from softspoken.speakers.speech import is_telephone
+
+logger = logging.getLogger("softspoken.decoding")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class TargetSession:
         self.voices = list(voices)
         self.info, self.embedder, self._insist = info, embedder, insist
         self.vectors = np.stack([voice.vector for voice in voices])
+        self._told_of_line = False
         self._by_telephone = [voice.clip is not None and is_telephone(voice.clip) for voice in voices]
         speaker = self.vectors if info.prompts.speaker is not None else None
         # No window changes what the voices make of the prompts.
@@ -100,13 +104,21 @@ class TargetSession:
 
     def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
         """How much a window sounds like each voice."""
+        self._tell_of_line(audio)
         return score_voices(self.embedder, audio, self.vectors, self.info.prompts.frames, self._by_telephone)
 
     def target(self, measured: FrameScores, audio: Float32[np.ndarray, " N"]) -> Target:
         """The same for a window whose vectors are there already."""
+        self._tell_of_line(audio)
         scores = measured.against(self.vectors, float(FRAME_RATE_HZ))
         frames = self.info.prompts.frames
         return target_of(self.embedder, scores, audio, FramePrompt() if frames is None else frames, self._by_telephone)
+
+    def _tell_of_line(self, audio: Float32[np.ndarray, " N"]) -> None:
+        """Say once that a recording came over a telephone."""
+        if not self._told_of_line and is_telephone(audio):
+            self._told_of_line = True
+            logger.warning("the recording holds nothing above 4 kHz, as over a telephone: expect more errors")
 
     def may_speak(self, target: Target, voice: int) -> bool:
         """Whether the decoder is asked for a voice; where it is, a silence model may decide."""
