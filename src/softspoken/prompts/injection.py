@@ -153,12 +153,8 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
 
         return hook
 
-    def unhear(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        end = first + part.unattended
-        return torch.cat([output[:, :first], torch.zeros_like(output[:, first:end]), output[:, end:]], dim=1)
-
     if part.unattended:
-        _hook(hooks, stack.norm.register_forward_hook(unhear))
+        _hook(hooks, stack.norm.register_forward_hook(_unheard(first, first + part.unattended)))
     if placement == "shifted":
         if backbone.inputs_per_frame is None:
             raise PromptMismatch(
@@ -173,6 +169,15 @@ def _hook_encoder(backbone: Backbone, part: StackRows, placement: Placement, hoo
         _hook(hooks, stack.entry.register_forward_hook(place))
     for index in range(1, part.rows.shape[0]):
         _hook(hooks, stack.layers[index].register_forward_pre_hook(overwrite(part.rows[index])))
+
+
+def _unheard(first: int, end: int) -> Any:
+    """A hook after which nobody attends to what these positions hold."""
+
+    def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return torch.cat([output[:, :first], torch.zeros_like(output[:, first:end]), output[:, end:]], dim=1)
+
+    return hook
 
 
 def _hook_frames(

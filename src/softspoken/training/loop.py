@@ -7,7 +7,7 @@ their number alone and the learning rate on the step alone, so a killed run goes
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -94,9 +94,8 @@ def train(
     optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
     trained.to(accelerator.device)
     progress = _resumed(folder, trained, optimiser, main)
-    loader: Iterable[Any] = DataLoader(
-        ReadableItems(dataset, folder), config.items_per_batch, collate_fn=collate, num_workers=config.workers
-    )
+    items = ReadableItems(dataset, folder)
+    loader = DataLoader(items, config.items_per_batch, collate_fn=collate, num_workers=config.workers)
     # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
     module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
     batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
@@ -104,9 +103,7 @@ def train(
     begun = (clock() if begun is None else begun) - progress.seconds
     pace, finite = Pace(clock), FiniteLoss()
     while progress.step < config.steps and not config.time_is_up(progress.seconds):
-        rate = learning_rate(progress.step, config, progress.seconds)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
+        rate = _set_rate(optimiser, config, progress)
         losses, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
         progress = replace(progress, step=progress.step + 1, seconds=clock() - begun)
         pace.count(examples)
@@ -132,6 +129,13 @@ def train(
     accelerator.wait_for_everyone()
     log.close()
     return progress
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, config: LoopConfig, progress: Progress) -> float:
+    rate = learning_rate(progress.step, config, progress.seconds)
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
+    return rate
 
 
 def _resumed(folder: Path, trained: nn.Module, optimiser: torch.optim.Optimizer, main: bool) -> Progress:
