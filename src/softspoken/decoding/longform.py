@@ -111,7 +111,7 @@ def cut_windows(
 def quiet_windows(reader: Reader, options: WindowOptions | None = None) -> Iterator[Window]:
     """Windows one after the other, cut where it is quietest, so that few words are cut."""
     options = WindowOptions() if options is None else options
-    longest = round(options.longest_s * SAMPLE_RATE_HZ)
+    longest = round(options.limit_s * SAMPLE_RATE_HZ)
     rest = round(SHORTEST_REST_S * SAMPLE_RATE_HZ)
     while True:
         ahead = reader.peek(longest + rest)

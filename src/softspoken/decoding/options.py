@@ -11,6 +11,8 @@ from softspoken.prompts.info import PromptInfo
 
 Start = Literal["auto", "speech", "any"]
 Cut = Literal["quiet", "speech"]
+FOLLOWED_S = 14.0
+"""The longest window in which a voice is followed, where nothing else is asked for."""
 
 
 class SpeechOptions(Frozen):
@@ -44,8 +46,9 @@ class WindowOptions(Frozen):
     cut: Cut = "quiet"
     """`quiet`: at the quietest places, so that the windows are the whole recording. `speech`: in pauses between speech,
     and what holds no speech is left out; needs the extra `vad`."""
-    longest_s: float = Field(default=20.0, ge=1.0, le=30.0)
-    """No window is longer."""
+    longest_s: float | None = Field(default=None, ge=1.0, le=30.0)
+    """No window is longer; None: 14 s where a voice is followed, else 20 s. Prompts that follow a voice were trained on
+    12 s of it at most, and leave out the end of longer turns (docs/results-meetings.md)."""
     search_s: float = Field(default=5.0, ge=0.0)
     """The cut is made at the quietest place (`speech`: in the longest pause) in this many last seconds of the longest
     window."""
@@ -53,6 +56,11 @@ class WindowOptions(Frozen):
     batch: int = Field(default=4, ge=1)
     """Windows decoded together where nothing waits for the first of them (`transcribe`; `stream` takes one). Several
     voices share them, so that memory stays what it is."""
+
+    @property
+    def limit_s(self) -> float:
+        """`longest_s`, where nobody is followed."""
+        return 20.0 if self.longest_s is None else self.longest_s
 
 
 class DecodingOptions(Frozen):
@@ -118,12 +126,14 @@ def options_under(info: PromptInfo, max_frames: int, options: DecodingOptions | 
     prompts take.
     """
     options = DecodingOptions() if options is None else options
-    longest_s = MAX_WINDOW_S if info.window == "30s" else options.windows.longest_s
+    windows = options.windows
+    followed_s = FOLLOWED_S if info.task == "target-speaker" and windows.longest_s is None else windows.limit_s
+    longest_s = MAX_WINDOW_S if info.window == "30s" else followed_s
     room_s = (max_frames - info.prompts.taken_positions) / FRAME_RATE_HZ
     return options.model_copy(
         update={
             "start": "any" if options.start == "auto" else options.start,
             "timestamps": options.timestamps and info.timestamps,
-            "windows": options.windows.model_copy(update={"longest_s": min(longest_s, room_s, MAX_WINDOW_S)}),
+            "windows": windows.model_copy(update={"longest_s": min(longest_s, room_s, MAX_WINDOW_S)}),
         }
     )

@@ -48,7 +48,7 @@ class Chunks:
     def of(cls, options: WindowOptions) -> "Chunks":
         """No window gets longer by the rounding."""
         speech, rate_hz = options.speech, SAMPLE_RATE_HZ / CHUNK
-        longest = int(options.longest_s * rate_hz)
+        longest = int(options.limit_s * rate_hz)
         return cls(
             longest=longest,
             search=round(options.search_s * rate_hz),
@@ -132,7 +132,7 @@ class SpeechAhead:
 
 
 def speech_windows(reader: Reader, options: WindowOptions, detector: SpeechDetector) -> Iterator[Window]:
-    """Windows in order, disjoint, none longer than `options.longest_s`; none where nobody speaks.
+    """Windows in order, disjoint, none longer than `options.limit_s`; none where nobody speaks.
 
     Args:
         reader: at the beginning of a recording.

@@ -11,6 +11,7 @@ from softspoken.cli.engines import PrecisionChoice
 from softspoken.cli.evaluate import AsJson, BackboneName, Threads
 
 if TYPE_CHECKING:
+    from softspoken.engines import Precision
     from softspoken.scoring.word_errors import Difference, Score
     from softspoken_lab.measures.meetings import Summary
 
@@ -83,9 +84,8 @@ def meetings(
     logging.getLogger("preprocess").setLevel(logging.ERROR)
     found = read_meetings(manifest, strangers)[:limit]
     cache = StageCache(manifest.with_suffix(".meetings"), lambda text: typer.echo(text, err=True))
-    window: dict[str, float] = {} if longest_s is None else {"longest_s": longest_s}
-    rounded = None if precision is None else precision.value
-    systems = MeetingSystems(cache, backbone, rounded, threads, greedy, **window)
+    rounded: Precision | None = None if precision is None else precision.value
+    systems = MeetingSystems(cache, backbone, rounded, threads, greedy, longest_s)
     normalize = TextNormalizer()
     first: list[Scored] | None = None
     rows: list[Summary] = []

@@ -114,13 +114,16 @@ class MeetingSystems:
         precision: Precision | None = None,
         threads: int | None = None,
         greedy: bool = False,
-        longest_s: float = WindowOptions().longest_s,
+        longest_s: float | None = None,
     ) -> None:
         """`cache`: where answers are kept; `backbone`, `precision`, `threads`: see `TargetSpeakerTranscriber`;
         `greedy`: what fails its checks is not decoded again at higher temperatures, by none of them; `longest_s`: of
         the windows of `ours` and `everyone`."""
         temperatures = (0.0,) if greedy else DecodingOptions().temperatures
-        windows = WindowOptions(longest_s=longest_s, search_s=min(WindowOptions().search_s, longest_s / 2))
+        search_s = WindowOptions().search_s
+        windows = WindowOptions(
+            longest_s=longest_s, search_s=search_s if longest_s is None else min(search_s, longest_s / 2)
+        )
         self._options = DecodingOptions(temperatures=temperatures, words=True, windows=windows)
         self._cache, self._backbone, self._precision, self._threads = cache, backbone, precision, threads
 
