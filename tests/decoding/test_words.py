@@ -12,7 +12,7 @@ from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.corpus import is_development_talker
 from softspoken.decoding import DecodingOptions, PlainTranscriber, PromptedTranscriber, Transcript, WindowOptions
 from softspoken.decoding.result import joined
-from softspoken.decoding.words import FRAME, FRAME_S, LATE, align, loudness, token_fit, word_groups
+from softspoken.decoding.words import FRAME, FRAME_S, align, loudness, token_fit, word_groups
 from softspoken.engines import load_engine
 from softspoken.prompts.short import short_window_prompts
 
@@ -64,16 +64,17 @@ def test_a_window_full_of_words_has_a_time_for_each() -> None:
     assert [start_s for start_s, _ in spans] == pytest.approx([3 * FRAME_S * word for word in range(100)])
 
 
-def test_words_are_where_the_attention_and_the_sound_are() -> None:
+@pytest.mark.parametrize("late", [5, 0, -3])
+def test_words_are_where_the_attention_and_the_sound_are(late: int) -> None:
     """Two words of two tokens, a pause of 0.6 s between them."""
     places = [(20, 30), (30, 45), (75, 90), (90, 100)]
     frames = 130
     weights = np.full((3, 4, frames + 10), 1e-4, np.float32)
     loud = np.zeros(frames, np.float32)
     for token, (first, last) in enumerate(places):
-        weights[:, token, first + LATE : last + LATE] = 1.0
+        weights[:, token, first + late : last + late] = 1.0
         loud[first:last] = 0.9
-    spans = align(token_fit(weights, frames), [2, 2], loud)
+    spans = align(token_fit(weights, frames, late), [2, 2], loud)
     wanted = [(20 * FRAME_S, 45 * FRAME_S), (75 * FRAME_S, 100 * FRAME_S)]
     np.testing.assert_allclose(spans, wanted, atol=2 * FRAME_S)
 

@@ -2,9 +2,10 @@
 
 Some heads look at the sound of a token while it is written (`alignment_heads`). OpenAI's code warps the text along what
 they look at, and a word lasts until the next one begins. Three things make times better here (tiny.en, clean speech of
-development talkers: a median error of 30 ms instead of 100). The heads look a tenth of a second behind a sound, so what
-they look at is moved. A frame counts by the logarithm of what it gets, so that no peak outweighs all else. And between
-two words the path may pass through silence, which suits a frame the better the softer it is.
+development talkers: a median error of 30 ms instead of 100). The heads look before or behind a sound, tiny.en's a tenth
+of a second, so what they look at is moved (`late_frames`). A frame counts by the logarithm of what it gets, so that no
+peak outweighs all else. And between two words the path may pass through silence, which suits a frame the better the
+softer it is.
 
 U tokens, T frames of 20 ms, K heads, N states of the path.
 """
@@ -23,12 +24,11 @@ from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import UNSPACED, Word
 from softspoken.decoding.search import DecodedWindow
 from softspoken.decoding.segments import split
+from softspoken.engines.attention import late_frames
 from softspoken.engines.base import EncodedAudio
 
 FRAME_S = 1 / FRAME_RATE_HZ
 FRAME = round(SAMPLE_RATE_HZ * FRAME_S)
-LATE = 5
-"""Frames by which the heads look behind a sound."""
 LEAST = 1e-3
 """Added to what a frame gets of a head: less tells nothing."""
 QUIETEST_DB = 50.0
@@ -59,7 +59,7 @@ def with_words(
         pieces = [word_groups(text, tokens, options.language) for text in texts[row]]
         groups = [group for piece in pieces for group in piece]
         frames = min(attention.weights.shape[2], -(-audio[row].size // FRAME))
-        fit = token_fit(attention.weights[:, :-1], frames)
+        fit = token_fit(attention.weights[:, :-1], frames, late_frames(heard.engine.backbone.config))
         spans = align(fit, [len(group) for group in groups], loudness(audio[row], frames))
         words = iter(_words(groups, spans, attention.logprobs, tokens))
         timed[row] = replace(found[row], words=tuple(tuple(islice(words, len(piece))) for piece in pieces))
@@ -112,9 +112,13 @@ def _sounds(text: str) -> bool:
     return any(sign.isalnum() for sign in text)
 
 
-def token_fit(weights: Float32[np.ndarray, "K U _"], frames: int) -> Float32[np.ndarray, "U T"]:
-    """How well each of so many frames suits each token, by what some heads look at: 0 is the mean of the tokens."""
-    seen = np.pad(weights.mean(axis=0), ((0, 0), (0, frames + LATE)))[:, LATE : LATE + frames]
+def token_fit(weights: Float32[np.ndarray, "K U _"], frames: int, late: int) -> Float32[np.ndarray, "U T"]:
+    """How well each of so many frames suits each token, by what some heads look at, `late` frames behind a sound: 0 is
+    the mean of the tokens."""
+    places = np.arange(frames) + late
+    inside = (places >= 0) & (places < weights.shape[2])
+    seen = np.zeros((weights.shape[1], frames), np.float32)
+    seen[:, inside] = weights.mean(axis=0)[:, places[inside]]
     scores = np.log(seen / np.maximum(seen.sum(axis=1, keepdims=True), 1e-9) + LEAST)
     found: np.ndarray = scores - scores.mean(axis=0, keepdims=True)
     return found
