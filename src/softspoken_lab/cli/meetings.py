@@ -84,8 +84,7 @@ def meetings(
     found = read_meetings(manifest, strangers)[:limit]
     cache = StageCache(manifest.with_suffix(".meetings"), lambda text: typer.echo(text, err=True))
     window: dict[str, float] = {} if longest_s is None else {"longest_s": longest_s}
-    rounded = None if precision is None else precision.value
-    systems = MeetingSystems(cache, backbone, rounded, threads, greedy, **window)
+    systems = MeetingSystems(cache, backbone, None if precision is None else precision.value, threads, greedy, **window)
     normalize = TextNormalizer()
     first: list[Scored] | None = None
     rows: list[Summary] = []
