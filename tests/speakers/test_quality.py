@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from voices import PitchEmbedder, voice
 
+import softspoken
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.errors import AudioError, EnrolmentError
 from softspoken.speakers import SpeakerEmbedder, check_enrolment, load_embedder, speech_frames
@@ -156,6 +157,17 @@ NO_VOICES = {
     "music": melody(),
     "near silence with a constant": np.asarray(0.2 + 1e-3 * coloured(0, 10.0), np.float32),
 }
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("peak_db", [-20, -50])
+def test_speech_is_speech_at_any_level(peak_db: float) -> None:
+    """A real voice, in steps of 16 bits."""
+    loud = load_audio(Path(softspoken.__file__).parent / "assets" / "demo" / "voice_ada.flac")
+    soft = loud / np.abs(loud).max() * 10 ** (peak_db / 20)
+    soft = (np.round(soft * 2**15) / 2**15).astype(np.float32)
+    as_loud, as_soft = (check_enrolment(clip, "ada", PitchEmbedder()).speech_s for clip in (loud, soft))
+    assert as_soft == pytest.approx(as_loud, rel=0.1)
 
 
 @pytest.mark.embedded

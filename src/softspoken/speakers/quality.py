@@ -28,7 +28,7 @@ class EnrolmentLimits:
 
     shortest_speech_s: float = 3.0
     speech_below_loud_db: float = 25.0
-    speech_floor_dbfs: float = -60.0
+    speech_floor_dbfs: float = -90.0
     full_scale: float = 0.985
     most_clipped_share: float = 0.005
     voice_window_s: float = 1.6
