@@ -30,8 +30,18 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, Any] = {}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
-    ada, together = names["transcript"].text, names["both"]
+    ada, meeting = names["transcript"].text, names["meeting"]
     assert "invoice" in ada.lower()
     assert "design review" not in ada.lower()
-    assert [together[0].text, len(together)] == [ada, 2]
+    assert meeting.speakers == ("ada", "boris")
+    assert "design review" in meeting.transcripts[1].text.lower()
+    assert set(meeting.transcripts[0].text.split()) <= set(ada.split())
     assert names["encoded"].states.shape[0] == 1
+
+
+def test_the_map_of_the_house_names_files_that_are_there() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py|[\w/]+/)`", page)
+    assert len(named) > 40
+    roots = (REPOSITORY, REPOSITORY / "src", REPOSITORY / "src" / "softspoken", REPOSITORY / "src" / "softspoken_lab")
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
