@@ -5,8 +5,6 @@ from dataclasses import replace
 from itertools import count, product
 from string import ascii_uppercase
 
-import numpy as np
-
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.serve.form import TranscriptionFields
@@ -15,6 +13,7 @@ from softspoken.serve.service import Service
 from softspoken.serve.uploads import decoded, from_data_url, is_data_url
 from softspoken.serve.users import User
 from softspoken.speakers import Enrolment
+from softspoken.speakers.discovery import matches
 
 _REFERENCE_S = (2.0, 10.0)
 _SLACK_S = 0.25
@@ -79,27 +78,12 @@ def _enrolled(name: str, user: User, param: str) -> Enrolment:
 def named(talkers: Sequence[Enrolment], known: Sequence[Enrolment], threshold: float) -> list[Enrolment]:
     """The talkers by name, each to be followed: known voices for those that are alike by `threshold` (cosine) or more,
     the surest pairs first and nobody twice; the others as they are, called A, B, ... in the order given."""
-    matches = match(talkers, known, threshold)
+    sure = {talker: voice for talker, voice, likeness in matches(talkers, known) if likeness >= threshold}
     letters = _letters({voice.name for voice in known})
     return [
-        known[matches[index]] if index in matches else replace(talker, name=next(letters))
+        known[sure[index]] if index in sure else replace(talker, name=next(letters))
         for index, talker in enumerate(talkers)
     ]
-
-
-def match(talkers: Sequence[Enrolment], known: Sequence[Enrolment], threshold: float) -> dict[int, int]:
-    """Talker to known voice, one to one."""
-    if not talkers or not known:
-        return {}
-    cosines = np.stack([talker.vector for talker in talkers]) @ np.stack([voice.vector for voice in known]).T
-    found: dict[int, int] = {}
-    for pair in np.argsort(-cosines, axis=None, kind="stable"):
-        talker, voice = divmod(int(pair), len(known))
-        if cosines[talker, voice] < threshold:
-            break
-        if talker not in found and voice not in found.values():
-            found[talker] = voice
-    return found
 
 
 def _letters(taken: set[str]) -> Iterator[str]:

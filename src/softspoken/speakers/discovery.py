@@ -85,7 +85,7 @@ def discover(
     clean = diarised.alone
     found = [_found(number, audio, embedder, diarised, clean[number]) for number in range(len(diarised.voices))]
     usable = [voice for voice in stored if voice.embedder == embedder.name]
-    for one, other, likeness in _matches(found, usable):
+    for one, other, likeness in matches([one.voice for one in found], usable):
         found[one] = replace(found[one], resembles=usable[other].name, likeness=round(likeness, 3))
     return found
 
@@ -138,19 +138,19 @@ def _found(
     return Found(voice, _spans(runs_of(diarised.speaks[number])), _spans(kept), alone_s)
 
 
-def _matches(found: Sequence[Found], stored: Sequence[Enrolment]) -> list[tuple[int, int, float]]:
+def matches(found: Sequence[Enrolment], stored: Sequence[Enrolment]) -> list[tuple[int, int, float]]:
     """Pairs of a found and a stored voice with their cosine, the most similar first, each voice once."""
     if not found or not stored:
         return []
     cosines: Float32[np.ndarray, "K L"] = (
-        np.stack([one.voice.vector for one in found]) @ np.stack([voice.vector for voice in stored]).T
+        np.stack([voice.vector for voice in found]) @ np.stack([voice.vector for voice in stored]).T
     )
-    matches = []
+    pairs = []
     for _ in range(min(cosines.shape)):
         one, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-        matches.append((int(one), int(other), float(cosines[one, other])))
+        pairs.append((int(one), int(other), float(cosines[one, other])))
         cosines[one], cosines[:, other] = -2.0, -2.0
-    return matches
+    return pairs
 
 
 def _spans(runs: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
