@@ -33,10 +33,12 @@ from softspoken.decoding.target_session import TargetSession, decode_session
 from softspoken.decoding.options import options_under
 from softspoken.engines import load_engine
 from softspoken.prompts import load_prompts
-from softspoken.speakers import Enrolment
+from softspoken.speakers import Enrolment, SpeakerEmbedder
 
-class Embedder:
+class Embedder(SpeakerEmbedder):
     name, dimension = "pitch", 8
+    def embed(self, audio):
+        return np.eye(8, dtype=np.float32)[0]
     def embed_windows(self, audio, window_s, hop_s):
         vectors = np.eye(8, dtype=np.float32)[[0, 1]]
         return vectors, np.array([0.0, 0.4], np.float32)

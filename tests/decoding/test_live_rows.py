@@ -32,6 +32,7 @@ def session(embedder: PitchEmbedder) -> TargetSession:
     made = object.__new__(TargetSession)
     made.embedder = embedder
     made.vectors = np.stack([embedder.embed(voice(2.0, pitch_hz)) for pitch_hz in (300.0, 900.0)])
+    made._by_telephone, made._told_of_line = [False, False], False
     made.info = SimpleNamespace(prompts=SimpleNamespace(frames=FRAMES))  # type: ignore[assignment]
     return made
 

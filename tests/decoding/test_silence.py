@@ -82,7 +82,7 @@ def test_windows_below_the_threshold_hold_nothing_and_all_others_something(
         assert window.speaking == pytest.approx(BY_PRESENCE.probability({"presence": window.presence}), abs=1e-6)
         assert bool(inside) == (window.presence >= 0.9)
     assert {window.presence >= 0.9 for window in ada.windows} == {True, False}
-    assert as_dict(ada)["windows"][0]["features"].keys() == {"empty", "presence", "spread"}
+    assert as_dict(ada)["speakers"][0]["windows"][0]["features"].keys() == {"empty", "presence", "spread"}
 
 
 def test_the_model_takes_the_place_of_the_presence_threshold(tmp_path: Path, store: EnrolmentStore) -> None:
