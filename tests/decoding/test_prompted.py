@@ -141,7 +141,7 @@ def test_short_makes_a_short_window_enough() -> None:
 
     prompted = PromptedTranscriber.from_pretrained()
     engine = prompted.engine
-    voices = load_recordings().voices
+    voices = load_recordings().voices[3:]
     texts = [bare(voice.text) for voice in voices]
     clips = [read_clip(voice.enrolment) for voice in voices]
     heard = [bare(prompted.transcribe(clip).text) for clip in clips]

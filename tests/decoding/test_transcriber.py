@@ -324,7 +324,7 @@ def test_the_embedded_backbone_hears_clean_speech(clips: list[tuple[Path, str]])
     from softspoken.audio import load_audio
     from softspoken.engines import load_engine
 
-    engine = load_engine("tiny.en", "torch")
+    engine = load_engine("tiny.en")
     heard: list[Transcript] = [PlainTranscriber(engine).transcribe(path) for path, _ in clips]
 
     def bare(text: str) -> str:

@@ -56,7 +56,7 @@ def test_rows_of_other_requests_change_nothing(backend: EngineBackend, transcrib
 @pytest.mark.embedded
 def test_everybody_is_transcribed_in_batches_too(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
     clips = [load_audio(voice.enrolment) for voice in load_recordings().voices[:2]]
-    long = np.concatenate([*clips] * 4)[: 16_000 * 40]
+    long = np.concatenate([*clips] * 2)[: 16_000 * 24]
     jobs = [backend.start(Wanted(audio)) for audio in (clips[0], clips[1], long)]
     pieces: list[Piece] = [piece for job in jobs if (piece := job.next_piece()) is not None]
     answers = backend.run(pieces)

@@ -78,7 +78,7 @@ def test_impossible_options_are_refused(words: list[str]) -> None:
 
 @pytest.mark.embedded
 def test_two_clips_in_earnest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(specs, "ENGINES", (("torch", "float32"),))
+    monkeypatch.setattr(specs, "ENGINES", (("openvino", "float32"),))
     monkeypatch.setattr(specs, "short", lambda together=False: [])
     words = ["bench", "--items", "2", "--repeats", "1", "--threads", "1", "--peer", "none", "--json"]
     done = CliRunner().invoke(app, words)
