@@ -40,12 +40,14 @@ def installed(name: str, extras: set[str], found: dict[str, metadata.Distributio
 
 
 def licence_of(package: metadata.Distribution) -> str:
-    """As its metadata says it, shortly."""
+    """As its metadata says it, shortly; or else the head of the licence that comes with it."""
     facts: Any = package.metadata
     named = facts.get("License-Expression") or ""
     classified = [line.rpartition(" :: ")[2] for line in facts.get_all("Classifier") or [] if "License ::" in line]
     written = (facts.get("License") or "").strip().splitlines()
-    return named or "; ".join(classified) or (written[0][:80] if written else "")
+    stated = named or "; ".join(classified) or (written[0][:80] if written else "")
+    files = [] if stated else [file for file in package.files or [] if file.name.upper().startswith("LICEN")]
+    return stated or next((file.read_text("utf-8").strip().splitlines()[0][:80] for file in files), "")
 
 
 def main() -> int:
