@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli.outputs import require_folder
+from softspoken.cli.speaker_options import AsJson, Replace, Store, open_store
 from softspoken.defaults import DEFAULT_EMBEDDER
 
 if TYPE_CHECKING:
     from softspoken.speakers import EnrolmentStore, SpeakerEmbedder
     from softspoken.speakers.discovery import Found
-
-Store = Annotated[Path | None, typer.Option("--store", help="File of voices; by default voices.db in the data folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace a voice of the same name.")]
-
-
-def open_store(store: Path | None) -> "EnrolmentStore":
-    from softspoken.speakers import EnrolmentStore
-
-    return EnrolmentStore(store)
 
 
 def discover(
@@ -48,7 +40,7 @@ def discover(
     for _, name in wanted:
         opened.require_free(name, replace=replace)
     if out is not None:
-        _require_folder(out)
+        require_folder(out, "--out")
     options = DiarisationOptions(fewest=fewest, most=most)
     recording, embedder = Recording.of(file), load_embedder(DEFAULT_EMBEDDER)
     offset_s = 0.0 if start_s is None else start_s
@@ -58,15 +50,6 @@ def discover(
         _write_clips(found, out)
     typer.echo(json.dumps([_heard(one) for one in found], indent=2, ensure_ascii=False) if as_json else _table(found))
     _keep(found, wanted, opened, embedder, str(recording), replace)
-
-
-def _require_folder(out: Path) -> None:
-    from softspoken.errors import ConfigError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {out} cannot be made ({error.strerror}); name another folder") from None
 
 
 def _kept_as(text: str) -> tuple[str, str]:

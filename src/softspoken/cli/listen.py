@@ -2,24 +2,21 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli import transcribe_options as given
 from softspoken.cli.checks import require_backbone, require_prompt
-from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.engines import EngineChoice
 from softspoken.cli.outputs import FileFormat, Output
-from softspoken.cli.transcribe_options import enrolled_names
-from softspoken.cli.wanted import require_voices
+from softspoken.cli.wanted import Runs, load_wanted, require_voices
 
 if TYPE_CHECKING:
     from softspoken.decoding import Conversation
     from softspoken.decoding.live import LiveEvent, LiveTranscriber, Said
-
-_SAVE_EVERY_S = 5.0
 
 
 def listen(
@@ -27,52 +24,40 @@ def listen(
         str | None,
         typer.Argument(metavar="[-]", help="'-' listens to the standard input (with --raw) instead of a microphone."),
     ] = None,
-    speaker: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A voice to write down: its name if it is enrolled, or a clip of it; may be given several times.",
-            autocompletion=enrolled_names,
-        ),
-    ] = None,
+    speaker: given.Speakers = None,
     everyone: Annotated[
-        bool, typer.Option("--everyone", help="Follow all enrolled voices. Each of them is looked for all the time.")
+        bool,
+        typer.Option(
+            "--everyone",
+            help="Follow all enrolled voices. Each of them is looked for all the time.",
+            rich_help_panel=given.WHOSE,
+        ),
     ] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Write everybody's words, strangers' too.")] = False,
-    raw: Annotated[
-        int | None, typer.Option(metavar="HERTZ", help="The standard input is raw 16-bit mono PCM of this sample rate.")
-    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Write everybody's words, strangers' too.", rich_help_panel=given.WHOSE)
+    ] = False,
+    raw: given.Raw = None,
     device: Annotated[
         str | None, typer.Option(help="Microphone to listen to: its number or a part of its name.")
     ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and exit.")] = False,
-    prompt: Annotated[
-        str | None, typer.Option(help="The prompt to follow voices with (default: the one for the backbone).")
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="The Whisper model to run (default: the one the prompt was made for).")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Such as 'de' or 'German', for multilingual models (default: English).")
-    ] = None,
+    prompt: given.Prompt = None,
+    backbone: given.Backbone = None,
+    language: given.Language = None,
     step: Annotated[float, typer.Option(min=0.1, help="Seconds of new sound between two attempts.")] = 0.6,
     out: Annotated[Path | None, typer.Option(help="Keep the transcript in this file, too.")] = None,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Of --out (default: by its name, else txt).")
     ] = None,
-    engine: Annotated[
-        EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
-    ] = EngineChoice.AUTO,
-    precision: Annotated[
-        PrecisionChoice | None,
-        typer.Option(help="Number format of the weights; int8 is the fastest (default: float32)."),
-    ] = None,
+    engine: given.Engine = EngineChoice.AUTO,
+    precision: given.Precision = None,
 ) -> None:
     """Write what is said while it is said, until Ctrl-C. Words that are written stay as they are."""
     from softspoken.audio.streams import microphone, microphones, raw_stream
     from softspoken.errors import ConfigError
 
     if list_devices:
-        typer.echo("\n".join(microphones()) or "no microphone", err=False)
+        typer.echo("\n".join(microphones()) or "no microphone")
         return
     if [plain, everyone, bool(speaker)].count(True) != 1:
         raise ConfigError("whose words? give --speaker NAME or CLIP, --everyone (who is enrolled), or --plain (all)")
@@ -86,8 +71,8 @@ def listen(
         # Without sounddevice or a library of its own it says so before a model is loaded.
         microphones()
     kept = _Kept(out, file_format)
-    chosen = None if precision is None else precision.value
-    live = _load(speakers, prompt, backbone, language, step, engine.value, chosen)
+    runs: Runs = ("cpu", engine.value, None if precision is None else precision.value)
+    live = _load(speakers, prompt, backbone, language, step, runs)
     number = int(device) if device is not None and device.isdecimal() else device
     blocks = microphone(number) if raw is None else raw_stream(sys.stdin.buffer, raw)
     _follow(live, blocks, _Screen(several=len(speakers) > 1), kept)
@@ -110,24 +95,19 @@ def _load(
     backbone: str | None,
     language: str | None,
     step_s: float,
-    engine: Any,
-    precision: Any,
+    runs: Runs,
 ) -> "LiveTranscriber":
-    from softspoken.decoding import PromptedTranscriber, TargetSpeakerTranscriber
     from softspoken.decoding.live import LiveOptions, LiveTranscriber
     from softspoken.languages import language_code
+    from softspoken.prompts.short import SHORT
 
     options = LiveOptions(step_s=step_s)
     decoding = options.decoding.model_copy(update={"language": None if language is None else language_code(language)})
     options = options.model_copy(update={"decoding": decoding})
-    if not speakers:
-        given = {} if prompt is None else {"prompt": prompt}
-        everybody = PromptedTranscriber.from_pretrained(backbone=backbone, engine=engine, precision=precision, **given)
-        return LiveTranscriber.of(everybody, (), options)
-    following = TargetSpeakerTranscriber.from_pretrained(
-        "shipped" if prompt is None else prompt, backbone, engine=engine, precision=precision
-    )
-    return LiveTranscriber.of(following, speakers, options)
+    everybodys = SHORT if prompt is None else prompt
+    wanted = load_wanted(speakers, None, prompt if speakers else everybodys, backbone, runs, decoding)
+    transcriber: Any = wanted.transcriber
+    return LiveTranscriber.of(transcriber, wanted.voices, options)
 
 
 def _follow(live: "LiveTranscriber", blocks: Iterator[Any], screen: "_Screen", kept: "_Kept") -> None:
@@ -226,26 +206,21 @@ class _Kept:
 
     def __init__(self, out: Path | None, file_format: FileFormat | None) -> None:
         """Raises ConfigError for a place where nothing can be written."""
-        self.out, self._format = out, file_format
+        self.out = out
+        self._output = None if out is None else Output.of(out, None, file_format, 1)
         self._said: list[Said] = []
-        self._saved = time.monotonic()
-        if out is not None:
-            Output.of(out, None, file_format, 1)
 
     def add(self, said: "Said", position_s: float) -> None:
         """A stretch; every few seconds all of them are written."""
         self._said.append(said)
-        if time.monotonic() - self._saved > _SAVE_EVERY_S:
+        if self._output is not None and self._output.due:
             self.save(position_s)
 
     def save(self, position_s: float) -> None:
         """Write the file anew."""
-        if self.out is None:
-            return
-        output = Output.of(self.out, None, self._format, 1)
-        output.add("microphone", self._conversation(position_s))
-        output.save()
-        self._saved = time.monotonic()
+        if self._output is not None:
+            self._output.add("microphone", self._conversation(position_s))
+            self._output.save()
 
     def _conversation(self, position_s: float) -> "Conversation":
         from softspoken.decoding import Conversation, Segment, Transcript

@@ -66,7 +66,7 @@ class Output:
         if out is not None:
             _require_place(out)
         if folder is not None:
-            _require_folder(folder)
+            require_folder(folder, "--out-dir")
         return cls(chosen, out, folder, resume)
 
     @property
@@ -81,7 +81,7 @@ class Output:
 
     @property
     def due(self) -> bool:
-        """Whether a file should be told how far the run is."""
+        """Whether the file should be written again by now."""
         return (self.out is not None or self.folder is not None) and time.monotonic() - self._saved_s > _SAVE_EVERY_S
 
     def line(self, segment: "Segment") -> str:
@@ -95,7 +95,7 @@ class Output:
         return "above" if self.out is None else str(self.out)
 
     def journal(self, name: str) -> Path | None:
-        """Where a run keeps what it has done of a recording; None where it writes to no file."""
+        """The file in which a run notes how far it has got in a recording; None where it writes no file."""
         if self.folder is not None:
             beside = self._file_of(name)
         elif self.out is None or (self.out.exists() and not self.out.is_file()):
@@ -167,13 +167,14 @@ def _require_place(out: Path) -> None:
         raise ConfigError(f"--out {out} cannot be written (it is not permitted); name a file in a folder of your own")
 
 
-def _require_folder(folder: Path) -> None:
+def require_folder(folder: Path, option: str) -> None:
+    """Make the folder that an option names. Raises ConfigError where that is not possible."""
     from softspoken.errors import ConfigError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"--out-dir {folder} cannot be made ({error.strerror}); name another folder") from None
+        raise ConfigError(f"{option} {folder} cannot be made ({error.strerror}); name another folder") from None
 
 
 def _write(out: Path, text: str) -> None:

@@ -1,16 +1,14 @@
 """`softspoken serve`: OpenAI's transcription API that knows voices, and a page to use it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from softspoken.cli import transcribe_options as given
 from softspoken.cli.checks import require_backbone, require_files, require_prompt
-from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.engines import EngineChoice
 from softspoken.cli.trust import RequireSignature, require_signature_of
-
-if TYPE_CHECKING:
-    from softspoken.engines import Precision
 
 
 def serve(
@@ -19,13 +17,12 @@ def serve(
     prompt: Annotated[
         list[str] | None,
         typer.Option(
-            help="A prompt to follow voices with, as for `transcribe`; several may be given [default: shipped]."
+            help="A prompt to follow voices with, as for `transcribe`; several may be given (default: shipped).",
+            rich_help_panel=given.MODEL,
         ),
     ] = None,
     require_signature: RequireSignature = False,
-    backbone: Annotated[
-        str | None, typer.Option(help="The Whisper model to run (default: the one the prompt was made for).")
-    ] = None,
+    backbone: given.Backbone = None,
     keys: Annotated[
         Path | None, typer.Option(help="File with a line NAME KEY for each user; each has voices of their own.")
     ] = None,
@@ -38,18 +35,11 @@ def serve(
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Refuse longer recordings.")] = 120.0,
     max_requests: Annotated[int, typer.Option(min=1, help="Tell more requests at once to come back later.")] = 64,
     rows: Annotated[int, typer.Option(min=1, help="Windows and voices to run as one batch, at most.")] = 8,
-    engine: Annotated[
-        EngineChoice, typer.Option(help="Software that runs the model; auto takes OpenVINO if it is installed.")
-    ] = EngineChoice.AUTO,
-    precision: Annotated[
-        PrecisionChoice | None,
-        typer.Option(help="Number format of the weights; int8 is the fastest (default: float32)."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device to run on: cpu, cuda, cuda:1 ...")] = "cpu",
+    engine: given.Engine = EngineChoice.AUTO,
+    precision: given.Precision = None,
+    device: given.Device = "cpu",
 ) -> None:
     """Serve transcriptions to OpenAI's clients, with known voices, and a page at http://HOST:PORT/."""
-    from softspoken.errors import MissingExtra
-
     require_backbone(backbone, device)
     for reference in prompt or ():
         require_prompt(reference)
@@ -58,11 +48,7 @@ def serve(
     if require_signature:
         for reference in prompt or ("shipped",):
             require_signature_of(reference)
-    try:
-        import fastapi  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "fastapi", "serve", "the server") from None
+    _require_extra()
 
     from softspoken.serve.app import create_app
     from softspoken.serve.backend import EngineBackend
@@ -76,8 +62,19 @@ def serve(
         typer.echo(
             f"softspoken: warning: whoever reaches {host}:{port} may use it and its voices; give --keys", err=True
         )
-    chosen: Precision | None = None if precision is None else precision.value
-    backend = EngineBackend.load(prompt or ["shipped"], backbone, device, engine.value, chosen)
+    backend = EngineBackend.load(
+        prompt or ["shipped"], backbone, device, engine.value, None if precision is None else precision.value
+    )
     app = create_app(backend, config)
     typer.echo(f"softspoken: {backend.model} at http://{host}:{port}/", err=True)
     run(app, config)
+
+
+def _require_extra() -> None:
+    from softspoken.errors import MissingExtra
+
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "fastapi", "serve", "the server") from None

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.discover import AsJson, Replace, Store, discover, open_store
+from softspoken.cli.discover import discover
+from softspoken.cli.speaker_options import AsJson, Replace, Store, open_store
 from softspoken.defaults import DEFAULT_EMBEDDER
 
 if TYPE_CHECKING:

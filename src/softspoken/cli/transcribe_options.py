@@ -1,4 +1,4 @@
-"""What `softspoken transcribe` can be told, option by option."""
+"""What `softspoken transcribe` can be told, option by option; `listen` and `serve` take some of these, too."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,14 +54,14 @@ Plain = Annotated[
 Prompt = Annotated[
     str | None,
     typer.Option(
-        help="'shipped' (the one for the backbone), a prompt's folder, or a hub repository; none with --plain.",
+        help="'shipped' (the one for the backbone; default for following voices), a prompt's folder or hub repository.",
         rich_help_panel=MODEL,
     ),
 ]
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="The Whisper model to run (default: the one the prompt was made for; tiny.en with --plain).",
+        help="The Whisper model to run (default: the one the prompt was made for; tiny.en without a prompt).",
         rich_help_panel=MODEL,
     ),
 ]
