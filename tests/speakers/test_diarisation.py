@@ -8,7 +8,8 @@ from told_talkers import PITCHES_HZ, Told, recording, turns
 from voices import PitchEmbedder, voice
 
 from softspoken.errors import ConfigError
-from softspoken.speakers.diarisation import DiarisationOptions, average_linkage, clusters, diarise
+from softspoken.speakers.clustering import average_linkage, clusters
+from softspoken.speakers.diarisation import DiarisationOptions, diarise
 from softspoken.speakers.segmentation import load_segmentation
 
 

@@ -151,7 +151,7 @@ def require_voices(references: list[str], store: Path | None) -> None:
         return
     from softspoken.audio import require_readable
     from softspoken.speakers import EnrolmentStore
-    from softspoken.speakers.store import find_voice
+    from softspoken.speakers.lookup import find_voice
 
     own = _store(store)
     for reference in references:
