@@ -7,8 +7,9 @@ from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import EnrolmentError
+from softspoken.runs import runs_of
 from softspoken.speakers import Clip, Enrolment
-from softspoken.speakers.diarisation import DiarisationOptions, runs_of
+from softspoken.speakers.diarisation import DiarisationOptions
 from softspoken.speakers.discovery import Found, discover, followed, learned
 from softspoken.speakers.enrolment import enrol
 

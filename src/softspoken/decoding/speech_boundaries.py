@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding.longform import SHORTEST_REST_S, Reader, Window, quietest
 from softspoken.decoding.options import SpeechOptions, WindowOptions
+from softspoken.runs import runs_of
 from softspoken.speakers.silero import CHUNK, SpeechDetector
 
 _GROUP = 64
@@ -153,8 +154,7 @@ def speech_windows(reader: Reader, options: WindowOptions, detector: SpeechDetec
 
 def stretches(spoken: Bool[np.ndarray, " C"]) -> list[Stretch]:
     """The runs of True."""
-    edges = np.flatnonzero(np.diff(np.pad(spoken.astype(np.int8), 1)))
-    return [Stretch(first, end) for first, end in edges.reshape(-1, 2).tolist()]
+    return [Stretch(first, end) for first, end in runs_of(spoken)]
 
 
 def _find_speech(ahead: SpeechAhead, sizes: Chunks) -> bool:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
+from softspoken.runs import runs_of
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 from softspoken.speakers.diarisation import Diarisation, DiarisationOptions, diarise
 from softspoken.speakers.segmentation import Segmenter
@@ -131,8 +132,7 @@ def of_talker(found: Diarisation, voice: Float[np.ndarray, " S"], threshold: flo
 
 def stretches_of(frames: Bool[np.ndarray, " F"], options: StretchOptions) -> list[tuple[float, float]]:
     """Stretches (start, end) in seconds of target frames: gaps closed, short ones dropped, padded, joined."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], frames, [False]]).astype(np.int8)))
-    runs = [(start / FRAME_RATE_HZ, end / FRAME_RATE_HZ) for start, end in edges.reshape(-1, 2)]
+    runs = [(start / FRAME_RATE_HZ, end / FRAME_RATE_HZ) for start, end in runs_of(frames)]
     long_enough = [run for run in _joined(runs, options.longest_gap_s) if run[1] - run[0] >= options.shortest_s]
     end_s = len(frames) / FRAME_RATE_HZ
     padded = [(max(start - options.padding_s, 0.0), min(end + options.padding_s, end_s)) for start, end in long_enough]

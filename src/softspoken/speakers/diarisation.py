@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import ConfigError
+from softspoken.runs import runs_of
 from softspoken.speakers.base import SpeakerEmbedder, Waveform, unit
 from softspoken.speakers.clustering import average_linkage, clusters
 from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmentation, Segmenter, load_segmentation
@@ -132,12 +133,6 @@ def diarise(
     voices = unit(np.stack([(frames[labels == k] + 1) @ vectors[labels == k] for k in range(labels.max() + 1)]))
     order = [talker for talker in _by_first_frame(speaks) if speaks[talker].any()]
     return Diarisation(activities[order], speaks[order], voices[order])
-
-
-def runs_of(frames: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
-    """First frame and the one behind the last of each stretch that is True."""
-    edges = np.flatnonzero(np.diff(np.pad(frames.astype(np.int8), 1))).reshape(-1, 2)
-    return [(int(begin), int(end)) for begin, end in edges]
 
 
 def _nobody(said: Segmentation, embedder: SpeakerEmbedder) -> Diarisation:

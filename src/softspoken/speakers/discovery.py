@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import EnrolmentError
+from softspoken.runs import runs_of
 from softspoken.speakers.base import SpeakerEmbedder, Waveform
-from softspoken.speakers.diarisation import SHORTEST_ALONE, Diarisation, DiarisationOptions, diarise, runs_of
+from softspoken.speakers.diarisation import SHORTEST_ALONE, Diarisation, DiarisationOptions, diarise
 from softspoken.speakers.enrolment import Clip, Enrolment, enrol
 from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmenter
 

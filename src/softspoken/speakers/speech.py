@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.runs import runs_of
 from softspoken.speakers.base import Waveform
 
 FRAME_SAMPLES, HOP_SAMPLES = 480, 160
@@ -77,9 +78,8 @@ def _stretches(voiced: Bool[np.ndarray, " C"], samples: int) -> list[tuple[int, 
     """Runs of speech in samples: pauses bridged, margins added, what is too short left out."""
     from softspoken.speakers.silero import CHUNK
 
-    edges = np.flatnonzero(np.diff(np.pad(voiced.astype(np.int8), 1))).reshape(-1, 2) * CHUNK
     joined: list[tuple[int, int]] = []
-    for begin, end in edges.tolist():
+    for begin, end in ((first * CHUNK, last * CHUNK) for first, last in runs_of(voiced)):
         if joined and begin - joined[-1][1] <= _BRIDGED_S * SAMPLE_RATE_HZ:
             joined[-1] = (joined[-1][0], end)
         else:

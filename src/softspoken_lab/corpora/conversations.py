@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.levels import FRAME, scale_to, speech_frames, speech_span
 from softspoken.errors import ConfigError, DataError
+from softspoken.runs import runs_of
 from softspoken_lab.corpora.mixture_corpus import CorpusMixture, MixtureOptions, Part, Target, WrittenPart, write_part
 from softspoken_lab.corpora.references import Said
 from softspoken_lab.corpora.stretches import ENROLMENT_S, Stretch, seconds_of
@@ -277,8 +278,7 @@ class _Timeline:
 def _said(name: str, placed: _Placed) -> Said:
     by_s = placed.start / _RATE - placed.clip.start_s
     words = tuple((word, max(a + by_s, 0.0), b + by_s) for word, a, b in placed.clip.words)
-    edges = np.flatnonzero(np.diff(np.pad(placed.speech.astype(np.int8), 1))).reshape(-1, 2) + placed.start
-    sounds = tuple((float(begin) / _RATE, float(end) / _RATE) for begin, end in edges)
+    sounds = tuple(((placed.start + a) / _RATE, (placed.start + b) / _RATE) for a, b in runs_of(placed.speech))
     words = tuple((word, round(a, 3), round(b, 3)) for word, a, b in words)
     return Said(name, placed.start / _RATE, placed.end / _RATE, placed.clip.text, words, sounds)
 

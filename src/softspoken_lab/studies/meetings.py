@@ -27,9 +27,10 @@ from softspoken.engines import Precision
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.cascade import CascadeOptions, target_audio
 from softspoken.evaluation.stage_cache import StageCache, code_digest, digest_of_file
+from softspoken.runs import runs_of
 from softspoken.scoring.text import TextNormalizer
 from softspoken.speakers import Clip, Enrolment, RecentWindows
-from softspoken.speakers.diarisation import Diarisation, diarise, runs_of
+from softspoken.speakers.diarisation import Diarisation, diarise
 from softspoken.speakers.discovery import discover, followed
 from softspoken.speakers.enrolment import enrol
 from softspoken.speakers.segmentation import FRAME_RATE_HZ
