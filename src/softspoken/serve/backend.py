@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
 from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
@@ -26,12 +23,10 @@ from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.short import short_window_prompts
 from softspoken.serve.work import Backend, Job, Live, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
-from softspoken.speakers.diarisation import Diarisation, diarise
+from softspoken.speakers.discovery import talkers
 from softspoken.speakers.enrolment import enrol
 
-_LONGEST_CLIP_S = 30.0
 _LENGTHS_S = (4.0, 7.0, 12.0)
-_DIARISED_FRAME = SAMPLE_RATE_HZ // 50
 
 
 class EngineBackend(Backend):
@@ -83,7 +78,7 @@ class EngineBackend(Backend):
         return replace(made, sources=tuple(source for source, _ in clips))
 
     def talkers(self, audio: Waveform) -> list[Enrolment]:
-        return _talkers(audio, diarise(audio, self._first.embedder), self._first.embedder.name)
+        return talkers(audio, self._first.embedder)
 
     def start(self, wanted: Wanted) -> Job:
         temperatures = DecodingOptions().temperatures if wanted.temperature == 0.0 else (wanted.temperature,)
@@ -243,16 +238,3 @@ def _spoken(segment: Segment, window_s: float, speaker: str | None = None) -> Sp
         segment.temperature,
         segment.words,
     )
-
-
-def _talkers(audio: Waveform, found: Diarisation, embedder: str) -> list[Enrolment]:
-    """Talkers as voices: their vectors, and up to half a minute of what each says alone."""
-    alone = found.speaks & (found.speaks.sum(axis=0, keepdims=True) == 1)
-    talkers = []
-    for number, (vector, clear, speaks) in enumerate(zip(found.voices, alone, found.speaks, strict=True)):
-        frames = np.flatnonzero(clear if clear.sum() >= 50 else speaks)
-        samples = (frames[:, None] * _DIARISED_FRAME + np.arange(_DIARISED_FRAME)).ravel()
-        clip = audio[samples[samples < audio.size]][: round(_LONGEST_CLIP_S * SAMPLE_RATE_HZ)]
-        speech_s = float(speaks.sum()) / 50
-        talkers.append(Enrolment(f"talker {number + 1}", embedder, vector, speech_s, "", (), (), clip))
-    return talkers

@@ -21,6 +21,7 @@ from softspoken.speakers.segmentation import FRAME_RATE_HZ, Segmenter
 LEAST_ALONE_S = 3.0
 """With less, a voice is not followed, for others' words would be taken for its own."""
 LONGEST_CLIP_S = 30.0
+_LEAST_CLIP_S = 1.0
 RESEMBLES = 0.6
 """Cosine from which on a voice is taken for a stored one. In three development conversations of 3 and 5 talkers every
 found voice had 0.76 or more to the same talker's enrolment (median 0.91), and 0.45 or less to any other's."""
@@ -91,6 +92,23 @@ def discover(
     return found
 
 
+def talkers(audio: Waveform, embedder: SpeakerEmbedder) -> list[Enrolment]:
+    """Everybody in a recording as a voice to be followed, in the order in which they first speak.
+
+    Each has a clip, which prompts may ask for: where a voice says less than a second alone, of all that it says.
+    Arguments and errors: see `discover`.
+    """
+    return [
+        one.voice if one.alone_s >= _LEAST_CLIP_S else replace(one.voice, clip=_joined(audio, _longest(_frames(one))))
+        for one in discover(audio, embedder)
+    ]
+
+
+def _frames(found: Found) -> list[tuple[int, int]]:
+    """Where a voice speaks, in frames."""
+    return [(round(start_s * FRAME_RATE_HZ), round(end_s * FRAME_RATE_HZ)) for start_s, end_s in found.speaks]
+
+
 def followed(found: Sequence[Found], stored: Sequence[Enrolment], known_only: bool = False) -> list[Enrolment]:
     """Whose words can be written down: the stored voices that are there, and (unless `known_only`) strangers.
 
@@ -124,19 +142,28 @@ def learned(found: Found, name: str, embedder: SpeakerEmbedder, recording: str, 
 def _found(
     number: int, audio: Waveform, embedder: SpeakerEmbedder, diarised: Diarisation, clean: Bool[np.ndarray, " frames"]
 ) -> Found:
-    runs = runs_of(clean)
-    kept: list[tuple[int, int]] = []
-    for begin, end in sorted(runs, key=lambda run: run[0] - run[1]):
-        room = round(LONGEST_CLIP_S * FRAME_RATE_HZ) - sum(b - a for a, b in kept)
-        if room >= SHORTEST_ALONE:
-            kept.append((begin, min(end, begin + room)))
-    kept.sort()
-    clip = np.concatenate([np.zeros(0, np.float32), *(audio[a * _FRAME : b * _FRAME] for a, b in kept)])
+    kept = _longest(runs_of(clean))
+    clip = _joined(audio, kept)
     enough = len(clip) >= LEAST_ALONE_S * SAMPLE_RATE_HZ
     vector = embedder.embed(clip) if enough else diarised.voices[number]
     alone_s = float(clean.sum()) / FRAME_RATE_HZ
     voice = Enrolment(f"Speaker {number + 1}", embedder.name, vector, alone_s, "", (), (), clip if len(clip) else None)
     return Found(voice, _spans(runs_of(diarised.speaks[number])), _spans(kept), alone_s)
+
+
+def _longest(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest of some stretches of frames, up to half a minute together, in the order of the recording."""
+    kept: list[tuple[int, int]] = []
+    for begin, end in sorted(runs, key=lambda run: run[0] - run[1]):
+        room = round(LONGEST_CLIP_S * FRAME_RATE_HZ) - sum(b - a for a, b in kept)
+        if room >= SHORTEST_ALONE:
+            kept.append((begin, min(end, begin + room)))
+    return sorted(kept)
+
+
+def _joined(audio: Waveform, runs: Sequence[tuple[int, int]]) -> Float32[np.ndarray, " _"]:
+    """The sound of some stretches of frames, one after the other."""
+    return np.concatenate([np.zeros(0, np.float32), *(audio[a * _FRAME : b * _FRAME] for a, b in runs)])
 
 
 def matches(found: Sequence[Enrolment], stored: Sequence[Enrolment]) -> list[tuple[int, int, float]]:
