@@ -66,7 +66,7 @@ def ratios_of(seconds: dict[str, list[float]]) -> list[float]:
     return [apart / batch for apart, batch in zip(seconds["separate"], seconds["one batch"], strict=True)]
 
 
-def main() -> None:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few utterances, one round")
     parser.add_argument("--backbone", default="tiny.en")
@@ -76,7 +76,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--projection", type=int, default=1024)
     parser.add_argument("--hidden", type=int, default=1024, help="of the head's LSTMs")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = options()
     rounds = given.rounds if given.rounds is not None else (1 if given.quick else 5)
     utterances = given.utterances if given.utterances is not None else (2 if given.quick else 16)
     with TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Made-up noise recordings with a manifest, for tests of everything that adds noise."""
+"""Made-up noise recordings with a manifest, and a small recipe, for tests of everything that adds noise."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,37 @@ import numpy as np
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_audio
 from softspoken_lab.noise.bank import PAPER_CATEGORIES, type_of
+
+RECIPE = """
+task = "noise"
+steps = 4
+utterances_per_batch = 4
+pool = 8
+validate_every = 2
+save_every = 1
+learning_rate = 0.01
+warmup_steps = 1
+prompt_rate = 0.5
+prompts = {prompts}
+
+[head]
+projection = 8
+layers = 1
+hidden = 8
+
+[data]
+speech = ["{speech}"]
+noise = ["{noise}"]
+piece_s = [1.0, 3.0]
+"""
+
+
+def write_noise_recipe(
+    path: Path, speech: Path, noise: Path, prompts: str = "{ encoder = { length = 3, depth = 'deep' } }"
+) -> Path:
+    """A recipe of a few steps on these manifests. Returns `path`."""
+    path.write_text(RECIPE.format(speech=speech, noise=noise, prompts=prompts))
+    return path
 
 
 def hiss(seconds: float, level: float = 0.05, seed: int = 0) -> np.ndarray:

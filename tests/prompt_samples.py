@@ -1,16 +1,19 @@
 """Prompts of every kind, and what it takes to run a tiny backbone under them."""
 
 import itertools
+import os
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tiny import LAYERS, WIDTH, tone
 from torch import Tensor
 
 from softspoken.backbones import Encoded, Features, WhisperBackbone
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, PromptError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
 from softspoken.prompts.config import EnrolmentPrompt
 from softspoken.prompts.folder import PROMPT_FOLDER
@@ -167,8 +170,37 @@ def prompts_of(config: PromptConfig = STORED_CONFIG, seed: int = 1) -> SoftPromp
     return prompts
 
 
+NOT_AN_OBJECT = [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000]
+"""What a stored JSON file may hold and must not."""
+
+
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Of all files, in subfolders too."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def check_interrupted_save(
+    save: Callable[[], object], folder: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int, failure: BaseException
+) -> None:
+    """`save` overwrites `folder`, and putting its file or folder number `fails_at` into place raises `failure`: what
+    was there is there, and nothing beside it."""
+    before = contents(folder)
+    real, calls = os.replace, 0
+
+    def replace(source: Path, target: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise failure
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises((PromptError, KeyboardInterrupt)) as caught:
+        save()
+    assert calls >= fails_at
+    assert caught.type is (PromptError if isinstance(failure, OSError) else KeyboardInterrupt)
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def reseal(folder: Path) -> None:

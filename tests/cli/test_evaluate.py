@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from known_systems import known_method, three_items
 from typer.testing import CliRunner
 
 from softspoken.cli import evaluate as command
 from softspoken.cli import evaluate_progress
-from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import DataError
-from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
 from softspoken.evaluation.systems import Systems
 
@@ -20,26 +19,9 @@ app.command()(command.evaluate)
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two spoken items and a silent one, and systems that need no model: 'right' knows, 'deaf' writes nothing."""
-    (tmp_path / "a.wav").touch()
-    shared = {"audio": "a.wav", "enrolment": "a.wav"}
-    texts = ["GOOD DAY", "MANY THANKS", ""]
-    path = tmp_path / "manifest.jsonl"
-    path.write_text("\n".join(json.dumps(shared | {"text": text}) for text in texts))
-
-    def method(self: object, name: str) -> Method:
-        answers = {"right": lambda item: item.text, "deaf": lambda item: "", "talks": lambda item: "good day"}
-        answer = answers[name]
-
-        def transcribe(item: EvaluationItem) -> Transcript:
-            text = answer(item)
-            return Transcript((Segment(0.0, 1.0, text),) if text else ())
-
-        return Method(name, transcribe)
-
-    monkeypatch.setattr(Systems, "method", method)
+    monkeypatch.setattr(Systems, "method", known_method)
     monkeypatch.setattr(command, "require_method", lambda name: None)
-    return path
+    return three_items(tmp_path)
 
 
 def run(*arguments: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from prompt_samples import FACTS, assert_equal, contents, prompts_of
+from prompt_samples import FACTS, assert_equal, check_interrupted_save, contents, prompts_of
 from tiny import tiny_backbone
 
 from softspoken.backbones import WhisperBackbone
@@ -194,23 +194,10 @@ def test_a_file_is_not_replaced(tmp_path: Path, backbone: WhisperBackbone) -> No
 def test_an_interrupted_save_leaves_the_old_one(
     stored: Path, backbone: WhisperBackbone, monkeypatch: pytest.MonkeyPatch, fails_at: int, failure: BaseException
 ) -> None:
-    before = contents(stored)
-    real, calls = os.replace, 0
-
-    def replace(source: Path, target: Path) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == fails_at:
-            raise failure
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises((PromptError, KeyboardInterrupt)) as caught:
+    def save() -> None:
         save_prompts(prompts_of(seed=9), stored, backbone=backbone)
-    assert calls >= fails_at
-    assert caught.type is (PromptError if isinstance(failure, OSError) else KeyboardInterrupt)
-    assert contents(stored) == before
-    assert [path.name for path in stored.parent.iterdir()] == ["stored"]
+
+    check_interrupted_save(save, stored, monkeypatch, fails_at, failure)
 
 
 def test_an_interrupted_first_save_leaves_nothing(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from prompt_samples import STORED_CONFIG, reseal
+from prompt_samples import NOT_AN_OBJECT, STORED_CONFIG, reseal
 from safetensors.torch import load_file, save
 from tiny import tiny_backbone
 from torch import Tensor
@@ -54,7 +54,7 @@ def test_a_run_given_for_its_prompt(stored: Path, tmp_path: Path) -> None:
     refused(run, PromptError, f"'{run}' is a run; give '{run / 'prompt'}'")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
+@pytest.mark.parametrize("content", NOT_AN_OBJECT)
 def test_a_config_that_is_no_config(stored: Path, content: bytes) -> None:
     (stored / CONFIG_FILE).write_bytes(content)
     reseal(stored)

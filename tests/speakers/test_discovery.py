@@ -25,7 +25,9 @@ def heard(truth: np.ndarray, *numbers: int) -> list[Found]:
 
 
 def test_a_clip_holds_only_what_a_voice_says_alone() -> None:
-    for number, one in enumerate(heard(TRUTH)):
+    found = heard(TRUTH)
+    assert len(found) == len(TRUTH)
+    for number, one in enumerate(found):
         assert one.alone
         assert one.voice.clip is not None
         for start_s, end_s in one.alone:

@@ -1,4 +1,4 @@
-"""What is analysed: something with prompt vectors that can write test utterances under other vectors than its own.
+"""What an analysis works on: a model with prompt vectors, which can transcribe test utterances with other vectors, too.
 
 Shapes: K variants, L layers, N prompt vectors, D width.
 """
@@ -23,7 +23,7 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TestSet:
-    """Utterances to be written, under a name."""
+    """Utterances to transcribe, under a name."""
 
     # Not a test, whatever its name says to pytest.
     __test__ = False

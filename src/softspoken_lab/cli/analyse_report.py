@@ -26,7 +26,7 @@ from softspoken_lab.cli.analyse_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from softspoken_lab.report.build import Progress
+    from softspoken_lab.report.build import Progress, Report
     from softspoken_lab.report.page import Heading
 
 
@@ -78,7 +78,6 @@ def report(
     from softspoken_lab.noise.bank import read_noise
     from softspoken_lab.report import inputs as read
     from softspoken_lab.report.build import make_report
-    from softspoken_lab.report.page import write_csv, write_page
     from softspoken_lab.report.plan import ReportInputs, ReportOptions
 
     talk = Talk()
@@ -104,7 +103,13 @@ def report(
     with bars(talk.console) as progress:
         made = make_report(inputs, kept, progress)
     names = {f"{name} (new noise)" if name in sources else name: path for name, path in shift_sources.items()}
-    write_page(made, heading(loaded.facts, sources | names, talk.notes), out)
+    _write(made, heading(loaded.facts, sources | names, talk.notes), out, csv, as_json, talk)
+
+
+def _write(made: "Report", top: "Heading", out: Path, csv: Path | None, as_json: bool, talk: "Talk") -> None:
+    from softspoken_lab.report.page import write_csv, write_page
+
+    write_page(made, top, out)
     for path in write_csv(made, csv) if csv is not None else ():
         talk.say(path)
     if as_json:

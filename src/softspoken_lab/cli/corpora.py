@@ -11,6 +11,23 @@ import typer
 Corpus = Literal["librispeech", "musan", "wham", "esc50", "fsd50k", "demand", "folder"]
 MixtureCorpus = Literal["librimix", "libri2mix-test", "librispeechmix", "libricss", "ami"]
 AnyCorpus = Literal[Corpus, MixtureCorpus]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan, wham, librimix "
+        "(train-100, train-360, dev, test) and ami (train, dev, test), lists of librispeechmix (test-clean-2mix), "
+        "conditions of libricss (0L ... OV40), categories or labels of the others; 'office' for the sounds of an "
+        "office in esc50 and fsd50k."
+    ),
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        help="librimix max/mix_clean (default), max/mix_both, min/mix_clean, min/mix_both; libricss sdm/segments "
+        "(default), ami ihm-mix/segments (default), both also with the other microphone and as sessions: "
+        "ihm-mix/sessions."
+    ),
+]
 
 
 def prepare(
@@ -23,27 +40,12 @@ def prepare(
             "a manifest.jsonl for each part."
         ),
     ],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only this part; repeat it. Subsets of librispeech (train-clean-100), parts of musan, wham, librimix "
-            "(train-100, train-360, dev, test) and ami (train, dev, test), lists of librispeechmix (test-clean-2mix), "
-            "conditions of libricss (0L ... OV40), categories or labels of the others; 'office' for the sounds of an "
-            "office in esc50 and fsd50k."
-        ),
-    ] = None,
+    only: Only = None,
     split: Annotated[
         str | None,
         typer.Option(help="Put everything in this split, such as 'ood'; not for mixed speech. Default: the corpus's."),
     ] = None,
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            help="librimix max/mix_clean (default), max/mix_both, min/mix_clean, min/mix_both; libricss sdm/segments "
-            "(default), ami ihm-mix/segments (default), both also with the other microphone and as sessions: "
-            "ihm-mix/sessions."
-        ),
-    ] = None,
+    variant: Variant = None,
     librispeech: Annotated[
         Path | None, typer.Option(help="librimix: where LibriSpeech is. Default: beside LibriMix's own folder.")
     ] = None,

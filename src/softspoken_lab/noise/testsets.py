@@ -15,6 +15,12 @@ from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken_lab.noise.bank import type_name
 
+MANIFEST = "manifest.jsonl"
+# LibriSpeech's own ids have no underscore, so there the kind of noise may have some; other ids may, and kinds do not.
+_NAMES = (
+    re.compile(r"(?P<id>\d+-\d+-\d+)_(?P<type>.+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
+    re.compile(r"(?P<id>.+)_(?P<type>[^_]+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
+)
 Split = Literal["train", "development", "test"]
 """`development`: the manifest's own, and the training talkers who are put aside (`is_development_talker`); `train`:
 the other training talkers."""
@@ -39,6 +45,9 @@ class TestUtterance:
     source_id: str | None = None
     """The clean utterance that it was made from; several noisy ones have the same."""
     duration_s: float | None = None
+
+
+Item = TestUtterance | EvaluationItem
 
 
 def read_test_manifest(manifest: str | Path, split: Split = "test", corpora: Sequence[str] = ()) -> list[TestUtterance]:
@@ -83,14 +92,6 @@ def _in_split(row: dict[str, Any], corpus: str, split: Split) -> bool:
     if given != "train" or split == "test":
         return bool(given == split)
     return is_development_talker(corpus, str(row["speaker"])) == (split == "development")
-
-
-MANIFEST = "manifest.jsonl"
-# LibriSpeech's own ids have no underscore, so there the kind of noise may have some; other ids may, and kinds do not.
-_NAMES = (
-    re.compile(r"(?P<id>\d+-\d+-\d+)_(?P<type>.+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
-    re.compile(r"(?P<id>.+)_(?P<type>[^_]+)_(?P<snr>-?\d+(?:\.\d+)?)db", re.IGNORECASE),
-)
 
 
 def read_noisy_testset(folder: str | Path, transcripts: str | Path | None = None) -> list[TestUtterance]:
@@ -193,9 +194,6 @@ def read_transcripts(folder: str | Path) -> dict[str, str]:
     if not texts:
         raise DataError(f"no *.trans.txt in '{folder}'; give an unpacked LibriSpeech folder, such as test-clean")
     return texts
-
-
-Item = TestUtterance | EvaluationItem
 
 
 def read_items(

@@ -61,12 +61,12 @@ def group_runs(records: Sequence[RunRecord], names: Mapping[str, str] | None = N
 
 
 def configuration(config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What tells a configuration from others."""
+    """The values that make one configuration differ from another."""
     return {key: value for key, value in (config or {}).items() if key not in NOT_THE_CONFIGURATION}
 
 
 def difference_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each one's values of the keys in which they differ, as 'encoder.length=4, reparameterisation=none'."""
+    """A name for each configuration: the values that differ, as 'encoder.length=4, reparameterisation=none'."""
     found = _both_stacks(_differing(configs))
     return [", ".join(f"{key.removeprefix(PROMPTS)}{value}" for key, value in parts.items()) for parts in found]
 

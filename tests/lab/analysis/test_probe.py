@@ -104,7 +104,9 @@ def test_shuffling_keeps_whole_recordings_and_parts() -> None:
     recordings = [f"n{i}" for i in range(8) for _ in range(3)]
     labels = np.repeat([0, 0, 1, 1, 0, 0, 1, 1], 3)
     folds = np.repeat([0, 1] * 4, 3)
-    for changed in shuffled_kinds(labels, folds, recordings, ProbeOptions(permutations=5)):
+    shuffled = list(shuffled_kinds(labels, folds, recordings, ProbeOptions(permutations=5)))
+    assert len(shuffled) == 5
+    for changed in shuffled:
         for name in set(recordings):
             assert len(set(changed[np.array(recordings) == name].tolist())) == 1
         for fold in (0, 1):

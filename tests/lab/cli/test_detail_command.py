@@ -4,36 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+from known_systems import known_method, three_items
 from typer.testing import CliRunner
 
-from softspoken.decoding.result import Segment, Transcript
-from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.runner import Method
 from softspoken.evaluation.systems import Systems
 from softspoken_lab.cli.main import app
 
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two spoken items and a silent one, and systems that need no model: 'right' knows, 'deaf' writes nothing."""
-    (tmp_path / "a.wav").touch()
-    shared = {"audio": "a.wav", "enrolment": "a.wav"}
-    texts = ["GOOD DAY", "MANY THANKS", ""]
-    path = tmp_path / "manifest.jsonl"
-    path.write_text("\n".join(json.dumps(shared | {"text": text}) for text in texts))
-
-    def method(self: object, name: str) -> Method:
-        answers = {"right": lambda item: item.text, "deaf": lambda item: "", "talks": lambda item: "good day"}
-        answer = answers[name]
-
-        def transcribe(item: EvaluationItem) -> Transcript:
-            text = answer(item)
-            return Transcript((Segment(0.0, 1.0, text),) if text else ())
-
-        return Method(name, transcribe)
-
-    monkeypatch.setattr(Systems, "method", method)
-    return path
+    monkeypatch.setattr(Systems, "method", known_method)
+    return three_items(tmp_path)
 
 
 def run(*arguments: object) -> str:

@@ -77,6 +77,7 @@ def test_the_references_say_what_is_heard(made: Path) -> None:
         assert sorted(turns[session]) == sorted(row["talkers"])
         own = [one for one in said[session] if one.speaker == row["target"]]
         assert " ".join(one.text for one in own) == row["text"]
+        assert [word for word, _, _ in row.get("words", ())] == row["text"].split()
         for word, start_s, end_s in row.get("words", ()):
             assert any(word in one.text and one.start_s - 0.1 <= start_s < end_s <= one.end_s + 0.1 for one in own)
         audio = load_audio(made.parent / row["audio"])

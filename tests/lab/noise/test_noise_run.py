@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from noise_folder import make_noise_folder
+from noise_folder import make_noise_folder, write_noise_recipe
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
@@ -19,29 +19,6 @@ from softspoken_lab.noise.config import NoiseTrainConfig
 from softspoken_lab.noise.folder import load_recognizer
 from softspoken_lab.noise.training import new_model, noise_data, read_noise_recipe
 
-RECIPE = """
-task = "noise"
-steps = 4
-utterances_per_batch = 4
-pool = 8
-validate_every = 2
-save_every = 1
-learning_rate = 0.01
-warmup_steps = 1
-prompt_rate = 0.5
-prompts = {prompts}
-
-[head]
-projection = 8
-layers = 1
-hidden = 8
-
-[data]
-speech = ["{manifest}"]
-noise = ["{noise}"]
-piece_s = [1.0, 3.0]
-"""
-
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
@@ -54,12 +31,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 @pytest.fixture
 def recipe(folders: tuple[Path, Path], tmp_path: Path) -> Path:
-    return written(tmp_path / "recipe.toml", folders, "{ encoder = { length = 3, depth = 'deep' } }")
-
-
-def written(path: Path, folders: tuple[Path, Path], prompts: str) -> Path:
-    path.write_text(RECIPE.format(manifest=folders[0], noise=folders[1], prompts=prompts))
-    return path
+    return write_noise_recipe(tmp_path / "recipe.toml", *folders)
 
 
 def train(recipe: Path, out: Path, *more: str) -> str:
@@ -89,7 +61,7 @@ def test_a_recipe_becomes_a_recogniser(recipe: Path, tmp_path: Path) -> None:
 def test_a_frozen_baseline_has_no_prompts_and_the_same_head_to_begin_with(
     folders, recipe: Path, tmp_path: Path
 ) -> None:
-    frozen = written(tmp_path / "frozen.toml", folders, '"none"')
+    frozen = write_noise_recipe(tmp_path / "frozen.toml", *folders, '"none"')
     heads = [new_model(read_noise_recipe(path), tiny_backbone(), Characters()).head for path in (recipe, frozen)]
     assert all(torch.equal(a, b) for a, b in zip(heads[0].parameters(), heads[1].parameters(), strict=True))
     train(frozen, tmp_path / "run")
@@ -123,7 +95,7 @@ def test_talkers_who_are_put_aside_do_not_train(recipe: Path) -> None:
 
 def test_prompts_and_head_have_rates_of_their_own(folders, tmp_path: Path) -> None:
     """A rate of prompts of next to nothing leaves them where they were, while the head moves on."""
-    slow = written(tmp_path / "slow.toml", folders, "{}")
+    slow = write_noise_recipe(tmp_path / "slow.toml", *folders, "{}")
     slow.write_text(slow.read_text().replace("prompt_rate = 0.5", "prompt_rate = 1e-9"))
     train(slow, tmp_path / "run")
     found = load_recognizer(tmp_path / "run" / "recognizer").model
@@ -134,7 +106,7 @@ def test_prompts_and_head_have_rates_of_their_own(folders, tmp_path: Path) -> No
 
 
 def test_prompts_are_added_to_a_trained_head_that_stays_as_it_is(folders, recipe: Path, tmp_path: Path) -> None:
-    train(written(tmp_path / "frozen.toml", folders, '"none"'), tmp_path / "frozen")
+    train(write_noise_recipe(tmp_path / "frozen.toml", *folders, '"none"'), tmp_path / "frozen")
     known = tmp_path / "frozen" / "recognizer"
     recipe.write_text(f'start = "{known}"\nhead_rate = 0.0\n' + recipe.read_text())
     train(recipe, tmp_path / "run")
@@ -149,7 +121,7 @@ def test_prompts_are_added_to_a_trained_head_that_stays_as_it_is(folders, recipe
 
 
 def test_no_prompts_of_length_nothing(folders, tmp_path: Path) -> None:
-    recipe = written(tmp_path / "zero.toml", folders, "{ encoder = { length = 0 } }")
+    recipe = write_noise_recipe(tmp_path / "zero.toml", *folders, "{ encoder = { length = 0 } }")
     ran = CliRunner().invoke(app, ["noise", "train", str(recipe)])
     assert isinstance(ran.exception, ConfigError)
     assert "prompts.encoder.length" in str(ran.exception)

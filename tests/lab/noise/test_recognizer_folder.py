@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from prompt_samples import assert_equal, reseal
+from prompt_samples import NOT_AN_OBJECT, assert_equal, check_interrupted_save, contents, reseal
 from safetensors.torch import load_file, save
 from tiny import tiny_backbone, tone
 from tiny_recognizer import HEAD, new_prompts, new_recognizer
@@ -41,11 +40,6 @@ def folder(tmp_path: Path, backbone: WhisperBackbone, model: PromptedCTC) -> Pat
     place = tmp_path / "recognizer"
     store(model, place, backbone)
     return place
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Of all files, in subfolders too."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def refused(folder: Path, error: type[PromptError], said: str, backbone: WhisperBackbone | None = None) -> None:
@@ -228,7 +222,7 @@ def test_prompts_made_for_another_backbone(tmp_path: Path, folder: Path) -> None
     refused(folder, PromptMismatch, "refused")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null", b"[" * 100_000])
+@pytest.mark.parametrize("content", NOT_AN_OBJECT)
 def test_a_description_that_is_none(folder: Path, content: bytes) -> None:
     (folder / RECOGNIZER_FILE).write_bytes(content)
     reseal(folder)
@@ -341,20 +335,7 @@ def test_a_baseline_in_the_place_of_a_prompted_one_leaves_no_prompts(folder: Pat
 def test_an_interrupted_save_leaves_the_old_one(
     folder: Path, backbone: WhisperBackbone, monkeypatch: pytest.MonkeyPatch, fails_at: int, failure: BaseException
 ) -> None:
-    before = contents(folder)
-    real, calls = os.replace, 0
-
-    def replace(source: Path, target: Path) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == fails_at:
-            raise failure
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises((PromptError, KeyboardInterrupt)) as caught:
+    def save() -> None:
         store(new_recognizer(backbone, noise_prompts(4), seed=9), folder, backbone)
-    assert calls >= fails_at
-    assert caught.type is (PromptError if isinstance(failure, OSError) else KeyboardInterrupt)
-    assert contents(folder) == before
-    assert [path.name for path in folder.parent.iterdir()] == ["recognizer"]
+
+    check_interrupted_save(save, folder, monkeypatch, fails_at, failure)

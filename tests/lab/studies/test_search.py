@@ -4,36 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from noise_folder import make_noise_folder
+from noise_folder import make_noise_folder, write_noise_recipe
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 
 from softspoken.errors import ConfigError
 from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.studies.search import search_learning_rate
-
-RECIPE = """
-task = "noise"
-steps = 4
-utterances_per_batch = 4
-pool = 8
-validate_every = 2
-save_every = 1
-learning_rate = 0.01
-warmup_steps = 1
-prompt_rate = 0.5
-prompts = {{ encoder = {{ length = 3, depth = "deep" }} }}
-
-[head]
-projection = 8
-layers = 1
-hidden = 8
-
-[data]
-speech = ["{manifest}"]
-noise = ["{noise}"]
-piece_s = [1.0, 3.0]
-"""
 
 
 @pytest.fixture
@@ -42,9 +19,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("softspoken_lab.noise.training.load_encoder", lambda reference, device="cpu": backbone)
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=1, seconds=1.2)
     noise = make_noise_folder(tmp_path / "noise", ("car", "cafe"))
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(manifest=speech, noise=noise))
-    return path
+    return write_noise_recipe(tmp_path / "recipe.toml", speech, noise)
 
 
 def test_a_search_tries_every_rate_and_does_not_repeat_one(recipe: Path, tmp_path: Path) -> None:

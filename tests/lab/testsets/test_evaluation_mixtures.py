@@ -98,9 +98,12 @@ def test_the_sexes_of_a_pair_are_tags_where_they_are_known(tmp_path: Path) -> No
     sexes = {"t0": "F", "t1": "F", "t2": "M", "t3": None}
     rows = [row | {"gender": sexes[row["speaker"]]} for row in rows_of(speech)]
     speech.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seen = set()
     for row in rows_of(build_mixtures(speech, tmp_path / "out", MixtureSpec(count=6))):
         pair = {sexes[name.removeprefix("made:")] for name in row["talkers"]}
         assert row["tags"][1:] == ([] if None in pair else ["same-sex" if len(pair) == 1 else "both-sexes"])
+        seen.add(tuple(row["tags"][1:]))
+    assert seen == {(), ("same-sex",), ("both-sexes",)}
 
 
 def test_nothing_is_left_behind_by_a_refusal(tmp_path: Path) -> None:
