@@ -122,3 +122,15 @@ def test_a_voice_is_followed_live(backend: EngineBackend, transcriber: TargetSpe
     wanted = transcriber.transcribe(clips[0], names[0]).text
     same = SequenceMatcher(None, said.lower().split(), wanted.lower().split()).ratio()
     assert same > 0.7, (said, wanted)
+
+
+@pytest.mark.embedded
+def test_words_that_two_voices_claim_are_ones(backend: EngineBackend, transcriber: TargetSpeakerTranscriber) -> None:
+    """As in a conversation of `transcribe_conversation`."""
+    audio, names = load_audio(load_recordings().mixtures[0].file), ["Ada", "Boris"]
+    voices = tuple(transcriber.store.get(name) for name in names)
+    expected = transcriber.transcribe_conversation(audio, voices)
+    found = list(alone(backend, backend.start(Wanted(audio, voices))))
+    for name, one in zip(names, expected.transcripts, strict=True):
+        assert [said.text for said in found if said.speaker == name] == [segment.text for segment in one.segments]
+    assert not any(said.words for said in found)

@@ -16,7 +16,7 @@ from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpea
 from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.result import Segment, VoiceWindow
-from softspoken.decoding.target_session import PreparedWindows, decode_prepared
+from softspoken.decoding.target_session import PreparedWindows, decode_prepared, settle
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
 from softspoken.prompts.checkpoint import load_prompts
@@ -188,7 +188,10 @@ class _VoicesPiece:
 
 
 class _VoicesJob(_Job):
-    """The words of some voices: each window for all voices that may speak in it."""
+    """The words of some voices: each window for all voices that may speak in it.
+
+    A word that two of them claim is one's, for which the times of words are found whether or not they are wanted.
+    """
 
     def __init__(
         self,
@@ -197,7 +200,10 @@ class _VoicesJob(_Job):
         voices: Sequence[Enrolment],
         options: DecodingOptions,
     ) -> None:
-        super().__init__(audio, transcriber.resolved(options))
+        several = len(voices) > 1
+        asked = options.model_copy(update={"words": options.words or several})
+        super().__init__(audio, transcriber.resolved(asked))
+        self._words, self._several = options.words, several
         self._transcriber = transcriber
         self._names = [voice.name for voice in voices]
         self._session = transcriber.session([transcriber.voice(voice) for voice in voices]) if voices else None
@@ -211,9 +217,10 @@ class _VoicesJob(_Job):
         assert isinstance(piece, _VoicesPiece)
         self._out -= 1
         (heard,) = _windows_of(answer)
+        heard = settle(heard, self._options.language) if self._several else heard
         start_s = piece.prepared.windows[0].start_s
         spoken = [
-            _spoken(segment, start_s, name)
+            _spoken(segment if self._words else replace(segment, words=()), start_s, name)
             for name, one in zip(self._names, heard, strict=True)
             for segment in one.segments
         ]

@@ -1,4 +1,4 @@
-"""`softspoken-lab conversations`, `meetings`: long recordings of several talkers, and who writes them down how well."""
+"""`softspoken-lab conversations`, `meetings`: make long recordings of several talkers; score who transcribes them."""
 
 import json
 import logging
@@ -21,14 +21,18 @@ def conversations(
         list[Path], typer.Argument(metavar="MANIFEST...", help="manifest.jsonl of folders of single-talker speech.")
     ],
     out: Annotated[Path, typer.Option(help="New folder.")],
-    count: Annotated[int | None, typer.Option(help="Conversations.")] = None,
-    talkers: Annotated[int | None, typer.Option(help="Talkers each, 2 to 6.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length of each.")] = None,
+    count: Annotated[int | None, typer.Option(help="Number of conversations (default 4).")] = None,
+    talkers: Annotated[int | None, typer.Option(help="Talkers in each, 2 to 6 (default 3).")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Length of each (default 10).")] = None,
     overlap: Annotated[
         float | None, typer.Option(help="Share of the time with speech in which several speak (default 0.2).")
     ] = None,
-    level_db: Annotated[float | None, typer.Option(help="A talker is up to so much louder or softer.")] = None,
-    absent: Annotated[int | None, typer.Option(help="Voices each that are asked for and not there.")] = None,
+    level_db: Annotated[
+        float | None, typer.Option(help="Each talker is up to this much louder or softer (default 3).")
+    ] = None,
+    absent: Annotated[
+        int | None, typer.Option(help="Voices to ask for in each that are not there (default 1).")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
     split: Annotated[
         Literal["train", "development", "test"] | None,
@@ -58,7 +62,9 @@ def meetings(
             "first is what the others are compared with."
         ),
     ] = None,
-    strangers: Annotated[int, typer.Option(min=0, help="Voices of each conversation that nobody knows.")] = 0,
+    strangers: Annotated[
+        int, typer.Option(min=0, help="Number of talkers in each conversation who are not enrolled.")
+    ] = 0,
     backbone: BackboneName = None,
     precision: Annotated[PrecisionChoice | None, typer.Option(help="Number format of the weights.")] = None,
     threads: Threads = None,
@@ -68,10 +74,10 @@ def meetings(
     longest_s: Annotated[
         float | None, typer.Option(min=1, max=30, help="Longest window of ours and everyone (default: the product's).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Conversations to take from the beginning.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first conversations, so many.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score who writes down conversations how well: cpWER, tcpWER, words under a wrong name, DER.
+    """Score how well systems transcribe conversations: cpWER, tcpWER, words under a wrong name, DER.
 
     Every answer is kept beside the manifest, so that what was stopped goes on.
     """

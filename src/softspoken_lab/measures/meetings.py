@@ -1,4 +1,4 @@
-"""How well a conversation is written down: words by meeteval, who speaks when by pyannote.metrics.
+"""Scores of transcribed conversations: meeteval compares the words, pyannote.metrics who speaks when.
 
 cpWER (Watanabe et al. 2020): each voice's words joined, the names matched so that the errors are fewest. tcpWER
 (von Neumann et al. 2023): the same, but a word counts only within 5 s of where it is said; without times of words they
@@ -158,7 +158,7 @@ def _words(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def read_seglst(path: Path) -> dict[str, list[Said]]:
-    """What is said, by session. Raises DataError for a file that is not there or is none."""
+    """The words of each session. Raises DataError for a file that is missing or no SegLST."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         found: dict[str, list[Said]] = defaultdict(list)
@@ -173,7 +173,7 @@ def read_seglst(path: Path) -> dict[str, list[Said]]:
 
 
 def read_rttm(path: Path) -> dict[str, Turns]:
-    """Who speaks when, by session. Raises DataError for a file that is not there or is none."""
+    """Who speaks when in each session. Raises DataError for a file that is missing or no RTTM."""
     found: dict[str, Turns] = defaultdict(lambda: defaultdict(list))
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -224,7 +224,7 @@ class Summary:
     """Of conversation."""
     der: DerScore | None
     voices: tuple[tuple[int, int], ...]
-    """Those there are and those that were found, a conversation; empty where the system does not look for them."""
+    """How many voices each conversation has, and how many were found; empty where the system looks for none."""
     cpu_s_per_minute: float
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who writes conversations down how well: this program, the cascade, whisperX's way, plain Whisper, on the same ones.
+"""How well systems transcribe conversations: this program, the cascade, whisperX's way, plain Whisper.
 
 Systems by their names:
 
@@ -66,7 +66,7 @@ class Meeting:
 
 
 class Answer(BaseModel):
-    """What a system wrote, and when it takes whom to speak where it says so; as it is kept on disk."""
+    """What a system wrote, and who speaks when where it says so. It is kept on disk in this form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
