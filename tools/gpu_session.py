@@ -59,6 +59,8 @@ class Session:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",
+            # Batches of all sizes leave gaps in the memory.
+            "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
             "COLUMNS": "100",
         }
 

@@ -52,8 +52,29 @@ class Frontend(nn.Module):
     def frames(self, mel: Float[Tensor, "B M T"], valid: Shaped[Tensor, "B 1 T"]) -> Float[Tensor, "B T2 D"]:
         """A function of tensors alone; `valid` is 0 or false behind each row's end."""
         # Zeroing there is what the convolution's own padding does for a single row.
-        hidden = F.gelu(self.conv1(mel * valid)) * valid
-        return F.gelu(self.conv2(hidden)).transpose(1, 2)
+        hidden = F.gelu(convolved(self.conv1, mel * valid)) * valid
+        return F.gelu(convolved(self.conv2, hidden)).transpose(1, 2)
+
+
+def convolved(convolution: nn.Module, audio: Float[Tensor, "B C T"]) -> Float[Tensor, "B D _"]:
+    """`convolution(audio)`; on a GPU as one matrix product, which needs no plan.
+
+    There cuDNN plans a convolution anew for every size of a batch, and in training nearly every batch has a size of its
+    own.
+    """
+    found: Tensor
+    if not audio.is_cuda or not isinstance(convolution, nn.Conv1d):
+        found = convolution(audio)
+        return found
+    return as_product(convolution, audio)
+
+
+def as_product(convolution: nn.Conv1d, audio: Float[Tensor, "B C T"]) -> Float[Tensor, "B D _"]:
+    """`convolution(audio)` as one matrix product."""
+    assert not isinstance(convolution.padding, str)
+    (size,), (stride,), (padding,) = convolution.kernel_size, convolution.stride, convolution.padding
+    seen = F.pad(audio, (padding, padding)).unfold(2, size, stride).transpose(1, 2).flatten(2)
+    return F.linear(seen, convolution.weight.flatten(1), convolution.bias).transpose(1, 2)
 
 
 class Positions(nn.Module):

@@ -41,7 +41,7 @@ from softspoken.speakers.features import (
 )
 
 _BATCH = 16
-_TOGETHER = 2048
+_TOGETHER = 512
 _RECORDINGS = 64
 """Whose spectrograms are made together."""
 _ROUND = 100
@@ -129,12 +129,15 @@ class TorchCamPlus(SpeakerEmbedder):
         """
         mel = kaldi_log_mel(audio, BANDS)
         frames = starts[:, None] + torch.arange(window, device=starts.device)
+        # Filled up, so that a GPU sees one size alone: it plans convolutions anew for every other.
+        fill = -len(rows) % _TOGETHER if audio.is_cuda else 0
+        taken = functional.pad(rows, (0, fill)), functional.pad(frames, (0, 0, 0, fill))
         vectors = [
             self._for_windows(centred(mel[rows_here[:, None], frames_here]))
-            for rows_here, frames_here in zip(torch.split(rows, _TOGETHER), torch.split(frames, _TOGETHER), strict=True)
+            for rows_here, frames_here in zip(*(torch.split(each, _TOGETHER) for each in taken), strict=True)
         ]
         # A copy: what inference mode has made cannot be part of what is trained.
-        return functional.normalize(torch.cat(vectors), dim=1).clone()
+        return functional.normalize(torch.cat(vectors)[: len(rows)], dim=1).clone()
 
     def _sounding(self, audio: list[np.ndarray]) -> list[Float[Tensor, "_ M"]]:
         """Log mel of each recording, of what is not far below its loud frames (the 95th percentile)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.batches import Batch
@@ -23,6 +24,8 @@ from softspoken.waveforms import Waveforms
 
 _ROUND = SAMPLE_RATE_HZ // 2
 """Lengths are rounded up to half seconds: few different ones, whose Fourier transforms are fast."""
+_ROWS = 32
+"""Rows that are transformed together are filled up to a multiple of this: transforms are planned for each number."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,12 @@ def over_line(waveforms: Float[Tensor, "B N"], bands: Float[Tensor, "B 2"]) -> F
     """`Telephone.apply` of each row with its lowest and highest frequency."""
     size = waveforms.shape[1] + LINE_RINGS
     hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ, device=waveforms.device)
-    low, high = bands[:, :1], bands[:, 1:]
+    count = len(waveforms)
+    fill = (0, 0, 0, -count % _ROWS)
+    low, high = torch.split(functional.pad(bands, fill), 1, dim=1)
     slopes = ((hertz - low) / LINE_SLOPE_HZ + 1).clamp(0, 1) * ((high - hertz) / LINE_SLOPE_HZ + 1).clamp(0, 1)
-    sent: Tensor = torch.fft.irfft(torch.fft.rfft(waveforms, size) * slopes, size)
-    return sent[:, : waveforms.shape[1]]
+    sent: Tensor = torch.fft.irfft(torch.fft.rfft(functional.pad(waveforms, fill), size) * slopes, size)
+    return sent[:count, : waveforms.shape[1]]
 
 
 def _gain(wanted: Float[Tensor, "B"], own: Float[Tensor, "B"]) -> Float[Tensor, "B"]:

@@ -185,11 +185,15 @@ _OF_A_RUN = ("backbone", "embedder", "prompts", "method")
 
 
 def _compared(stored: LoadedPrompts, config: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """The settings in which a stored prompt must agree with the recipe."""
+    """The settings in which a stored prompt must agree with the recipe; over a telephone it may learn to hear now."""
     facts = stored_metadata(config)
-    lacking = {name: None for name in _PARTS if getattr(stored.info.prompts, name) is None}
+    there, here = stored.info.prompts, config.prompts
+    if there.frames is not None and here.frames is not None:
+        heard = there.frames.model_copy(update={"by_telephone": here.frames.by_telephone})
+        there = there.model_copy(update={"frames": heard})
+    lacking = {name: None for name in _PARTS if getattr(there, name) is None}
     return {
-        "prompts": (stored.info.prompts, config.prompts.model_copy(update=lacking)),
+        "prompts": (there, here.model_copy(update=lacking)),
         "method": ("prompt", config.method.kind),
         **{name: (getattr(stored.info, name), facts[name]) for name in ("task", "embedder", "window")},
     }
