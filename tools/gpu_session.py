@@ -1,6 +1,7 @@
 """Trainings on a machine without a network, within so many minutes, with nobody watching.
 
     python tools/gpu_session.py receive build/gpu/1 --into /tmp/softspoken      # each part, as it comes
+    python tools/gpu_session.py read --into /tmp/softspoken      # beside the last parts, once all speech has come
     python tools/gpu_session.py test --into /tmp/softspoken                     # what is marked cuda; needs part 1
     python tools/gpu_session.py run --into /tmp/softspoken --minutes 9 --out out --lane base --lane paper lora full
 
@@ -188,6 +189,32 @@ def pace(run: Path) -> str:
     )
 
 
+READ = """
+import sys
+from pathlib import Path
+from softspoken.data.corpus import load_corpus
+from softspoken.data.examples import MixtureDataset
+from softspoken.data.manifest import read_noises, read_texts
+from softspoken.data.resident import read_all
+from softspoken.training.recipes import read_recipe
+
+config = read_recipe(Path(sys.argv[1]))
+data = config.data
+texts = read_texts(data.texts)
+dataset = MixtureDataset(load_corpus(data), texts, None, None, config.mixing, 0, 1, read_noises(data.noise))
+read_all(dataset, file=data.resident)
+"""
+
+
+def read(asked: argparse.Namespace) -> int:
+    """The speech as every run needs it, read once for all of them."""
+    session = Session(asked.into, asked.into, 5)
+    session.prepare_site()
+    recipe = session.into / "read.toml"
+    recipe.write_text(recipe_text(BY_THE_CLOCK[0], {}), encoding="utf-8")
+    return 0 if session.call("read", [sys.executable, "-c", READ, str(recipe)], 200, session.into) else 1
+
+
 def test(asked: argparse.Namespace) -> int:
     session = Session(asked.into, asked.into, 5)
     session.prepare_site()
@@ -231,6 +258,9 @@ def main() -> int:
     tests = commands.add_parser("test", help="run the tests marked cuda")
     tests.add_argument("--into", type=Path, required=True)
     tests.set_defaults(do=test)
+    reads = commands.add_parser("read", help="read the speech once for all runs")
+    reads.add_argument("--into", type=Path, required=True)
+    reads.set_defaults(do=read)
     whole = commands.add_parser("run", help="train, once all parts are there")
     whole.add_argument("--into", type=Path, required=True)
     whole.add_argument("--minutes", type=float, required=True, help="in all, from now on")

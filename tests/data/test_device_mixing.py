@@ -1,6 +1,7 @@
 """Mixing on a device: the same draws give the waveforms, voices, scores and tokens of the processor's way."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from softspoken.data.device_mixing import DeviceMixer
 from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.manifest import read_manifest
-from softspoken.data.resident import SpeechTable, make_resident
-from softspoken.errors import ConfigError
+from softspoken.data.resident import SpeechTable, make_resident, read_all
+from softspoken.errors import ConfigError, DataError
 from softspoken.speakers import FrameScores
 
 WINDOW_S, HOP_S = 0.8, 0.4
@@ -119,6 +120,36 @@ def test_a_lone_talker_is_enrolled_with_a_changed_crop(dataset: MixtureDataset, 
     for piece in lone:
         place, crop = table.places[piece.id], table.crops[piece.id]
         assert table.sizes[crop] < table.sizes[place]
+
+
+def test_speech_that_was_read_once_is_read_from_its_file(
+    dataset: MixtureDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "resident.safetensors"
+    ordered, first = read_all(dataset, threads=1, file=file)
+    monkeypatch.setattr("softspoken.data.resident.load_audio", lambda path: pytest.fail(f"'{path}' is read again"))
+    again, stored = read_all(dataset, threads=1, file=file)
+    assert again == ordered
+    assert stored.keys() == first.keys()
+    for name, tensor in first.items():
+        torch.testing.assert_close(stored[name], tensor, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_file_of_other_speech_is_made_anew(dataset: MixtureDataset, tmp_path: Path) -> None:
+    file = tmp_path / "resident.safetensors"
+    fewer = MixtureDataset(
+        Corpus(dataset.corpus.pieces[1:]), dataset.texts, dataset.embed, dataset.scorer, MIXING, 0, 1, dataset.noises
+    )
+    read_all(fewer, threads=1, file=file)
+    ordered, stored = read_all(dataset, threads=1, file=file)
+    assert len(ordered) == len(stored["sizes"]) > len(dataset.corpus.pieces) - 1
+
+
+def test_a_damaged_file_of_speech_is_named(dataset: MixtureDataset, tmp_path: Path) -> None:
+    file = tmp_path / "resident.safetensors"
+    file.write_bytes(b"no tensors")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_all(dataset, threads=1, file=file)
 
 
 def test_what_only_the_processor_mixes_is_refused(dataset: MixtureDataset) -> None:

@@ -80,7 +80,7 @@ def training_source(
         together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
         return Source(dataset, together, lambda batch: batch)
     assert isinstance(embedder, TorchCamPlus)
-    table, resident = make_resident(dataset, embedder.embed_all, backbone.device)
+    table, resident = make_resident(dataset, embedder.embed_all, backbone.device, file=config.data.resident)
     drawn = functools.partial(
         draw_batch,
         table=table,
