@@ -96,7 +96,7 @@ class Wanted:
 
 def load_wanted(
     speakers: list[str],
-    store: Path | None,
+    store: str | None,
     prompt: str | None,
     backbone: str | None,
     runs: Runs,
@@ -113,8 +113,9 @@ def load_wanted(
     device, engine, precision = runs
     if speakers or everyone != "no":
         shipped = "shipped" if prompt is None else prompt
+        own = None if store is None else open_store(store)
         following = TargetSpeakerTranscriber.from_pretrained(
-            shipped, backbone, device, _store(store), engine=engine, precision=precision
+            shipped, backbone, device, own, engine=engine, precision=precision
         )
         return Wanted(following, _voices(following, speakers), options, everyone)
     if prompt is not None:
@@ -136,25 +137,26 @@ def _voices(following: Any, speakers: list[str]) -> list[Any]:
     return voices
 
 
-def _store(path: Path | None) -> "EnrolmentStore | None":
+def open_store(place: str | None) -> "EnrolmentStore":
+    """The store that `--store` names. Raises ConfigError for one that nothing was ever kept in."""
     from softspoken.errors import ConfigError
     from softspoken.speakers import EnrolmentStore
 
-    if path is not None and not path.exists():
-        raise ConfigError(f"--store {path} does not exist; leave it out for your own voices")
-    return None if path is None else EnrolmentStore(path)
+    store = EnrolmentStore(place)
+    if place is not None and not store.exists():
+        raise ConfigError(f"--store {store.place} does not exist; leave it out for your own voices")
+    return store
 
 
-def require_voices(references: list[str], store: Path | None) -> None:
+def require_voices(references: list[str], store: str | None) -> None:
     """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found."""
     if not references:
         return
     from softspoken.audio import require_readable
-    from softspoken.speakers import EnrolmentStore
     from softspoken.speakers.lookup import find_voice
 
-    own = _store(store)
+    own = open_store(store)
     for reference in references:
-        found = find_voice(reference, EnrolmentStore() if own is None else own)
+        found = find_voice(reference, own)
         if isinstance(found, Path):
             require_readable(found)
