@@ -76,7 +76,10 @@ class Transcribing:
 def _opened(item: "Item") -> "Iterator[Recording]":
     """The recording, here while it is worked on if it is elsewhere. Raises AudioError where it cannot be had."""
     from softspoken.audio import Recording, load_audio
+    from softspoken.errors import AudioError
 
+    if "://" not in item.path and not Path(item.path).exists():
+        raise AudioError(f"'{item.path}' does not exist: check the name, and that this machine has the folder")
     with tempfile.TemporaryDirectory() if "://" in item.path else _nothing() as folder:
         place = Path(item.path) if folder is None else _fetched(item.path, Path(folder))
         recording = replace(Recording.of(place, channel=item.channel), name=item.id)
