@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-RATE_HZ, PER_SHARD = 16_000, 250
+RATE_HZ, PER_SHARD = 16_000, 20
 COMMAND = [sys.executable, "-m", "softspoken.cli.main", "bulk", "transcribe"]
 
 
