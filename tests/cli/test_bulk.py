@@ -17,7 +17,7 @@ from whisper_files import tiny_model, write_ctranslate2
 
 from softspoken.audio import write_wav
 from softspoken.bulk import Item
-from softspoken.cli.bulk import app
+from softspoken.cli.main import app
 from softspoken.cli.bulk_worker import Transcribing
 from softspoken.cli.wanted import Wanted
 from softspoken.decoding import Conversation, DecodingOptions, Segment, Transcript
@@ -108,7 +108,7 @@ def test_known_voices_are_found_where_nobody_is_named(
 
 
 def refused(*words: str) -> Exception:
-    result = CliRunner().invoke(app, ["transcribe", *words])
+    result = CliRunner().invoke(app, ["bulk", "transcribe", *words])
     assert isinstance(result.exception, Exception), result.output
     return result.exception
 
