@@ -17,8 +17,8 @@ from whisper_files import tiny_model, write_ctranslate2
 
 from softspoken.audio import write_wav
 from softspoken.bulk import Item
-from softspoken.cli.main import app
 from softspoken.cli.bulk_worker import Transcribing
+from softspoken.cli.main import app
 from softspoken.cli.wanted import Wanted
 from softspoken.decoding import Conversation, DecodingOptions, Segment, Transcript
 from softspoken.errors import AudioError, ConfigError, SpeakerNotFound
