@@ -1,7 +1,8 @@
 """Shared fixtures. Shapes written in signatures are checked while testing (jaxtyping + beartype)."""
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,3 +71,25 @@ def made_voices_are_speech(request: pytest.FixtureRequest, monkeypatch: pytest.M
         return loud
 
     monkeypatch.setattr("softspoken.speakers.speech.voiced_chunks", voiced)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server for the tests."""
+    from postgres_server import binaries, running
+
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softspoken[postgres]'")
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: this test starts a server of its own with initdb and postgres")
+    with running(programs) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path | str]:
+    """Where a store may be, by a name: each test once with files, and once with a database."""
+    if request.param == "sqlite":
+        return lambda name: tmp_path / "home" / f"{name}.db"
+    url, run = request.getfixturevalue("postgres_url"), secrets.token_hex(4)
+    return lambda name: f"{url}&schema={name}-{run}"

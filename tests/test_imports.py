@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     # decoding.
     "evaluation": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring", "training"},
     # What transcribes is handed in.
+    "bulk": LEAVES,
     "demo": LEAVES,
 }
 ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}

@@ -2,27 +2,49 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from postgres_server import contents
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
 from softspoken.speakers.enrolment import pack
+from softspoken.speakers.rows import PlainRows, Taken
 from softspoken.speakers.store import default_store_path
+
+Named = Callable[[str], Path | str]
+"""Where a store may be, by a name; see `place` in conftest."""
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EnrolmentStore:
-    return EnrolmentStore(tmp_path / "home" / "voices.db")
+def store(place: Named) -> EnrolmentStore:
+    return EnrolmentStore(place("voices"))
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> EnrolmentStore:
+    return EnrolmentStore(tmp_path / "voices.db")
+
+
+def change(store: EnrolmentStore, *statements: str, version: int | None = None) -> None:
+    """Behind the store's back."""
+    with store.place.changing() as database:
+        for statement in statements:
+            database.execute(statement)
+        if version is not None:
+            database.set_version(version)
 
 
 def made(name: str, embedder: str = "pitch") -> Enrolment:
@@ -31,16 +53,17 @@ def made(name: str, embedder: str = "pitch") -> Enrolment:
     return Enrolment(name, embedder, vector, 5.0, "2026-01-01T00:00:00+00:00", ("a.wav",))
 
 
-def test_enrol_and_get(store: EnrolmentStore, tmp_path: Path) -> None:
+def test_enrol_and_get(store: EnrolmentStore, place: Named, tmp_path: Path) -> None:
     write_wav(tmp_path / "anna.wav", voice(6, 300))
     enrolled = store.enrol("Anna", [Clip(tmp_path / "anna.wav", 1.0, 5.0)], PitchEmbedder())
-    kept = EnrolmentStore(store.path).get("Anna")
+    kept = EnrolmentStore(place("voices")).get("Anna")
     np.testing.assert_array_equal(kept.vector, enrolled.vector)
     assert (kept.name, kept.embedder, kept.sources) == ("Anna", "pitch", (f"{tmp_path / 'anna.wav'} (1 s to 5 s)",))
     assert kept.speech_s == pytest.approx(4.0, abs=0.1)
     assert kept.created.endswith("+00:00")
     assert kept.vector @ PitchEmbedder().embed(voice(4, 300, seed=3)) > 0.95
-    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    if store.path is not None:
+        assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
 
 
 def test_clips_count_by_their_speech(store: EnrolmentStore) -> None:
@@ -68,9 +91,9 @@ def test_a_bad_clip_writes_nothing(store: EnrolmentStore, tmp_path: Path) -> Non
         store.enrol("Anna", [tmp_path / "missing.wav"], PitchEmbedder())
     with pytest.raises(EnrolmentError, match="no clip"):
         store.enrol("Anna", [], PitchEmbedder())
-    assert not store.path.exists()
     assert store.list() == []
-    assert not store.path.exists()
+    assert not store.exists()
+    assert store.path is None or not store.path.exists()
 
 
 def test_names_close_to_it(store: EnrolmentStore) -> None:
@@ -110,10 +133,10 @@ def test_rename_and_delete(store: EnrolmentStore) -> None:
     assert [kept.name for kept in store.list()] == ["Hanna"]
 
 
-def test_export_and_import(store: EnrolmentStore, tmp_path: Path) -> None:
+def test_export_and_import(store: EnrolmentStore, place: Named) -> None:
     store.enrol("Anna", [voice(4, 300)], PitchEmbedder())
     store.enrol("Bob", [voice(4, 900)], PitchEmbedder())
-    other = EnrolmentStore(tmp_path / "other.db")
+    other = EnrolmentStore(place("other"))
     assert [taken.name for taken in other.import_json(store.export(clips=True))] == ["Anna", "Bob"]
     for mine, theirs in zip(store.list(), other.list(), strict=True):
         np.testing.assert_array_equal(mine.vector, theirs.vector)
@@ -137,12 +160,11 @@ def test_the_sound_is_kept_unless_it_is_left_out(store: EnrolmentStore) -> None:
 
 def test_a_store_from_before_clips(store: EnrolmentStore) -> None:
     store.add([made("Anna")])
-    with sqlite3.connect(store.path) as database:
-        database.execute("ALTER TABLE voices DROP COLUMN clip")
-        database.execute("PRAGMA user_version = 1")
-    before = store.path.read_bytes()
+    change(store, "ALTER TABLE voices DROP COLUMN clip", version=1)
+    before = contents(store)
     assert store.get("Anna").clip is None
-    assert store.path.read_bytes() == before
+    assert [one.clip for one in store.list()] == [None]
+    assert contents(store) == before
     store.enrol("Bob", [voice(4, 300)], PitchEmbedder())
     assert [one.clip is None for one in store.list()] == [True, False]
 
@@ -155,9 +177,9 @@ def test_an_export_from_before_clips(store: EnrolmentStore) -> None:
     assert anna.clip is None
 
 
-def test_import_is_all_or_nothing(store: EnrolmentStore, tmp_path: Path) -> None:
+def test_import_is_all_or_nothing(store: EnrolmentStore, place: Named) -> None:
     store.add([made("Anna"), made("Bob")])
-    other = EnrolmentStore(tmp_path / "other.db")
+    other = EnrolmentStore(place("other"))
     other.add([made("Bob")])
     with pytest.raises(EnrolmentError, match="'Bob' is enrolled already"):
         other.import_json(store.export())
@@ -195,14 +217,14 @@ def test_no_export_at_all(store: EnrolmentStore, text: str) -> None:
         store.import_json(text)
 
 
-def _add_many(path: Path, start: int) -> None:
+def _add_many(place: Path | str, start: int) -> None:
     for index in range(start, start + 20):
-        EnrolmentStore(path).add([made(f"voice {index}")])
+        EnrolmentStore(place).add([made(f"voice {index}")])
 
 
-def test_two_processes_lose_nothing(store: EnrolmentStore) -> None:
+def test_two_processes_lose_nothing(store: EnrolmentStore, place: Named) -> None:
     context = multiprocessing.get_context("spawn" if multiprocessing.get_start_method() == "spawn" else "fork")
-    workers = [context.Process(target=_add_many, args=(store.path, start)) for start in (0, 100)]
+    workers = [context.Process(target=_add_many, args=(place("voices"), start)) for start in (0, 100)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -211,12 +233,15 @@ def test_two_processes_lose_nothing(store: EnrolmentStore) -> None:
     assert len(store.list()) == 40
 
 
-def test_a_store_of_the_future_and_a_file_that_is_none(store: EnrolmentStore, tmp_path: Path) -> None:
+def test_a_store_of_the_future(store: EnrolmentStore) -> None:
     store.add([made("Anna")])
-    with sqlite3.connect(store.path) as database:
-        database.execute("PRAGMA user_version = 99")
-    with pytest.raises(EnrolmentError, match=r"format 99.*update"):
-        store.list()
+    change(store, version=99)
+    for action in (store.list, store.names, lambda: store.add([made("Bob")])):
+        with pytest.raises(EnrolmentError, match=r"format 99.*update"):
+            action()
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("this is no database, whatever its name says\n" * 50)
     before = (tmp_path / "text.db").read_bytes()
     for action in (lambda s: s.list(), lambda s: s.add([made("Anna")])):
@@ -227,9 +252,9 @@ def test_a_store_of_the_future_and_a_file_that_is_none(store: EnrolmentStore, tm
 
 def test_a_vector_of_the_wrong_size_cannot_be_kept(store: EnrolmentStore) -> None:
     store.add([made("Anna")])
-    with sqlite3.connect(store.path) as database, pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(Taken), store.place.changing() as database:
         database.execute("UPDATE voices SET vector = ?", (b"1234",))
-    with sqlite3.connect(store.path) as database:
+    with store.place.changing() as database:
         database.execute("UPDATE voices SET vector = ?", (np.full(8, np.nan, "<f4").tobytes(),))
     with pytest.raises(EnrolmentError, match=r"'Anna' .* is damaged"):
         store.get("Anna")
@@ -283,8 +308,7 @@ def voice_of(name: str, number: int = 0, clip_s: float = 0.0) -> Enrolment:
     return Enrolment(name, "e", vector / np.linalg.norm(vector), 5.0, "2026-01-01T00:00:00+00:00", ("a",), (), clip)
 
 
-def test_ten_thousand_voices_are_listed_at_once(tmp_path: Path) -> None:
-    store = EnrolmentStore(tmp_path / "voices.db")
+def test_ten_thousand_voices_are_listed_at_once(store: EnrolmentStore) -> None:
     store.add([voice_of(f"voice {number}", number) for number in range(10_000)])
     begin = time.process_time()
     assert len(store.list(clips=False)) == 10_000
@@ -292,8 +316,9 @@ def test_ten_thousand_voices_are_listed_at_once(tmp_path: Path) -> None:
     assert time.process_time() - begin < 1.0
 
 
-def test_what_is_removed_is_gone_from_the_file(tmp_path: Path) -> None:
-    store = EnrolmentStore(tmp_path / "voices.db")
+def test_what_is_removed_is_gone_from_the_file(file_store: EnrolmentStore, tmp_path: Path) -> None:
+    store = file_store
+    assert store.path is not None
     store.add([voice_of("ada", 1, 2.0), voice_of("boris", 2, 2.0)])
     kept = voice_of("ada", 1, 2.0)
     assert kept.clip is not None
@@ -310,17 +335,16 @@ def test_what_is_removed_is_gone_from_the_file(tmp_path: Path) -> None:
     assert voice_of("boris", 2).vector.tobytes() not in store.path.read_bytes()
 
 
-def test_what_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def test_what_is_not_there_is_told_at_once(store: EnrolmentStore) -> None:
     """Also in a store that nothing was ever put into."""
     begun = time.monotonic()
     for wrong in (lambda store: store.delete("ada"), lambda store: store.rename("ada", "boris")):
         with pytest.raises(SpeakerNotFound, match="none is enrolled yet"):
-            wrong(EnrolmentStore(tmp_path / "voices.db"))
+            wrong(store)
     assert time.monotonic() - begun < 20
 
 
-def test_a_name_may_take_the_place_of_another(tmp_path: Path) -> None:
-    store = EnrolmentStore(tmp_path / "voices.db")
+def test_a_name_may_take_the_place_of_another(store: EnrolmentStore) -> None:
     store.add([voice_of("ada", 1), voice_of("boris", 2)])
     with pytest.raises(EnrolmentError, match="enrolled already"):
         store.rename("ada", "boris")
@@ -332,8 +356,8 @@ def test_a_name_may_take_the_place_of_another(tmp_path: Path) -> None:
     assert store.names() == ["boris"]
 
 
-def test_a_full_disk_says_so_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = EnrolmentStore(tmp_path / "voices.db")
+def test_a_full_disk_says_so_and_changes_nothing(file_store: EnrolmentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = file_store
     store.add([voice_of("ada", 1)])
     connect = sqlite3.connect
 
@@ -348,22 +372,48 @@ def test_a_full_disk_says_so_and_changes_nothing(tmp_path: Path, monkeypatch: py
     assert store.names() == ["ada"]
 
 
-def test_eight_processes_enrol_at_once(tmp_path: Path) -> None:
+def test_eight_processes_enrol_at_once(store: EnrolmentStore, place: Named) -> None:
     with multiprocessing.get_context("fork").Pool(8) as pool:
-        pool.map(partial(_add, tmp_path / "voices.db"), range(24))
-    assert len(EnrolmentStore(tmp_path / "voices.db").names()) == 24
+        pool.map(partial(_add, place("voices")), range(24), chunksize=1)
+    assert sorted(store.names()) == sorted(f"voice {number}" for number in range(24))
+    for number in range(24):
+        np.testing.assert_array_equal(store.get(f"voice {number}").vector, voice_of("", number).vector)
 
 
-def _add(path: Path, number: int) -> None:
-    EnrolmentStore(path).add([voice_of(f"voice {number}", number, 1.0)])
+def _add(place: Path | str, number: int) -> None:
+    EnrolmentStore(place).add([voice_of(f"voice {number}", number, 1.0)])
+
+
+def test_a_kill_in_the_middle_of_an_enrolment_leaves_nothing_half(store: EnrolmentStore, place: Named) -> None:
+    """Nor does it keep the next one from writing."""
+    store.add([made("Anna")])
+    before = store.export()
+    child = os.fork()
+    if child == 0:
+        add, added = PlainRows.add, []
+
+        def dying(rows: PlainRows, row: tuple[object, ...], replace: bool) -> None:
+            add(rows, row, replace)
+            added.append(row)
+            if len(added) == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        PlainRows.add = dying  # type: ignore
+        EnrolmentStore(place("voices")).add([made("Anna", "other"), *(made(f"v{n}") for n in range(9))], replace=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert store.export() == before
+    store.add([made("Bob")])
+    assert [kept.name for kept in store.list()] == ["Anna", "Bob"]
 
 
 @pytest.mark.parametrize(
-    "change", ["name = x'00ff'", "speech_s = 'long'", "sources = '{'", "clip = 'text'", "created = 3"]
+    "damage", ["name = x'00ff'", "speech_s = 'long'", "sources = '{'", "clip = 'text'", "created = 3"]
 )
-def test_a_damaged_row_is_refused_or_read(store: EnrolmentStore, change: str) -> None:
+def test_a_damaged_row_is_refused_or_read(store: EnrolmentStore, damage: str) -> None:
+    """A database with types refuses some of this."""
     store.add([made("Anna")])
-    with sqlite3.connect(store.path) as database:
-        database.execute(f"UPDATE voices SET {change}")
+    with suppress(EnrolmentError):
+        change(store, f"UPDATE voices SET {damage}")
     with suppress(EnrolmentError):
         assert len(store.list()) == 1

@@ -2,14 +2,15 @@
 
 import json
 import os
-import sqlite3
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from postgres_server import contents
 
 from softspoken.errors import EnrolmentError, MissingExtra, SpeakerNotFound
 from softspoken.speakers import Enrolment, EnrolmentStore
@@ -27,9 +28,13 @@ def voice_of(name: str, number: int) -> Enrolment:
     )
 
 
+Named = Callable[[str], Path | str]
+"""Where a store may be, by a name; see `place` in conftest."""
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> EnrolmentStore:
-    made = EnrolmentStore(tmp_path / "voices.db")
+def store(place: Named) -> EnrolmentStore:
+    made = EnrolmentStore(place("voices"))
     made.add([voice_of("ada", 1), voice_of("boris", 2), replace(voice_of("carl", 3), clip=None)])
     return made
 
@@ -48,7 +53,7 @@ def same(one: Enrolment, other: Enrolment) -> bool:
 
 
 def traces(store: EnrolmentStore) -> list[bytes]:
-    content = b"".join(path.read_bytes() for path in store.path.parent.glob("voices.db*"))
+    content = contents(store)
     wanted = [
         b"ada",
         b"boris",
@@ -60,13 +65,13 @@ def traces(store: EnrolmentStore) -> list[bytes]:
     return [trace for trace in wanted if trace in content]
 
 
-def test_everything_is_as_before_and_nothing_is_readable(store: EnrolmentStore, key: Path) -> None:
+def test_everything_is_as_before_and_nothing_is_readable(store: EnrolmentStore, place: Named, key: Path) -> None:
     before = store.list()
     assert traces(store)
     assert store.key is None
     assert store.encrypt(key) == store.key == f"file:{key}"
     assert traces(store) == []
-    after = EnrolmentStore(store.path)
+    after = EnrolmentStore(place("voices"))
     assert all(same(one, other) for one, other in zip(before, after.list(), strict=True))
     assert [voice.clip for voice in after.list(clips=False)] == [None] * 3
     assert key.stat().st_mode & 0o077 == 0
@@ -75,8 +80,8 @@ def test_everything_is_as_before_and_nothing_is_readable(store: EnrolmentStore, 
     assert all(same(one, other) for one, other in zip(before, store.list(), strict=True))
 
 
-def test_a_store_may_be_encrypted_before_its_first_voice(tmp_path: Path, key: Path) -> None:
-    store = EnrolmentStore(tmp_path / "voices.db")
+def test_a_store_may_be_encrypted_before_its_first_voice(place: Named, key: Path) -> None:
+    store = EnrolmentStore(place("other"))
     store.encrypt(key)
     store.add([voice_of("ada", 1)])
     assert store.names() == ["ada"]
@@ -129,13 +134,13 @@ def test_without_the_key_nothing_opens(store: EnrolmentStore, key: Path, monkeyp
 
 def test_what_was_changed_or_moved_in_the_file_is_refused(store: EnrolmentStore, key: Path) -> None:
     store.encrypt(key)
-    with sqlite3.connect(store.path) as database:
+    with store.place.changing() as database:
         rows = database.execute("SELECT id, voice FROM sealed WHERE clip IS NOT NULL").fetchall()
         (one, _), (other, taken) = rows[:2]
         database.execute("UPDATE sealed SET voice = ? WHERE id = ?", (taken, one))
     with pytest.raises(EnrolmentError, match="was changed"):
         store.list()
-    with sqlite3.connect(store.path) as database:
+    with store.place.changing() as database:
         database.execute("DELETE FROM sealed WHERE id = ?", (one,))
         clip = bytearray(database.execute("SELECT clip FROM sealed WHERE id = ?", (other,)).fetchone()[0])
         clip[40] ^= 1
@@ -173,7 +178,7 @@ def test_the_keyring_keeps_a_key_of_its_own_for_each_store(
     assert store.encrypt("keyring").startswith("keyring:")
     assert len(store.names()) == 3
     ((_, name),) = kept
-    assert str(store.path) in name
+    assert str(store.place) in name
     hidden = dict(kept)
     kept.clear()
     with pytest.raises(EnrolmentError, match="the keyring has no key"):
@@ -198,10 +203,12 @@ def test_a_sealed_thing_says_nothing_twice() -> None:
     assert not other.opens(vault.proof())
 
 
-def test_no_undo_journal_is_left_with_what_was_there(store: EnrolmentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_undo_journal_is_left_with_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite writes what was there before into a journal; that is overwritten before it goes."""
+    store = EnrolmentStore(tmp_path / "voices.db")
+    store.add([voice_of("ada", 1), voice_of("boris", 2)])
     seen: list[tuple[bytes, bytes]] = []
-    from softspoken.speakers import store as module
+    from softspoken.speakers import sqlite_file as module
 
     def looking(journal: Path) -> None:
         before = journal.read_bytes()
@@ -215,4 +222,4 @@ def test_no_undo_journal_is_left_with_what_was_there(store: EnrolmentStore, monk
     assert b"ada" in before
     assert len(after) == len(before)
     assert not any(after)
-    assert [path.name for path in store.path.parent.glob("voices.db*")] == ["voices.db"]
+    assert [path.name for path in tmp_path.glob("voices.db*")] == ["voices.db"]

@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class Jobs:
         if not self._alone:
             typer.echo(f"{recording}:", err=True)
         try:
-            wanted = wanted.in_recording(recording)
+            wanted = wanted.in_recording(recording, partial(typer.echo, err=True))
         except SoftspokenError as error:
             self._failed(recording, error)
             return None

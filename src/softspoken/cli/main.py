@@ -122,6 +122,7 @@ app = new_app("softspoken", "Soft prompts on a frozen Whisper: one voice out of 
 def _register() -> None:
     from softspoken.cli import (
         backbone,
+        bulk,
         data,
         demo,
         evaluate,
@@ -135,6 +136,7 @@ def _register() -> None:
 
     app.command("demo")(demo.demo)
     app.command("transcribe")(transcribe.transcribe)
+    app.add_typer(bulk.app)
     app.command("listen")(listen.listen)
     app.add_typer(speaker.app)
     app.command("serve")(serve.serve)

@@ -71,7 +71,7 @@ def list_voices(as_json: AsJson = False, store: Store = None) -> None:
         typer.echo(json.dumps([_record(voice) for voice in voices], indent=2, ensure_ascii=False))
         return
     if not voices:
-        typer.echo(f"no voices in {opened.path}; enrol one: softspoken speaker enrol NAME FILE", err=True)
+        typer.echo(f"no voices in {opened.place}; enrol one: softspoken speaker enrol NAME FILE", err=True)
         return
     width = max(len("NAME"), *(len(voice.name) for voice in voices))
     rows = [f"{one.name.ljust(width)}  {one.speech_s:5.1f} s  {one.created[:10]}  {one.embedder}" for one in voices]
@@ -164,7 +164,7 @@ def encrypt(
     opened = open_store(store)
     place = opened.encrypt(key)
     count = len(opened.names())
-    typer.echo(f"the voices in {opened.path} ({count}) are encrypted; the key: {place}; lost without it", err=True)
+    typer.echo(f"the voices in {opened.place} ({count}) are encrypted; the key: {place}; lost without it", err=True)
 
 
 @app.command("decrypt")
@@ -172,7 +172,7 @@ def decrypt(store: Store = None) -> None:
     """Keep the voices readable for whoever may read their file, as at first."""
     opened = open_store(store)
     opened.decrypt()
-    typer.echo(f"the voices in {opened.path} are readable again", err=True)
+    typer.echo(f"the voices in {opened.place} are readable again", err=True)
 
 
 @app.command("fetch")

@@ -42,8 +42,8 @@ def transcribe(
 ) -> None:
     """Write what some voices say in recordings, and nothing else; nothing at all for one that is silent there."""
     found: Everyone = "known" if known_only else "all" if everyone else "no"
-    speakers = _speakers(speaker, plain, prompt, vad, found)
-    spoken = _language(language, backbone)
+    speakers = speakers_given(speaker, plain, prompt, vad, found)
+    spoken = language_given(language, backbone)
     require_backbone(backbone, device)
     require_prompt(prompt)
     output = Output.of(out, out_dir, file_format, len(files) * (2 if channel == "each" else 1), resume)
@@ -67,7 +67,9 @@ def transcribe(
     jobs.run(load_wanted(speakers, store, prompt, backbone, runs, options, found), output)
 
 
-def _speakers(speakers: list[str] | None, plain: bool, prompt: str | None, vad: bool, found: Everyone) -> list[str]:
+def speakers_given(
+    speakers: list[str] | None, plain: bool, prompt: str | None, vad: bool, found: Everyone
+) -> list[str]:
     """Whose words; none: everybody's. Raises ConfigError for options that do not go together."""
     from softspoken.errors import ConfigError
 
@@ -87,7 +89,8 @@ def _speakers(speakers: list[str] | None, plain: bool, prompt: str | None, vad: 
     return chosen
 
 
-def _language(language: str | None, backbone: str | None) -> str | None:
+def language_given(language: str | None, backbone: str | None) -> str | None:
+    """Its code. Raises ConfigError for one that is none, or that the model does not know."""
     from softspoken.errors import ConfigError
     from softspoken.languages import language_code
 

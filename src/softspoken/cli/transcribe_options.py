@@ -42,8 +42,11 @@ KnownOnly = Annotated[
     bool, typer.Option("--known-only", help="As --everyone, without strangers.", rich_help_panel=WHOSE)
 ]
 Store = Annotated[
-    Path | None,
-    typer.Option(help="File of enrolled voices (default: that of `softspoken speaker`).", rich_help_panel=WHOSE),
+    str | None,
+    typer.Option(
+        help="File of enrolled voices, or a database, as postgresql://... (default: that of `softspoken speaker`).",
+        rich_help_panel=WHOSE,
+    ),
 ]
 Plain = Annotated[
     bool,

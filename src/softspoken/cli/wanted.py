@@ -1,5 +1,6 @@
 """Whose words a command writes, and who finds them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,16 +35,16 @@ class Wanted:
     everyone: Everyone = "no"
     """Whether the voices of each recording are to be found: see `in_recording`."""
 
-    def in_recording(self, recording: "Recording") -> "Wanted":
-        """The same with the voices that are in this recording, where everyone's words are wanted, and says who they
-        are. Raises ConfigError for a recording that can be read only once."""
+    def in_recording(self, recording: "Recording", say: Callable[[str], object]) -> "Wanted":
+        """The same with the voices that are in this recording, where everyone's words are wanted; `say` is told who
+        they are. Raises ConfigError for a recording that can be read only once."""
         if self.everyone == "no":
             return self
         from softspoken.audio import load_audio
         from softspoken.errors import ConfigError
         from softspoken.speakers.discovery import discover, followed
 
-        if recording.path is None:
+        if recording.path is None and not recording.is_samples:
             raise ConfigError("--everyone reads a recording twice, the standard input can be read once; give a file")
         following: Any = self.transcriber
         given = {voice.name for voice in self.voices}
@@ -53,7 +54,7 @@ class Wanted:
         names = ", ".join(voice.name for voice in voices) or "nobody"
         unclear = [f"{one.voice.name} ({one.alone_s:.1f} s alone)" for one in found if not (one.clear or one.known)]
         left_out = f"; too little for a voice: {', '.join(unclear)}" if unclear else ""
-        typer.echo(f"{recording}: {names}{left_out}", err=True)
+        say(f"{recording}: {names}{left_out}")
         return replace(self, voices=voices)
 
     def transcribe(
@@ -96,65 +97,74 @@ class Wanted:
 
 def load_wanted(
     speakers: list[str],
-    store: Path | None,
+    store: str | None,
     prompt: str | None,
     backbone: str | None,
     runs: Runs,
     options: "DecodingOptions",
     everyone: Everyone = "no",
+    threads: int | None = None,
 ) -> Wanted:
     """Load the models, and say what is odd about a voice. `speakers`: none for everybody's words, unless `everyone` is
-    to be found.
+    to be found; `threads`: of the processor, None for all.
 
     Raises ConfigError for two voices with one name.
     """
     from softspoken.decoding import PlainTranscriber, PromptedTranscriber, TargetSpeakerTranscriber
 
     device, engine, precision = runs
+    share: dict[str, Any] = {} if threads is None else {"threads": threads}
     if speakers or everyone != "no":
         shipped = "shipped" if prompt is None else prompt
+        own = None if store is None else open_store(store)
         following = TargetSpeakerTranscriber.from_pretrained(
-            shipped, backbone, device, _store(store), engine=engine, precision=precision
+            shipped, backbone, device, own, engine=engine, precision=precision, **share
         )
         return Wanted(following, _voices(following, speakers), options, everyone)
     if prompt is not None:
-        return Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs), [], options)
+        return Wanted(PromptedTranscriber.from_pretrained(prompt, backbone, *runs, **share), [], options)
     named = DEFAULT_BACKBONE if backbone is None else backbone
-    return Wanted(PlainTranscriber.from_pretrained(named, device, engine, precision), [], options)
+    return Wanted(PlainTranscriber.from_pretrained(named, *runs, **share), [], options)
 
 
 def _voices(following: Any, speakers: list[str]) -> list[Any]:
-    from softspoken.errors import ConfigError
-
     voices = [following.voice(speaker) for speaker in speakers]
     for warning in (warning for voice in voices for warning in voice.warnings):
         typer.echo(f"softspoken: warning: {warning}", err=True)
+    require_names_apart(voices)
+    return voices
+
+
+def require_names_apart(voices: list[Any]) -> None:
+    """Raise ConfigError for two voices with one name."""
+    from softspoken.errors import ConfigError
+
     names = [voice.name for voice in voices]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{names.count(name)} voices are called '{name}'; enrol them, or rename a clip")
-    return voices
 
 
-def _store(path: Path | None) -> "EnrolmentStore | None":
+def open_store(place: str | None) -> "EnrolmentStore":
+    """The store that `--store` names. Raises ConfigError for one that nothing was ever kept in."""
     from softspoken.errors import ConfigError
     from softspoken.speakers import EnrolmentStore
 
-    if path is not None and not path.exists():
-        raise ConfigError(f"--store {path} does not exist; leave it out for your own voices")
-    return None if path is None else EnrolmentStore(path)
+    store = EnrolmentStore(place)
+    if place is not None and not store.exists():
+        raise ConfigError(f"--store {store.place} does not exist; leave it out for your own voices")
+    return store
 
 
-def require_voices(references: list[str], store: Path | None) -> None:
+def require_voices(references: list[str], store: str | None) -> None:
     """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found."""
     if not references:
         return
     from softspoken.audio import require_readable
-    from softspoken.speakers import EnrolmentStore
     from softspoken.speakers.lookup import find_voice
 
-    own = _store(store)
+    own = open_store(store)
     for reference in references:
-        found = find_voice(reference, EnrolmentStore() if own is None else own)
+        found = find_voice(reference, own)
         if isinstance(found, Path):
             require_readable(found)

@@ -36,9 +36,10 @@ class PlainTranscriber:
         device: str = "cpu",
         engine: EngineName = "auto",
         precision: Precision | None = None,
+        threads: int | None = None,
     ) -> "PlainTranscriber":
         """Load a backbone by its reference (see `load_backbone`) on an engine (see `load_engine`, with its errors)."""
-        return cls(load_engine(backbone, engine, precision, device))
+        return cls(load_engine(backbone, engine, precision, device, threads))
 
     @property
     def identity(self) -> str:

@@ -62,14 +62,16 @@ class PromptedTranscriber:
         device: str = "cpu",
         engine: EngineName = "auto",
         precision: Precision | None = None,
+        threads: int | None = None,
     ) -> "PromptedTranscriber":
         """Load everything by name.
 
         Args:
             prompt: 'short' (read off the backbone's own weights), a folder, or a hub repository.
             backbone: a reference for `read_whisper`; None: the one the prompt was trained on, for 'short' tiny.en.
-            engine: see `load_engine`, as for the next one.
+            engine: see `load_engine`, as for the next two.
             precision: of the weights.
+            threads: of the processor; None: all.
 
         Raises:
             PromptError, BackboneError: something is missing, damaged, or does not fit.
@@ -79,7 +81,7 @@ class PromptedTranscriber:
         if prompts is not None:
             require_fit(prompts.info, backbone)
         trained_on = DEFAULT_BACKBONE if prompts is None else prompts.info.backbone.name
-        loaded = load_engine(trained_on if backbone is None else backbone, engine, precision, device)
+        loaded = load_engine(trained_on if backbone is None else backbone, engine, precision, device, threads)
         return cls(loaded, short_window_prompts(loaded) if prompts is None else prompts)
 
     @property

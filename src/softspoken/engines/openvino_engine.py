@@ -41,7 +41,8 @@ class OpenVinoEngine(Engine):
     backbone: StoredWhisper
 
     def __init__(self, backbone: StoredWhisper, precision: Precision = "float32", threads: int | None = None) -> None:
-        """`threads`: of the processor, None for all.
+        """`threads`: of the processor, None for all. Fewer are not tied to cores: engines of several processes would
+        all sit on the first ones.
 
         Raises ConfigError for a precision it does not have, or without OpenVINO; BackboneError for a cache that cannot
         be written.
@@ -64,7 +65,7 @@ class OpenVinoEngine(Engine):
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": str(self._store.folder / "compiled"),
-            **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
+            **({} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}),
         }
         self._embedding = backbone.weights.stored(EMBEDDING)
         self._positions = backbone.weights[DECODER_POSITIONS]

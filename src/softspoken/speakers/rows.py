@@ -1,9 +1,9 @@
-"""The tables of a store of voices: rows as they are, or sealed (`vault`), in one SQLite file."""
+"""The tables of a store of voices: rows as they are, or sealed (`vault`). One SQL serves every kind of database."""
 
 import json
-import sqlite3
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,32 +39,62 @@ Row = tuple[Any, ...]
 damaged: `enrolment_of` looks at them."""
 
 
-def version_of(database: sqlite3.Connection) -> int:
-    """0 in a file that holds nothing yet."""
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
+class Taken(Exception):
+    """A name that is there already."""
+
+
+@runtime_checkable
+class Database(Protocol):
+    """One transaction in a database that is open."""
+
+    def version(self) -> int:
+        """Of the tables; 0: there are none yet."""
+        ...
+
+    def set_version(self, version: int) -> None:
+        """Keep it, with the tables that it is of."""
+        ...
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """A cursor. `sql` is SQLite's, a value stands as '?'. Raises Taken for a name that is there already."""
+        ...
+
+
+@runtime_checkable
+class Place(Protocol):
+    """Where a store is: `sqlite_file` or `postgres`. As a text, what messages call it."""
+
+    def reading(self) -> AbstractContextManager[Database]:
+        """To read; makes nothing. EnrolmentError, here and below, where it cannot be used."""
+        ...
+
+    def changing(self) -> AbstractContextManager[Database]:
+        """To change all or nothing: a second writer waits, and an error leaves everything as it was."""
+        ...
 
 
 class PlainRows:
-    """Rows that whoever can read the file can read."""
+    """Rows that whoever can read the database can read."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clip = "NULL" if version_of(database) == WITHOUT_CLIPS else "clip"
-        if version_of(database) == 0:  # made this moment by another process, or empty
-            database.execute(_VOICES)
+        self._clip = "NULL" if database.version() == WITHOUT_CLIPS else "clip"
 
     def create(self) -> None:
         """Make the table, or bring it up to date; in the transaction that writes into it."""
+        if self._database.version() == SCHEMA_VERSION:
+            return
         self._database.execute(_VOICES)
-        if version_of(self._database) == WITHOUT_CLIPS:
+        if self._database.version() == WITHOUT_CLIPS:
             self._database.execute("ALTER TABLE voices ADD COLUMN clip BLOB")
-        self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._database.set_version(SCHEMA_VERSION)
         self._clip = "clip"
 
     def add(self, row: Row, replace: bool) -> None:
-        """Raises sqlite3.IntegrityError for a name that is taken, unless `replace`."""
-        verb = "INSERT OR REPLACE" if replace else "INSERT"
-        self._database.execute(f"{verb} INTO voices ({_COLUMNS}, clip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        """Raises Taken for a name that is there, unless `replace`."""
+        if replace:
+            self.delete(row[0])
+        self._database.execute(f"INSERT INTO voices ({_COLUMNS}, clip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def names(self) -> list[str]:
         return [name for (name,) in self._database.execute("SELECT name FROM voices")]
@@ -76,15 +106,17 @@ class PlainRows:
         return found
 
     def all(self, clips: bool) -> list[Row]:
-        return self._database.execute(f"SELECT {_COLUMNS}, {self._clip if clips else 'NULL'} FROM voices").fetchall()
+        clip = self._clip if clips else "NULL"
+        return list(self._database.execute(f"SELECT {_COLUMNS}, {clip} FROM voices").fetchall())
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Whether there is such a voice. Raises sqlite3.IntegrityError for a new name that is taken."""
-        return self._database.execute("UPDATE voices SET name = ? WHERE name = ?", (new_name, name)).rowcount > 0
+        """Whether there is such a voice. Raises Taken for a new name that is there."""
+        updated = self._database.execute("UPDATE voices SET name = ? WHERE name = ?", (new_name, name))
+        return bool(updated.rowcount > 0)
 
     def delete(self, name: str) -> bool:
         """Whether there was such a voice."""
-        return self._database.execute("DELETE FROM voices WHERE name = ?", (name,)).rowcount > 0
+        return bool(self._database.execute("DELETE FROM voices WHERE name = ?", (name,)).rowcount > 0)
 
 
 class SealedRows:
@@ -93,7 +125,7 @@ class SealedRows:
     Methods as those of `PlainRows`.
     """
 
-    def __init__(self, database: sqlite3.Connection, vault: "Vault") -> None:
+    def __init__(self, database: Database, vault: "Vault") -> None:
         self._database, self._vault = database, vault
 
     def add(self, row: Row, replace: bool) -> None:
@@ -102,8 +134,9 @@ class SealedRows:
         name = self._vault.alias(row[0])
         sealed = None if clip is None else self._vault.seal(clip, f"clip {name}")
         voice = self._vault.seal(json.dumps(known).encode(), f"voice {name}")
-        verb = "INSERT OR REPLACE" if replace else "INSERT"
-        self._database.execute(f"{verb} INTO sealed VALUES (?, ?, ?)", (name, voice, sealed))
+        if replace:
+            self.delete(row[0])
+        self._database.execute("INSERT INTO sealed VALUES (?, ?, ?)", (name, voice, sealed))
 
     def names(self) -> list[str]:
         return [row[0] for row in self.all(clips=False)]
@@ -126,7 +159,8 @@ class SealedRows:
         return True
 
     def delete(self, name: str) -> bool:
-        return self._database.execute("DELETE FROM sealed WHERE id = ?", (self._vault.alias(name),)).rowcount > 0
+        deleted = self._database.execute("DELETE FROM sealed WHERE id = ?", (self._vault.alias(name),))
+        return bool(deleted.rowcount > 0)
 
     def _opened(self, alias: str, voice: bytes, clip: bytes | None) -> Row:
         name, embedder, dimension, vector, *rest = json.loads(self._vault.open(voice, f"voice {alias}"))
@@ -137,16 +171,16 @@ class SealedRows:
 Rows = PlainRows | SealedRows
 
 
-def lock_of(database: sqlite3.Connection) -> tuple[str, bytes]:
-    """Where the key of a sealed file is, and what shows that a key is right. EnrolmentError where it is damaged."""
+def lock_of(database: Database) -> tuple[str, bytes]:
+    """Where the key of sealed tables is, and what shows that a key is right. EnrolmentError where it is damaged."""
     place, proof = database.execute("SELECT key, proof FROM lock").fetchone() or (None, None)
     if not isinstance(place, str) or not isinstance(proof, bytes):
         raise EnrolmentError("the store is damaged: it does not say with which key it is encrypted; take a copy of it")
     return place, proof
 
 
-def seal_all(database: sqlite3.Connection, place: str, vault: "Vault") -> None:
-    """Turn a plain file into a sealed one, in one transaction."""
+def seal_all(database: Database, place: str, vault: "Vault") -> None:
+    """Turn plain tables into sealed ones, in one transaction."""
     rows = list(PlainRows(database).all(clips=True))
     database.execute(_SEALED)
     database.execute(_LOCK)
@@ -155,15 +189,15 @@ def seal_all(database: sqlite3.Connection, place: str, vault: "Vault") -> None:
     for row in rows:
         sealed.add(row, replace=False)
     database.execute("DROP TABLE voices")
-    database.execute(f"PRAGMA user_version = {SEALED_VERSION}")
+    database.set_version(SEALED_VERSION)
 
 
-def unseal_all(database: sqlite3.Connection, vault: "Vault") -> None:
-    """Turn a sealed file into a plain one, in one transaction."""
+def unseal_all(database: Database, vault: "Vault") -> None:
+    """Turn sealed tables into plain ones, in one transaction."""
     rows = list(SealedRows(database, vault).all(clips=True))
     database.execute("DROP TABLE sealed")
     database.execute("DROP TABLE lock")
-    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    database.set_version(SCHEMA_VERSION)
     database.execute(_VOICES)
     plain = PlainRows(database)
     for row in rows:
@@ -179,7 +213,7 @@ def row_of(enrolment: Enrolment) -> Row:
     return (*kept, enrolment.created, sources, warnings, clip)
 
 
-def enrolment_of(row: Row, path: Path) -> Enrolment:
+def enrolment_of(row: Row, place: Place) -> Enrolment:
     """As it was kept. Raises EnrolmentError for a damaged one."""
     name, embedder, dimension, blob, speech_s, created, sources, warnings, kept = row
     try:
@@ -190,5 +224,5 @@ def enrolment_of(row: Row, path: Path) -> Enrolment:
         clip = None if kept is None else unpack(kept, name)
         known = (str(name), str(embedder), vector, float(speech_s), str(created))
     except (TypeError, ValueError):
-        raise EnrolmentError(f"the voice {name!r} in {path} is damaged: remove it and enrol it again") from None
+        raise EnrolmentError(f"the voice {name!r} in {place} is damaged: remove it and enrol it again") from None
     return Enrolment(*known, tuple(texts[0]), tuple(texts[1]), clip)

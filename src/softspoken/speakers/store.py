@@ -1,13 +1,11 @@
-"""Enrolled voices on disk: one SQLite file, safe with several processes, exported and imported as JSON.
+"""Enrolled voices, in an SQLite file (`sqlite_file`) or a PostgreSQL database (`postgres`); JSON in and out.
 
 A voice is kept as its unit vector and, unless it is left out, up to half a minute of its sound, for prompts that hear
-the clip themselves. The file is readable by its owner alone, and encrypted where that is asked for. What is removed is
-overwritten: in the file, and in the journal from which SQLite would undo it.
+the clip themselves. All of it is encrypted where that is asked for.
 """
 
 import dataclasses
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,23 +16,24 @@ import platformdirs
 from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import ClipLike, Enrolment, checked_name, close_names, enrol, from_json, to_json
+from softspoken.speakers.postgres import SCHEMES, Postgres
 from softspoken.speakers.quality import EnrolmentLimits
 from softspoken.speakers.rows import (
     SEALED_VERSION,
+    Database,
+    Place,
     PlainRows,
     Rows,
     SealedRows,
+    Taken,
     enrolment_of,
     lock_of,
     row_of,
     seal_all,
     unseal_all,
-    version_of,
 )
+from softspoken.speakers.sqlite_file import HOME_VARIABLE, SqliteFile
 from softspoken.speakers.vault import Vault, forget_key, key_at, new_key
-
-HOME_VARIABLE = "SOFTSPOKEN_HOME"
-_WAIT_S = 30.0
 
 # Inside the class, `list` is a method.
 Voices = list[Enrolment]
@@ -48,11 +47,24 @@ def default_store_path() -> Path:
 
 
 class EnrolmentStore:
-    """Voices by name. Every call opens the file, does its work in one transaction, and closes it."""
+    """Voices by name. Every call opens the store, does its work in one transaction, and closes it."""
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        """The file is made by the first enrolment; reading a store that is not there yet finds no voices."""
-        self.path = default_store_path() if path is None else Path(path)
+    def __init__(self, place: str | Path | None = None) -> None:
+        """`place`: a file (None: the default one), or 'postgresql://USER:PASSWORD@HOST/DATABASE', with '?schema=NAME'
+        for one of several stores in it.
+
+        The store is made by the first enrolment; reading one that is not there yet finds no voices.
+        """
+        self.place: Place
+        if isinstance(place, str) and place.startswith(SCHEMES):
+            self.place = Postgres(place)
+        else:
+            self.place = SqliteFile(default_store_path() if place is None else Path(place))
+
+    def exists(self) -> bool:
+        """Whether anything was ever kept here."""
+        with self.place.reading() as database:
+            return self._version_of(database) > 0
 
     def enrol(
         self,
@@ -93,25 +105,22 @@ class EnrolmentStore:
             for enrolment in enrolments:
                 try:
                     rows.add(row_of(enrolment), replace)
-                except sqlite3.IntegrityError:
+                except Taken:
                     raise _taken(enrolment.name) from None
 
     def get(self, name: str) -> Enrolment:
         """SpeakerNotFound, with the names that come close, when there is none."""
         known = checked_name(name)
-        if self.path.exists():
-            with self._reading() as rows:
-                row = rows.get(known)
-            if row is not None:
-                return enrolment_of(row, self.path)
-        raise self._not_found(name)
+        with self._reading() as rows:
+            row = None if rows is None else rows.get(known)
+        if row is None:
+            raise self._not_found(name)
+        return enrolment_of(row, self.place)
 
     def list(self, *, clips: bool = True) -> Voices:
         """All voices, by name; without reading their clips, where nobody wants those."""
-        if not self.path.exists():
-            return []
         with self._reading() as rows:
-            voices = [enrolment_of(row, self.path) for row in rows.all(clips)]
+            voices = [] if rows is None else [enrolment_of(row, self.place) for row in rows.all(clips)]
         return sorted(voices, key=lambda enrolment: enrolment.name.casefold())
 
     def rename(self, name: str, new_name: str, *, replace: bool = False) -> None:
@@ -122,7 +131,7 @@ class EnrolmentStore:
                 rows.delete(wanted)
             try:
                 renamed = rows.rename(known, wanted)
-            except sqlite3.IntegrityError:
+            except Taken:
                 raise _taken(new_name) from None
         if not renamed:
             raise self._not_found(name)
@@ -136,7 +145,7 @@ class EnrolmentStore:
 
     def delete_all(self) -> Names:
         """Remove every voice; the names of those that were there."""
-        if not self.path.exists():
+        if not self.exists():
             return []
         with self._writing() as rows:
             names = sorted(rows.names())
@@ -147,10 +156,10 @@ class EnrolmentStore:
     @property
     def key(self) -> str | None:
         """Where the key of an encrypted store is: 'file:PATH' or 'keyring:ENTRY'; None: it is not encrypted."""
-        if not self.path.exists():
+        if not self.exists():
             return None
-        with self._open() as database:
-            return lock_of(database)[0] if version_of(database) == SEALED_VERSION else None
+        with self.place.reading() as database:
+            return lock_of(database)[0] if self._version_of(database) == SEALED_VERSION else None
 
     def encrypt(self, key: str | Path) -> str:
         """Encrypt every voice, those to come too, and overwrite what was readable; where the key is now.
@@ -159,10 +168,11 @@ class EnrolmentStore:
         already and a place where no key can be kept, MissingExtra without the extra `encrypt`.
         """
         if self.key is not None:
-            raise EnrolmentError(f"{self.path} is encrypted already, with the key {self.key}; decrypt it first")
-        place, secret = new_key(str(key), str(self.path.absolute()))
+            raise EnrolmentError(f"{self.place} is encrypted already, with the key {self.key}; decrypt it first")
+        path = self.path
+        place, secret = new_key(str(key), str(self.place if path is None else path.absolute()))
         vault = Vault(secret)
-        with self._changing() as database:
+        with self.place.changing() as database:
             PlainRows(database).create()
             seal_all(database, place, vault)
         return place
@@ -171,8 +181,8 @@ class EnrolmentStore:
         """Keep the voices readable for whoever can read the file, as at first. EnrolmentError where they are so."""
         place = self.key
         if place is None:
-            raise EnrolmentError(f"{self.path} is not encrypted; nothing was changed")
-        with self._changing() as database:
+            raise EnrolmentError(f"{self.place} is not encrypted; nothing was changed")
+        with self.place.changing() as database:
             unseal_all(database, self._vault_of(database))
         forget_key(place)
 
@@ -192,100 +202,50 @@ class EnrolmentStore:
 
     def names(self) -> Names:
         """The names of all voices, without reading anything else."""
-        if not self.path.exists():
-            return []
         with self._reading() as rows:
-            return rows.names()
+            return [] if rows is None else rows.names()
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None: it is in a database."""
+        return self.place.path if isinstance(self.place, SqliteFile) else None
 
     def _not_found(self, name: str) -> SpeakerNotFound:
-        return SpeakerNotFound(f"no enrolled voice '{name}' in {self.path}; {close_names(name, self.names())}")
+        return SpeakerNotFound(f"no enrolled voice '{name}' in {self.place}; {close_names(name, self.names())}")
 
     @contextmanager
-    def _reading(self) -> Iterator[Rows]:
-        with self._open() as database:
-            yield self._rows_of(database)
+    def _reading(self) -> Iterator[Rows | None]:
+        """None: nothing was ever kept here."""
+        with self.place.reading() as database:
+            yield self._rows_of(database) if self._version_of(database) > 0 else None
 
     @contextmanager
     def _writing(self) -> Iterator[Rows]:
-        with self._changing() as database:
+        with self.place.changing() as database:
             rows = self._rows_of(database)
             if isinstance(rows, PlainRows):
                 rows.create()
             yield rows
 
-    def _rows_of(self, database: sqlite3.Connection) -> Rows:
-        if version_of(database) == SEALED_VERSION:
+    def _rows_of(self, database: Database) -> Rows:
+        if self._version_of(database) == SEALED_VERSION:
             return SealedRows(database, self._vault_of(database))
         return PlainRows(database)
 
-    def _vault_of(self, database: sqlite3.Connection) -> Vault:
+    def _version_of(self, database: Database) -> int:
+        version = database.version()
+        if version > SEALED_VERSION:
+            raise EnrolmentError(f"{self.place} has format {version}, this program knows {SEALED_VERSION}: update it")
+        return version
+
+    def _vault_of(self, database: Database) -> Vault:
         place, proof = lock_of(database)
         vault = Vault(key_at(place))
         if not vault.opens(proof):
-            raise EnrolmentError(f"the key is not the one that {self.path} was encrypted with ({place}): name that one")
-        return vault
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """One immediate transaction: a second writer waits, and an error leaves everything as it was."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A voice is personal: sqlite would make the file readable for everybody.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            reason = error.strerror
-            raise EnrolmentError(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from None
-        with self._open() as database:
-            database.execute("PRAGMA journal_mode = PERSIST")
-            database.execute("BEGIN IMMEDIATE")
-            # From now on the lock is kept, until the journal, which holds what was there before, is overwritten.
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:  # a full disk ends it by itself
-                    database.execute("ROLLBACK")
-                raise
-            finally:
-                if not database.in_transaction:
-                    _overwrite(Path(f"{self.path}-journal"))
-                    database.execute("PRAGMA journal_mode = DELETE")
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            database = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
-            try:
-                # What is removed is overwritten, so that no voice can be read out of the file afterwards.
-                database.execute("PRAGMA secure_delete = ON")
-                version = version_of(database)
-                if version > SEALED_VERSION:
-                    raise EnrolmentError(
-                        f"{self.path} has format {version}, this program knows {SEALED_VERSION}: update it"
-                    )
-                yield database
-            finally:
-                database.close()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise EnrolmentError(
-                    f"the disk is full: nothing was changed in {self.path}; free some space"
-                ) from error
-            reason = " ".join(str(error).split())[:200]
             raise EnrolmentError(
-                f"cannot use the voices in {self.path}: {reason}; move the file away, or name another"
-            ) from error
-
-
-def _overwrite(journal: Path) -> None:
-    """Zeros in place of what a journal holds, on the disk too."""
-    if not journal.is_file():
-        return
-    with journal.open("r+b") as file:
-        file.write(bytes(journal.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
+                f"the key is not the one that {self.place} was encrypted with ({place}): name that one"
+            )
+        return vault
 
 
 def _taken(name: str) -> EnrolmentError:
