@@ -83,6 +83,17 @@ def test_two_processes_make_the_prompt_that_one_makes(recipe: Path, tmp_path: Pa
     assert {**alone.info.training, "hours": 0} == {**together.info.training, "hours": 0}
 
 
+def test_a_run_trains_from_shards(recipe: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "shards", str(tmp_path / "run")
+    packing = ["data", "shard", str(recipe), str(folder), "--size", "10", "--format", "opus"]
+    packed = CliRunner().invoke(app, packing)
+    assert packed.exit_code == 0, packed.exception
+    recipe.write_text(recipe.read_text() + f'[data.shards]\nfolders = ["{folder}"]\nheld = 2\nmixtures = 4\n')
+    ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", out])
+    assert ran.exit_code == 0, ran.exception
+    assert load_prompts(f"{out}/prompt", tiny_backbone()).info.training["shards"] == ["shards"]
+
+
 def test_a_run_stopped_in_time_goes_on(recipe: Path, tmp_path: Path) -> None:
     command = ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")]
     stopped = CliRunner().invoke(app, [*command, "--stop-after-s", "0"])

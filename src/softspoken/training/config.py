@@ -159,6 +159,8 @@ class TrainConfig(LoopConfig):
             raise ValueError(
                 f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
             )
+        if self.data.shards is not None and (self.data.mixtures is not None or self.mix_on_device):
+            raise ValueError("'data.shards' is mixed by the processor; leave out 'data.mixtures' and 'mix_on_device'")
         if self.mix_on_device:
             self._on_device()
         if self.prompt_start == "silence":
@@ -187,8 +189,10 @@ class TrainConfig(LoopConfig):
     def _for_everybody(self) -> None:
         if self.prompts.follows_voice:
             raise ValueError("task 'transcription' follows no voice; set prompts.speaker to 'none'")
-        if self.data.mixtures is not None:
-            raise ValueError("task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures'")
+        if self.data.mixtures is not None or self.data.shards is not None:
+            raise ValueError(
+                "task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures' and 'data.shards'"
+            )
         if any(count > 1 for count in self.mixing.talkers) and self.mixing.overlap[1] > 0:
             raise ValueError(
                 "task 'transcription' wants the words of all, one after the other; set mixing.talkers to {1 = 1.0}, or "

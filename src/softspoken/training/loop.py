@@ -87,10 +87,10 @@ def train(
     """Train in place, with checkpoints in `folder`, going on from there if it holds a state. The progress at the end.
 
     `dataset` must give the same item for the same index and hold at least `config.items` items; see also
-    `ReadableItems`. Several processes share each batch (`softspoken.training.processes`); `objective` must then divide
-    by what all of them have. `rates`: factors on the learning rate of the children of `trained` with these names. `clock`:
-    seconds, from any beginning; `begun`: when the run began by it, where that was before this. Raises ConfigError when
-    the loss stays other than a number, OSError when the folder cannot be written.
+    `ReadableItems`. Several processes share each batch; `objective` must then divide by what all of them have
+    (`softspoken.training.processes`). `rates`: factors on the learning rate of the children of `trained` with these
+    names. `clock`: seconds, from any beginning; `begun`: when the run began by it, where that was before this. Raises
+    ConfigError when the loss stays other than a number, OSError when the folder cannot be written.
     """
     accelerator = Accelerator(mixed_precision=config.precision) if accelerator is None else accelerator
     main = accelerator.is_main_process

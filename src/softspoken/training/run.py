@@ -20,6 +20,7 @@ from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.cpu import multiplies_bfloat16
 from softspoken.data.batches import Batch
 from softspoken.data.campplus_torch import load_learning_embedder
+from softspoken.data.streaming import ShardedMixtures
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError
@@ -80,11 +81,11 @@ def run_training(
     source = training_source(config, dataset, embedder, backbone)
 
     # What is trained, what for, and what shows how far it is.
-    trained = new_trained(config, backbone, dataset)
+    trained = new_trained(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)
     objective = TargetSpeakerObjective(
         backbone, config.prompts, config.objective, weights_of(trained), average=average_of(accelerator)
     )
-    found = development_data(config, embedder, backbone, dataset) if main else []
+    found = development_data(config, embedder, backbone) if main else []
     development = [batch.to(accelerator.device) for batch in found]
     validate = partial(_validated, accelerator, objective, development, embedder is not None)
     if main:
