@@ -117,4 +117,4 @@ class ShardedMixtures(Dataset[list[Example]]):
         """The shard at that place of a lane's order, which is drawn anew each time that all have come."""
         own = self._shards[lane]
         epoch, position = divmod(place, len(own))
-        return own[np.random.default_rng([self.seed, lane, epoch]).permutation(len(own))[position]]
+        return own[int(np.random.default_rng([self.seed, lane, epoch]).permutation(len(own))[position])]
