@@ -97,13 +97,15 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--clients", type=int, nargs="*", default=[2, 8])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--longest", type=float, default=60.0, help="seconds of the longest clip")
     parser.add_argument("--rounds", type=int, default=3, help="of requests that are alone")
     parser.add_argument("--simulate", type=float, nargs=2, metavar=("EACH_S", "SECOND_S"))
     given = parser.parse_args()
     if given.simulate is not None:
         table(ServiceTimes(*given.simulate))
         return
-    sent = clips(load_recordings())
+    sent = [each for each in clips(load_recordings()) if each[0] <= given.longest]
+    lengths = [length for length, _ in sent]
     with ExitStack() as stack:
         ports = []
         for core in range(given.replicas):
@@ -118,7 +120,7 @@ def main() -> None:
         print(json.dumps({"each_s": times.each_s, "second_s": times.second_s, "mean_s by replica": apart}))
         for clients in given.clients:
             real = loaded(ports, sent, clients, given.seconds)
-            made = simulate(times, given.replicas, LENGTHS_S, max(given.seconds, 600.0), clients=clients)
+            made = simulate(times, given.replicas, lengths, max(given.seconds, 600.0), clients=clients)
             off = {
                 name: round(100 * (figures(made)[name] / value - 1), 1)
                 for name, value in figures(real).items()

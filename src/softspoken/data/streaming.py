@@ -47,6 +47,11 @@ class HeldShard:
             del self.read.sounds[name]
         return self._decoded[name].astype(np.float32) / _FULL_SCALE
 
+    def drop(self) -> None:
+        """Free the memory now: whatever refers to this shard may live for a while."""
+        self.read.sounds.clear()
+        self._decoded.clear()
+
 
 class ShardedMixtures(Dataset[list[Example]]):
     """Item i is the i-th mixture of a seed, as in `MixtureDataset`; talkers meet only those whose shards are in memory.
@@ -99,7 +104,7 @@ class ShardedMixtures(Dataset[list[Example]]):
         wanted = [self._at(lane, place) for place in range(number, number + self.config.held)]
         held = self._held[lane]
         for name in [name for name in held if name not in wanted]:
-            del held[name]
+            held.pop(name).drop()
         for name in wanted:
             if name not in held:
                 held[name] = HeldShard(read_shard(name))
