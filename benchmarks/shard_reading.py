@@ -4,8 +4,8 @@
     python benchmarks/shard_reading.py FOLDER            # mixtures and targets a second on this core
     python benchmarks/shard_reading.py FOLDER --hours 1000   # memory while so much speech passes, the shards repeated
 
-Voices and scores, which a GPU makes, are left out. Rates are a second of processor time, so other work beside it matters
-less; give one thread (`OMP_NUM_THREADS=1`).
+Voices and scores, which a GPU makes, are left out. Rates are a second of processor time, so other work beside it
+matters less; give one thread (`OMP_NUM_THREADS=1`).
 """
 
 import argparse
