@@ -20,7 +20,7 @@ SOURCE = Path(softspoken.__file__).parent
 LABORATORY = Path(softspoken_lab.__file__).parent
 REPOSITORY = SOURCE.parent.parent
 
-LEAVES = {"defaults", "errors", "files", "frozen", "audio", "languages", "waveforms", "packages", "cpu"}
+LEAVES = {"defaults", "errors", "files", "frozen", "audio", "languages", "runs", "waveforms", "packages", "cpu"}
 """Importing no room; every room may import them."""
 ALLOWED: dict[str, set[str]] = {
     "defaults": set(),
@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "frozen": set(),
     "languages": {"errors"},
     "packages": {"errors", "files"},
+    "runs": set(),
     "cpu": set(),
     "audio": {"errors", "files"},
     "waveforms": {"errors"},

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import debug_launcher
+from accelerate.state import AcceleratorState
 from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
@@ -61,6 +63,35 @@ def test_a_recipe_becomes_a_prompt_folder(recipe: Path, tmp_path: Path) -> None:
     assert 20 < loaded.info.training["talkers"] < 40
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {"valid/gap", "valid/wer", "valid/score"} <= lines[1].keys()
+
+
+def trained_together(command: list[str]) -> None:
+    """One process of a run."""
+    torch.set_num_threads(1)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+
+
+def test_two_processes_make_the_prompt_that_one_makes(recipe: Path, tmp_path: Path) -> None:
+    command = ["prompt", "train", str(recipe), "--out"]
+    assert CliRunner().invoke(app, [*command, str(tmp_path / "alone")]).exit_code == 0
+    debug_launcher(trained_together, ([*command, str(tmp_path / "together")],), num_processes=2)
+    alone, together = (load_prompts(tmp_path / name / "prompt") for name in ("alone", "together"))
+    others = together.prompts.state_dict()
+    assert all(torch.allclose(value, others[name], atol=1e-4) for name, value in alone.prompts.state_dict().items())
+    assert {**alone.info.training, "hours": 0} == {**together.info.training, "hours": 0}
+
+
+def test_a_run_trains_from_shards(recipe: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "shards", str(tmp_path / "run")
+    packing = ["data", "shard", str(recipe), str(folder), "--size", "10", "--format", "opus"]
+    packed = CliRunner().invoke(app, packing)
+    assert packed.exit_code == 0, packed.exception
+    recipe.write_text(recipe.read_text() + f'[data.shards]\nfolders = ["{folder}"]\nheld = 2\nmixtures = 4\n')
+    ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", out])
+    assert ran.exit_code == 0, ran.exception
+    assert load_prompts(f"{out}/prompt", tiny_backbone()).info.training["shards"] == ["shards"]
 
 
 def test_a_run_stopped_in_time_goes_on(recipe: Path, tmp_path: Path) -> None:

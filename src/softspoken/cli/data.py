@@ -1,8 +1,8 @@
-"""`softspoken data`: texts that targets are trained on, and recordings packed for another machine."""
+"""`softspoken data`: texts that targets are trained on, recordings packed for another machine, and shards."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from softspoken.decoding import PromptedTranscriber
     from softspoken.engines import Precision
 
-app = typer.Typer(name="data", help="Training data: texts, packing.", no_args_is_help=True)
+app = typer.Typer(name="data", help="Training data: texts, packing, shards.", no_args_is_help=True)
 
 _BATCH = 8
 _SAVE_EVERY = 64
@@ -27,6 +27,40 @@ def pack(
     from softspoken.data.manifest import pack_manifest
 
     typer.echo(pack_manifest(manifest, out, split))
+
+
+@app.command("shard")
+def shard(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="FILE.toml[:ROW]", help="The training recipe; its data counts.", show_default=False),
+    ],
+    out: Annotated[
+        str, typer.Argument(help="Folder or URL, such as s3://bucket/speech, for 'data.shards'.", show_default=False)
+    ],
+    size: Annotated[int, typer.Option(min=1, help="Pieces of speech in a shard.")] = 512,
+    together: Annotated[int, typer.Option(min=2, help="Most pieces of one talker that lie together.")] = 8,
+    form: Annotated[
+        Literal["flac", "opus"],
+        typer.Option("--format", help="flac loses nothing and is read four times as fast, opus is a sixth as large."),
+    ] = "flac",
+    seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
+) -> None:
+    """Write a recipe's training talkers as shards (lhotse Shar), for speech that no single machine holds. Interrupted,
+    it goes on."""
+    from softspoken.data.corpus import load_corpus
+    from softspoken.data.manifest import read_texts
+    from softspoken.data.shards import write_shards
+    from softspoken.training.recipes import read_recipe
+
+    config = read_recipe(recipe)
+    corpus = load_corpus(config.data.model_copy(update={"speeds": (1.0,)}))
+    texts = {piece.id: piece.text for piece in corpus.pieces}
+    if config.data.texts is not None:
+        texts = read_texts(config.data.texts)
+    written = write_shards(corpus, texts, out, size, together, seed, form)
+    typer.echo(f"{len(corpus.pieces)} pieces of {len(corpus.speakers)} talkers in {len(written)} shards", err=True)
+    typer.echo(out)
 
 
 @app.command("teach")

@@ -8,6 +8,19 @@ from softspoken.data.channels import ChannelConfig
 from softspoken.frozen import Frozen
 
 
+class ShardConfig(Frozen):
+    """Speech in shards (`softspoken data shard`), and how many of them are in memory (`data.streaming`)."""
+
+    folders: tuple[str, ...] = Field(min_length=1)
+    """Folders or URLs, such as 's3://bucket/speech'."""
+    lanes: int = Field(default=8, ge=1)
+    """Readings that take turns, a batch each. A multiple of 'workers': else each worker reads more than its own."""
+    held: int = Field(default=4, ge=1)
+    """Shards that a lane has in memory: those whose talkers may meet."""
+    mixtures: int = Field(default=1024, ge=1)
+    """Mixtures that a lane draws before its next shard takes the place of the oldest."""
+
+
 class DataConfig(Frozen):
     """Manifests of speech and noise, and how speech is cut."""
 
@@ -18,6 +31,8 @@ class DataConfig(Frozen):
     mixtures: Path | None = None
     """A corpus's own training mixtures (`softspoken-lab prepare librimix`), instead of such that are drawn from
     `speech`; the talkers put aside for development are those of `speech` as ever."""
+    shards: ShardConfig | None = None
+    """Speech too large for one machine, read from front to back, instead of the training talkers of `speech`."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
     voices: Path | None = None

@@ -85,6 +85,7 @@ class LoopConfig(Frozen):
     behind it). The cosine then follows the clock, and `steps` are only the most there may be. None: as long as the
     steps take."""
     accumulation: int = Field(default=1, ge=1)
+    """Batches of a step; its losses are the means over them."""
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=50, ge=0)
     schedule: Literal["cosine", "stepped"] = "cosine"
@@ -146,6 +147,7 @@ class TrainConfig(LoopConfig):
     """Mix, and compare with the voices, where the model is and a whole batch at a time, out of speech that is read once
     and stays there. For GPUs; for CAM++ alone."""
     mixtures_per_batch: int = Field(default=4, ge=1)
+    """Mixtures of a batch; several processes share them, so that a run is the same with any number of these."""
     development_mixtures: int = Field(default=32, ge=2)
     """Mixtures of talkers put aside that show how far it is; the same in every run."""
     pool: int = Field(default=64, ge=1)
@@ -157,6 +159,8 @@ class TrainConfig(LoopConfig):
             raise ValueError(
                 f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
             )
+        if self.data.shards is not None and (self.data.mixtures is not None or self.mix_on_device):
+            raise ValueError("'data.shards' is mixed by the processor; leave out 'data.mixtures' and 'mix_on_device'")
         if self.mix_on_device:
             self._on_device()
         if self.prompt_start == "silence":
@@ -185,8 +189,10 @@ class TrainConfig(LoopConfig):
     def _for_everybody(self) -> None:
         if self.prompts.follows_voice:
             raise ValueError("task 'transcription' follows no voice; set prompts.speaker to 'none'")
-        if self.data.mixtures is not None:
-            raise ValueError("task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures'")
+        if self.data.mixtures is not None or self.data.shards is not None:
+            raise ValueError(
+                "task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures' and 'data.shards'"
+            )
         if any(count > 1 for count in self.mixing.talkers) and self.mixing.overlap[1] > 0:
             raise ValueError(
                 "task 'transcription' wants the words of all, one after the other; set mixing.talkers to {1 = 1.0}, or "

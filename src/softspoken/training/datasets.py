@@ -12,6 +12,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
 from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, load_corpus
 from softspoken.data.device_mixing import DeviceMixer
 from softspoken.data.drawn import DrawnMixtures, draw_batch
@@ -19,6 +20,7 @@ from softspoken.data.examples import Example, MixtureDataset, Scorer
 from softspoken.data.fixed_mixtures import FixedMixtures
 from softspoken.data.manifest import read_noises, read_texts
 from softspoken.data.resident import make_resident
+from softspoken.data.streaming import ShardedMixtures
 from softspoken.data.voices import VoiceCache, read_vectors
 from softspoken.data.windows import WindowDataset, clips
 from softspoken.prompts import FramePrompt
@@ -34,8 +36,10 @@ LOSSES_WITH_CLEAN = ("states", "layers", "tokens")
 """Losses of the objective that need the target alone."""
 
 
-def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset:
+def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset | ShardedMixtures:
     """Mixtures of the training talkers: drawn, or a corpus's own where the recipe names them."""
+    if config.data.shards is not None:
+        return _streamed(config, embedder)
     corpus = load_corpus(config.data)
     texts = _texts(config, corpus)
     scorer, clips = scorer_for(embedder, _frames(config)), config.prompts.enrolment is not None
@@ -62,6 +66,25 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
     )
 
 
+def _streamed(config: TrainConfig, embedder: SpeakerEmbedder) -> ShardedMixtures:
+    """Mixtures of speech that is read from shards as they are drawn."""
+    assert config.data.shards is not None
+    noises, scorer = read_noises(config.data.noise), scorer_for(embedder, _frames(config))
+
+    def make(corpus: Corpus, texts: Mapping[str, str], mixing: MixingConfig, seed: int, size: int) -> MixtureDataset:
+        return MixtureDataset(
+            *(corpus, texts, embedder.embed, scorer, mixing, seed, size, noises),
+            clips=config.prompts.enrolment is not None,
+            pool=config.pool,
+            batch=config.mixtures_per_batch,
+        )
+
+    data = config.data
+    return ShardedMixtures(
+        config.data.shards, data.speeds, config.mixing, make, config.seed, config.items, config.mixtures_per_batch
+    )
+
+
 @dataclass(frozen=True)
 class Source:
     """Where the loop gets its batches, and what makes of them what the objective hears."""
@@ -72,7 +95,10 @@ class Source:
 
 
 def training_source(
-    config: TrainConfig, dataset: MixtureDataset, embedder: SpeakerEmbedder | None, backbone: WhisperBackbone
+    config: TrainConfig,
+    dataset: MixtureDataset | ShardedMixtures,
+    embedder: SpeakerEmbedder | None,
+    backbone: WhisperBackbone,
 ) -> Source:
     """Batches made by the processor, or drawn there and made where the backbone is."""
     longest = backbone.max_tokens // 2
@@ -80,6 +106,7 @@ def training_source(
         together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
         return Source(dataset, together, lambda batch: batch)
     assert isinstance(embedder, TorchCamPlus)
+    assert isinstance(dataset, MixtureDataset)
     table, resident = make_resident(dataset, embedder.embed_all, backbone.device, file=config.data.resident)
     drawn = functools.partial(
         draw_batch,
@@ -93,9 +120,7 @@ def training_source(
     return Source(DrawnMixtures(dataset), drawn, DeviceMixer(resident, embedder))
 
 
-def development_data(
-    config: TrainConfig, embedder: SpeakerEmbedder | None, backbone: WhisperBackbone, dataset: MixtureDataset
-) -> list[Batch]:
+def development_data(config: TrainConfig, embedder: SpeakerEmbedder | None, backbone: WhisperBackbone) -> list[Batch]:
     """Batches of the talkers set aside, the same in every run.
 
     Pairs of targets in two-talker mixtures, overlap at least half; without an embedder clips with the words of the
@@ -105,8 +130,7 @@ def development_data(
     if embedder is None:
         chosen = [[clip] for clip in clips(corpus, DEVELOPMENT_WINDOWS)]
     else:
-        texts = _texts(config, corpus) if config.data.texts is None else dataset.texts
-        chosen = _pairs(config, embedder, corpus, texts)
+        chosen = _pairs(config, embedder, corpus, _texts(config, corpus))
     return [
         collate(chosen[first : first + groups], backbone.tokens, backbone.max_tokens // 2)
         for first in range(0, len(chosen), groups)

@@ -1,7 +1,8 @@
 """The training loop, from top to bottom: batches, losses, steps, validation, checkpoints.
 
-accelerate places it on whatever there is: one CPU, one accelerator, several machines. Batches depend on the seed and
-their number alone and the learning rate on the step alone, so a killed run goes on exactly where its last state was.
+accelerate places it on whatever there is: one CPU, one accelerator, several of them, several machines. Batches depend
+on the seed and their number alone and the learning rate on the step alone, so a killed run goes on exactly where its
+last state was, with as many processes as there are then.
 """
 
 import json
@@ -15,12 +16,13 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator, skip_first_batches
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from softspoken.files import LEFTOVERS, remove, replace_text
 from softspoken.training.config import CONFIG, LoopConfig
+from softspoken.training.processes import Shares, average_of, averaged, of_first
 from softspoken.training.state import FiniteLoss, Progress, ReadableItems, load_state, save_state
 
 STATE = "last.safetensors"
@@ -84,10 +86,11 @@ def train(
 ) -> Progress:
     """Train in place, with checkpoints in `folder`, going on from there if it holds a state. The progress at the end.
 
-    `dataset` must give the same item for the same index and hold at least `config.items` items a process; see also
-    `ReadableItems`. `rates`: factors on the learning rate of the children of `trained` with these names. `clock`:
-    seconds, from any beginning; `begun`: when the run began by it, where that was before this. Raises ConfigError when
-    the loss stays other than a number, OSError when the folder cannot be written.
+    `dataset` must give the same item for the same index and hold at least `config.items` items; see also
+    `ReadableItems`. Several processes share each batch; `objective` must then divide by what all of them have
+    (`softspoken.training.processes`). `rates`: factors on the learning rate of the children of `trained` with these
+    names. `clock`: seconds, from any beginning; `begun`: when the run began by it, where that was before this. Raises
+    ConfigError when the loss stays other than a number, OSError when the folder cannot be written.
     """
     accelerator = Accelerator(mixed_precision=config.precision) if accelerator is None else accelerator
     main = accelerator.is_main_process
@@ -95,17 +98,22 @@ def train(
     trained.to(accelerator.device)
     progress = _resumed(folder, trained, optimiser, main)
     items = ReadableItems(dataset, folder)
-    loader = DataLoader(items, config.items_per_batch, collate_fn=collate, num_workers=config.workers)
+    first, many = (steps * config.accumulation for steps in (progress.step, config.steps))
+    place = accelerator.process_index, accelerator.num_processes
+    shares = Shares(config.items_per_batch, first, many, *place)
+    batches = iter(DataLoader(items, batch_sampler=shares, collate_fn=collate, num_workers=config.workers))
     # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
-    module, stepper, loader = accelerator.prepare(trained, optimiser, loader)
-    batches = iter(skip_first_batches(loader, progress.step * config.accumulation))
+    module, stepper = accelerator.prepare(trained, optimiser)
     log = RunLog(folder, config, accelerator, progress.step)
     begun = (clock() if begun is None else begun) - progress.seconds
-    pace, finite = Pace(clock), FiniteLoss()
+    pace, finite, stopped = Pace(clock), FiniteLoss(), False
     while progress.step < config.steps and not config.time_is_up(progress.seconds):
         rate = _set_rate(optimiser, config, progress)
         losses, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
-        progress = replace(progress, step=progress.step + 1, seconds=clock() - begun)
+        seconds = clock() - begun
+        if config.minutes is not None:
+            seconds = of_first(accelerator, seconds)
+        progress = replace(progress, step=progress.step + 1, seconds=seconds)
         pace.count(examples)
         last = progress.step == config.steps or config.time_is_up(progress.seconds)
         read = progress.step % config.log_every == 0 or last
@@ -120,10 +128,12 @@ def train(
         if figures:
             log.write(progress, figures)
             finite.check(figures, progress.step)
-        stopped = _reported(report, progress.step, config.steps, figures)
-        if main and (progress.step % config.save_every == 0 or last or stopped):
+        stopped = _reported(report, progress.step, config.steps, figures) or stopped
+        # Several processes stop together, where they wait for the figures anyway.
+        stopping = bool(of_first(accelerator, float(stopped))) if read or accelerator.num_processes == 1 else False
+        if main and (progress.step % config.save_every == 0 or last or stopping):
             save_state(folder / STATE, trained, optimiser, progress)
-        if stopped:
+        if stopping:
             log.close()
             raise TrainingStopped
     accelerator.wait_for_everyone()
@@ -207,7 +217,10 @@ def _step(
     config: LoopConfig,
     done: int,
 ) -> tuple[dict[str, Tensor], int]:
-    """One optimiser step over `accumulation` batches: mean figures, still on the device, and how many examples."""
+    """One optimiser step over `accumulation` batches: mean figures, still on the device, and about how many examples.
+
+    Every process has the same figures, so that all of them skip the same steps.
+    """
     examples = 0
     sums: dict[str, Tensor] = {}
     for number in range(config.accumulation):
@@ -224,6 +237,7 @@ def _step(
             accelerator.backward(losses["loss"] / config.accumulation)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value.detach().float() / config.accumulation
+    sums = averaged(sums, average_of(accelerator))
     norm = accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
     usable = torch.isfinite(sums["loss"]) & torch.isfinite(norm)
     if accelerator.device.type != "cpu":

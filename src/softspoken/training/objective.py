@@ -14,6 +14,7 @@ from softspoken.prompts import PromptConfig, inject
 from softspoken.prompts.modules import activity_of, clip_states
 from softspoken.training.config import ObjectiveConfig
 from softspoken.training.methods import TunedWeights, attached
+from softspoken.training.processes import Average, alone
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class TargetSpeakerObjective:
     """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
     window_s: float | None = None
     """Seconds of the window; None: as long as the mixture."""
+    average: Average = alone
+    """Over the processes that share a batch: losses are divided by what all of it holds."""
 
     def __call__(self, prompts: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum as `loss`, and each part. `prompts`: the module, possibly wrapped for several devices."""
@@ -39,7 +42,7 @@ class TargetSpeakerObjective:
         with attached(self.tuned), inject(backbone, rows, activity=given.activity):
             heard = backbone.encode_layers(features)
             logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
-        parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted])}
+        parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted], self.average)}
         lengths = heard.lengths - slots
         if weights.states > 0 or weights.layers > 0 or weights.tokens > 0:
             student = [states[:, slots:] for states in heard.states]
@@ -47,14 +50,15 @@ class TargetSpeakerObjective:
                 taught = self._teach(batch, student[0].shape[1])
             teacher = [states[:, : student[0].shape[1]] for states in taught.states]
             if weights.states > 0:
-                parts["states"] = state_distance(student[-1], teacher[-1], lengths)
+                parts["states"] = state_distance(student[-1], teacher[-1], lengths, self.average)
             if weights.layers > 0:
-                between = [state_distance(*pair, lengths) for pair in zip(student[1:-1], teacher[1:-1], strict=True)]
+                pairs = zip(student[1:-1], teacher[1:-1], strict=True)
+                between = [state_distance(*pair, lengths, self.average) for pair in pairs]
                 parts["layers"] = torch.stack(between).mean()
             if weights.tokens > 0:
                 with torch.no_grad():
                     expected = backbone.logits(backbone.decode_states(batch.tokens, taught.last)[wanted])
-                parts["tokens"] = token_divergence(logits, expected)
+                parts["tokens"] = token_divergence(logits, expected, self.average)
         total = sum(value * getattr(weights, name) for name, value in parts.items())
         assert isinstance(total, Tensor)
         return {"loss": total, **parts}
@@ -102,7 +106,8 @@ def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batche
     pairs: rows 2i and 2i+1 are two targets of one mixture.
     """
     sums = torch.zeros(2)
-    plain = replace(objective, config=ObjectiveConfig())
+    # One process looks at the whole of it.
+    plain = replace(objective, config=ObjectiveConfig(), average=alone)
     for batch in batches:
         for column, case in enumerate((batch, batch.voices_swapped())):
             sums[column] += float(plain(prompts, case)["cross_entropy"])
@@ -110,23 +115,40 @@ def voice_contrast(objective: TargetSpeakerObjective, prompts: nn.Module, batche
     return {"right_voice": right, "wrong_voice": wrong_voice, "gap": wrong_voice - right}
 
 
-def cross_entropy(logits: Float[Tensor, "K V"], labels: Int[Tensor, "K"]) -> Float[Tensor, ""]:
+def cross_entropy(
+    logits: Float[Tensor, "K V"], labels: Int[Tensor, "K"], average: Average = alone
+) -> Float[Tensor, ""]:
     """Mean over K predicted tokens."""
-    return F.cross_entropy(logits.float(), labels)
+    total = F.cross_entropy(logits.float(), labels, reduction="sum")
+    return total / _share(logits, average)
 
 
 def state_distance(
-    student: Float[Tensor, "B T D"], teacher: Float[Tensor, "B T D"], lengths: Int[Tensor, "B"]
+    student: Float[Tensor, "B T D"],
+    teacher: Float[Tensor, "B T D"],
+    lengths: Int[Tensor, "B"],
+    average: Average = alone,
 ) -> Float[Tensor, ""]:
     """Squared distance of encoder states over the valid frames, relative to the teacher's variance (0: equal)."""
     valid = valid_positions(lengths, student.shape[1])
     student, teacher = student[valid].float(), teacher[valid].float()
-    spread = (teacher - teacher.mean(dim=0)).pow(2).mean()
-    return (student - teacher).pow(2).mean() / spread.clamp(min=1e-6)
+    frames = _share(teacher, average)
+    middle = average(teacher.sum(dim=0)) / frames
+    spread = average((teacher - middle).pow(2).mean(dim=1).sum()) / frames
+    distance: Tensor = (student - teacher).pow(2).mean(dim=1).sum() / frames
+    return distance / spread.clamp(min=1e-6)
 
 
-def token_divergence(student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"]) -> Float[Tensor, ""]:
+def token_divergence(
+    student: Float[Tensor, "K V"], teacher: Float[Tensor, "K V"], average: Average = alone
+) -> Float[Tensor, ""]:
     """KL(teacher || student), mean over K predicted tokens."""
     log_student = F.log_softmax(student.float(), dim=-1)
     log_teacher = F.log_softmax(teacher.float(), dim=-1)
-    return torch.mean((log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1))
+    divergence: Tensor = (log_teacher.exp() * (log_teacher - log_student)).sum() / _share(student, average)
+    return divergence
+
+
+def _share(rows: Float[Tensor, "K D"], average: Average) -> Float[Tensor, ""]:
+    """What a sum over the rows is divided by: their number, in a batch that several processes share the mean of it."""
+    return average(rows.new_full((), rows.shape[0], dtype=torch.float32)).clamp(min=1)

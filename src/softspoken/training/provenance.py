@@ -121,6 +121,8 @@ def history_of(start: str) -> dict[str, Any] | str:
 
 def _speech_metadata(data: DataConfig) -> dict[str, Any]:
     """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
+    if data.shards is not None:
+        return {"shards": [folder.rstrip("/").rpartition("/")[2] for folder in data.shards.folders]}
     if data.mixtures is not None:
         fixed = read_fixed_mixtures(data.mixtures)
         talkers = {talker for mixture in fixed for talker in mixture.talkers}

@@ -20,6 +20,7 @@ from softspoken.backbones import WhisperBackbone, load_backbone
 from softspoken.cpu import multiplies_bfloat16
 from softspoken.data.batches import Batch
 from softspoken.data.campplus_torch import load_learning_embedder
+from softspoken.data.streaming import ShardedMixtures
 from softspoken.decoding import DecodingOptions, decode_batch
 from softspoken.engines import TorchEngine
 from softspoken.errors import ConfigError
@@ -44,6 +45,7 @@ from softspoken.training.datasets import (
 from softspoken.training.loop import BEST, STATE, Report, TrainingStopped, train
 from softspoken.training.methods import Trained, attached, prompts_of, weights_of
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
+from softspoken.training.processes import average_of, require_supported
 from softspoken.training.provenance import note_memory, note_sizes, training_metadata
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import Progress, load_state, surviving_workers
@@ -79,9 +81,12 @@ def run_training(
     source = training_source(config, dataset, embedder, backbone)
 
     # What is trained, what for, and what shows how far it is.
-    trained = new_trained(config, backbone, dataset)
-    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, tuned=weights_of(trained))
-    development = [batch.to(accelerator.device) for batch in development_data(config, embedder, backbone, dataset)]
+    trained = new_trained(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)
+    objective = TargetSpeakerObjective(
+        backbone, config.prompts, config.objective, weights_of(trained), average=average_of(accelerator)
+    )
+    found = development_data(config, embedder, backbone) if main else []
+    development = [batch.to(accelerator.device) for batch in found]
     validate = partial(_validated, accelerator, objective, development, embedder is not None)
     if main:
         note_sizes(out, trained, backbone.parameter_count, config.start)
@@ -96,7 +101,7 @@ def run_training(
         items, collate = source.dataset, source.collate
         return train(config, trained, step, items, collate, out, validate, report, accelerator, rates, begun=since)
 
-    with progress_bar(config, stop_after_s) as report:
+    with progress_bar(config, stop_after_s) if main else nullcontext() as report:
         try:
             surviving_workers(once, out / STATE, accelerator.num_processes)
         except TrainingStopped:
@@ -213,6 +218,7 @@ def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[B
 def new_accelerator(precision: Literal["no", "bf16", "fp16"]) -> Accelerator:
     """For training in `precision`; says so where that is the slower one."""
     accelerator = Accelerator(mixed_precision=precision)
+    require_supported(accelerator)
     if accelerator.device.type == "cuda":
         # Every batch has a shape of its own: cuDNN plans its attention anew for each, which takes most of the time, and
         # has failed on an H100. The other kernels need no plan.

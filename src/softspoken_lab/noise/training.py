@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from softspoken.prompts import SoftPrompts
 from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.training.config import CONFIG
 from softspoken.training.loop import BEST, STATE, TrainingStopped, train
+from softspoken.training.processes import Average, alone, average_of
 from softspoken.training.recipes import recipe_as, recipe_values
 from softspoken.training.run import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
@@ -58,12 +60,15 @@ class NoiseObjective:
     """CTC over characters ("Soft prompts as zero-shot learners", section 2.2)."""
 
     backbone: Backbone
+    average: Average = alone
+    """Over the processes that share a batch."""
 
     def __call__(self, trained: nn.Module, batch: CTCBatch) -> dict[str, Tensor]:
         """`loss`, a character. `trained`: a `PromptedCTC`, possibly wrapped for several devices."""
         features = self.backbone.features(batch.audio)
         log_probs, lengths = trained(self.backbone, features)
-        return {"loss": ctc(log_probs, lengths, batch.labels, batch.label_lengths)}
+        rows = log_probs.new_full((), lengths.numel())
+        return {"loss": ctc(log_probs, lengths, batch.labels, batch.label_lengths) * rows / self.average(rows)}
 
 
 def ctc(
@@ -111,13 +116,13 @@ def run_noise_training(
             noisy = development_wer(trained, backbone, characters, data.noisy) if data.noisy else clean
         return {"clean_wer": clean, "noisy_wer": noisy, "score": (clean + noisy) / 2}
 
-    with progress_bar(config, stop_after_s) as report:
+    with progress_bar(config, stop_after_s) if accelerator.is_main_process else nullcontext() as report:
         try:
             once = functools.partial(
                 train,
                 config,
                 model,
-                NoiseObjective(backbone),
+                NoiseObjective(backbone, average_of(accelerator)),
                 data.training,
                 functools.partial(collate_ctc, encode=characters.encode),
                 out,
