@@ -1,4 +1,4 @@
-"""The PyTorch engine on a GPU: how fast it transcribes, with and without recorded steps, one clip at a time and 64 together.
+"""How fast the PyTorch engine transcribes on a GPU, with and without recorded steps, one clip at a time and many.
 
     python benchmarks/cuda.py FOLDER [--backbone base] [--clips 64]
 
