@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from softspoken.backbones.whisper import as_product
+from softspoken.backbones.frontend import as_product
 
 
 @pytest.mark.parametrize(("channels", "stride", "frames"), [(80, 1, 7), (16, 2, 8), (16, 2, 9), (3, 1, 1)])
