@@ -226,3 +226,14 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, data) -> None:
     assert kills > 0
     run(tmp_path / "run", data, save_every=1)
     assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_death_is_found_behind_another_error(tmp_path: Path) -> None:
+    def train(again: bool) -> Progress:
+        try:
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+        except RuntimeError as error:
+            raise TypeError("a check was interrupted") from error
+
+    with pytest.raises(ConfigError, match="DataLoader worker"):
+        surviving_workers(train, tmp_path / "none", 1)

@@ -176,10 +176,10 @@ def surviving_workers(train: Callable[[bool], Progress], state: Path, processes:
     for deaths in range(1, MOST_DEATHS + 1):
         try:
             return train(deaths > 1)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except Exception as error:
+            reason = _death(error)
+            if reason is None:
                 raise
-            reason = str(error).splitlines()[0]
             done = read_progress(state).step if state.is_file() else None
             if done is None or processes > 1 or deaths == MOST_DEATHS:
                 then = "there is no state yet" if done is None else f"the same command goes on from step {done}"
@@ -189,6 +189,15 @@ def surviving_workers(train: Callable[[bool], Progress], state: Path, processes:
                 ) from error
             print(f"softspoken: {reason}; going on from step {done}", file=sys.stderr)
     raise AssertionError("every way out of the loop is above")
+
+
+def _death(error: BaseException | None) -> str | None:
+    """Which process died, where that is behind an error: the signal may come in the middle of anything."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            return str(error).splitlines()[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class FiniteLoss:
