@@ -308,7 +308,8 @@ def voice_of(name: str, number: int = 0, clip_s: float = 0.0) -> Enrolment:
     return Enrolment(name, "e", vector / np.linalg.norm(vector), 5.0, "2026-01-01T00:00:00+00:00", ("a",), (), clip)
 
 
-def test_ten_thousand_voices_are_listed_at_once(store: EnrolmentStore) -> None:
+def test_ten_thousand_voices_are_listed_at_once(file_store: EnrolmentStore) -> None:
+    store = file_store
     store.add([voice_of(f"voice {number}", number) for number in range(10_000)])
     begin = time.process_time()
     assert len(store.list(clips=False)) == 10_000
