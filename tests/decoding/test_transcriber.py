@@ -306,6 +306,8 @@ def test_scores_over_a_telephone_are_moved_to_where_they_lie_without_one(monkeyp
         assert moved.presence == (pytest.approx(presence(moved.scores[0])),)
         trained_on_it = FramePrompt(by_telephone=True)
         assert score_voices(embedder, narrow, ada, trained_on_it).scores == pytest.approx(before[1])
+        # Clips over a line are nothing that a prompt is trained with.
+        assert score_voices(embedder, narrow, ada, trained_on_it, [True]).scores == pytest.approx(moved.scores)
 
 
 @pytest.fixture

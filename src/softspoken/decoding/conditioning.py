@@ -98,11 +98,13 @@ def target_of(
     frames: FramePrompt,
     enrolled_by_telephone: Sequence[bool] = (),
 ) -> Target:
-    """The cosines of a window's frames to K voices; as they would be without a telephone, for prompts that know none.
+    """The cosines of a window's frames to K voices; as they would be without a telephone, but for what a prompt knows.
 
-    `enrolled_by_telephone`: whether each voice's clip came over one; none given: no clip did.
+    `enrolled_by_telephone`: whether each voice's clip came over one, which no prompt knows; none given: no clip did.
     """
-    moved = {} if frames.by_telephone else embedder.over_telephone
+    moved = dict(embedder.over_telephone)
+    if frames.by_telephone:
+        moved.pop((True, False), None)
     heard = bool(moved) and is_telephone(audio)
     enrolled = enrolled_by_telephone or [False] * len(scores)
     corrections = [moved.get((heard, clip), (1.0, 0.0)) for clip in enrolled]
