@@ -61,8 +61,8 @@ class FramePrompt(Frozen):
     hop_s: float = Field(default=0.4, gt=0)
     """Distance of the windows. Twice as dense costs twice as much and hardly moves the mean over a frame's windows."""
     by_telephone: bool = False
-    """Whether it was trained over telephone lines, too (`MixingConfig.telephone`). Then it is given the cosines over
-    one as they are, else as they would be without (`SpeakerEmbedder.over_telephone`)."""
+    """Whether it was trained over telephone lines, too (`MixingConfig.telephone`). Then it is given the cosines of a
+    recording over one as they are, else as they would be without (`SpeakerEmbedder.over_telephone`)."""
 
 
 class EnrolmentPrompt(Frozen):
