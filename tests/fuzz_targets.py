@@ -37,7 +37,7 @@ from softspoken.prompts.integrity import INTEGRITY_FILE, verified
 from softspoken.prompts.signatures import SIGNATURE_FILE, make_key, sign, signer
 from softspoken.speakers.enrolment import Enrolment, from_json, to_json
 from softspoken.speakers.store import EnrolmentStore
-from softspoken.training.loop import LOG
+from softspoken.training.log import LOG
 from softspoken.training.recipes import read_recipe
 from softspoken.training.run_folder import begin_run, check_same_run
 from softspoken.training.state import UNREADABLE, Progress, load_state, save_state, unreadable

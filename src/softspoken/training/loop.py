@@ -5,10 +5,9 @@ on the seed and their number alone and the learning rate on the step alone, so a
 last state was, with as many processes as there are then.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +19,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from softspoken.files import LEFTOVERS, remove, replace_text
-from softspoken.training.config import CONFIG, LoopConfig
+from softspoken.files import LEFTOVERS, remove
+from softspoken.training.config import LoopConfig
+from softspoken.training.log import RunLog
 from softspoken.training.processes import Shares, average_of, averaged, of_first
 from softspoken.training.state import FiniteLoss, Progress, ReadableItems, load_state, save_state
 
 STATE = "last.safetensors"
 BEST = "best.safetensors"
-
-LOG = "log.jsonl"
 
 
 class TrainingBatch(Protocol):
@@ -97,11 +95,7 @@ def train(
     optimiser = torch.optim.AdamW(_groups(trained, rates), lr=config.learning_rate, weight_decay=config.weight_decay)
     trained.to(accelerator.device)
     progress = _resumed(folder, trained, optimiser, main)
-    items = ReadableItems(dataset, folder)
-    first, many = (steps * config.accumulation for steps in (progress.step, config.steps))
-    place = accelerator.process_index, accelerator.num_processes
-    shares = Shares(config.items_per_batch, first, many, *place)
-    batches = iter(DataLoader(items, batch_sampler=shares, collate_fn=collate, num_workers=config.workers))
+    batches = _batches(ReadableItems(dataset, folder), collate, config, progress.step, accelerator)
     # `module` and `stepper` are what is trained and the optimiser as accelerate wraps them.
     module, stepper = accelerator.prepare(trained, optimiser)
     log = RunLog(folder, config, accelerator, progress.step)
@@ -110,10 +104,7 @@ def train(
     while progress.step < config.steps and not config.time_is_up(progress.seconds):
         rate = _set_rate(optimiser, config, progress)
         losses, examples = _step(accelerator, module, stepper, objective, batches, config, progress.step)
-        seconds = clock() - begun
-        if config.minutes is not None:
-            seconds = of_first(accelerator, seconds)
-        progress = replace(progress, step=progress.step + 1, seconds=seconds)
+        progress = _after_step(progress, clock() - begun, config, accelerator)
         pace.count(examples)
         last = progress.step == config.steps or config.time_is_up(progress.seconds)
         read = progress.step % config.log_every == 0 or last
@@ -122,15 +113,14 @@ def train(
             # Whoever gave so many minutes may be gone before the last validation ends.
             save_state(folder / STATE, trained, optimiser, progress)
         if validate is not None and main and (progress.step % config.validate_every == 0 or last):
-            checked = validate(trained)
-            figures |= {f"valid/{name}": value for name, value in checked.items()}
-            progress = _keep_best(folder, trained, optimiser, progress, checked.get("score"))
+            progress, checked = _validated(validate, folder, trained, optimiser, progress)
+            figures |= checked
         if figures:
             log.write(progress, figures)
             finite.check(figures, progress.step)
         stopped = _reported(report, progress.step, config.steps, figures) or stopped
-        # Several processes stop together, where they wait for the figures anyway.
-        stopping = bool(of_first(accelerator, float(stopped))) if read or accelerator.num_processes == 1 else False
+        # Several processes stop together, where they wait for the figures anyway; one need not wait.
+        stopping = (read or accelerator.num_processes == 1) and bool(of_first(accelerator, float(stopped)))
         if main and (progress.step % config.save_every == 0 or last or stopping):
             save_state(folder / STATE, trained, optimiser, progress)
         if stopping:
@@ -139,6 +129,26 @@ def train(
     accelerator.wait_for_everyone()
     log.close()
     return progress
+
+
+def _batches(
+    items: Dataset[Any],
+    collate: Callable[[list[Any]], TrainingBatch],
+    config: LoopConfig,
+    done: int,
+    accelerator: Accelerator,
+) -> Iterator[Any]:
+    """What this process takes of every batch behind the first `done` steps."""
+    first, many = done * config.accumulation, config.steps * config.accumulation
+    place = accelerator.process_index, accelerator.num_processes
+    shares = Shares(config.items_per_batch, first, many, *place)
+    return iter(DataLoader(items, batch_sampler=shares, collate_fn=collate, num_workers=config.workers))
+
+
+def _after_step(progress: Progress, seconds: float, config: LoopConfig, accelerator: Accelerator) -> Progress:
+    """One step further. Where the clock ends a run, all processes go by the first one's."""
+    seconds = seconds if config.minutes is None else of_first(accelerator, seconds)
+    return replace(progress, step=progress.step + 1, seconds=seconds)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, config: LoopConfig, progress: Progress) -> float:
@@ -182,14 +192,16 @@ def _groups(trained: nn.Module, rates: Mapping[str, float]) -> list[dict[str, An
     return [group for group in groups if group["params"]]
 
 
-def _keep_best(
-    folder: Path, trained: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress, score: float | None
-) -> Progress:
-    if score is None or (progress.best is not None and score >= progress.best):
-        return progress
-    progress = replace(progress, best=score)
-    save_state(folder / BEST, trained, optimiser, progress)
-    return progress
+def _validated(
+    validate: Validate, folder: Path, trained: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
+) -> tuple[Progress, dict[str, float]]:
+    """Figures for the log; the state is kept where none was better."""
+    checked = validate(trained)
+    score = checked.get("score")
+    if score is not None and (progress.best is None or score < progress.best):
+        progress = replace(progress, best=score)
+        save_state(folder / BEST, trained, optimiser, progress)
+    return progress, {f"valid/{name}": value for name, value in checked.items()}
 
 
 class Pace:
@@ -255,45 +267,3 @@ def _step(
 
 def _exchange(accelerator: Accelerator, module: nn.Module, shared: bool) -> Any:
     return nullcontext() if shared else accelerator.no_sync(module)
-
-
-def _step_of(line: str) -> float:
-    """The step that a line of the log is of; infinite for a line that a full disk has torn."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
-class RunLog:
-    """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
-
-    def __init__(self, folder: Path, config: LoopConfig, accelerator: Accelerator, done: int) -> None:
-        """`done`: steps that the state holds which the run goes on from."""
-        self._path = folder / LOG
-        self._main = accelerator.is_main_process
-        self._board = None
-        if self._main:
-            if self._path.is_file():
-                lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if _step_of(line) <= done]
-                replace_text(self._path, "".join(kept))
-            replace_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
-            if config.tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._board = SummaryWriter(str(folder / "tensorboard"))
-
-    def write(self, progress: Progress, figures: dict[str, float]) -> None:
-        if not self._main:
-            return
-        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": progress.step, "seconds": round(progress.seconds, 1), **rounded}) + "\n")
-        if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, progress.step)
-
-    def close(self) -> None:
-        if self._board is not None:
-            self._board.close()

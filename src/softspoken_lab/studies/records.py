@@ -8,7 +8,8 @@ from typing import Any
 
 from softspoken.errors import ConfigError
 from softspoken.scoring.word_errors import UtteranceScore
-from softspoken.training.loop import BEST, LOG
+from softspoken.training.log import LOG
+from softspoken.training.loop import BEST
 from softspoken.training.run_folder import FACTS, read_config, read_json
 from softspoken_lab.studies.recipes import recipe_of
 from softspoken_lab.studies.scoring import EVALUATIONS, read_rows, score_of
