@@ -26,8 +26,8 @@ from softspoken.speakers import Clip, Enrolment
 from softspoken.speakers.enrolment import enrol
 from softspoken_lab.measures.hallucination import synthetic_music
 
-ROOM_BELOW_DB = 40.0
-"""Room noise in front of the speech is so much below it."""
+NOISE_BELOW_DB = 40.0
+"""Noise in front of the speech is this much below it."""
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -36,16 +36,16 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--backbone", default="tiny.en")
     parser.add_argument("--items", type=int, default=24)
-    parser.add_argument("--noise", type=Path, help="a recording of a room (default: white noise)")
+    parser.add_argument("--noise", type=Path, help="a recording of noise (default: white noise)")
     asked = parser.parse_args()
     items = [item for item in read_evaluation_manifest(asked.manifest) if not item.silent][: asked.items]
     transcriber = TargetSpeakerTranscriber.from_pretrained(asked.backbone)
     normalize, rng = TextNormalizer(), np.random.default_rng(0)
-    room = rng.standard_normal(40 * SAMPLE_RATE_HZ).astype(np.float32)
+    noise = rng.standard_normal(40 * SAMPLE_RATE_HZ).astype(np.float32)
     if asked.noise is not None:
-        room = np.resize(load_audio(asked.noise), room.size)
+        noise = np.resize(load_audio(asked.noise), noise.size)
     plain: list[tuple[Enrolment, int]] = []
-    for name, change in conditions(room).items():
+    for name, change in conditions(noise).items():
         cosines, errors, words, before, refused = [], 0, 0, 0, []
         for number, item in enumerate(items):
             clip = change(load_audio(item.enrolment)).astype(np.float32)
@@ -76,12 +76,12 @@ def main() -> None:
         print(json.dumps(figures), flush=True)
 
 
-def conditions(room: np.ndarray) -> dict[str, Change]:
+def conditions(noise: np.ndarray) -> dict[str, Change]:
     """By name; "as it is" comes first."""
     found: dict[str, Change] = {"as it is": lambda clip: clip}
     for seconds in (5, 10, 20, 35):
-        found[f"{seconds} s of room noise in front"] = lambda clip, seconds=seconds: np.concatenate(
-            [at(room[: seconds * SAMPLE_RATE_HZ], clip, -ROOM_BELOW_DB), clip]
+        found[f"{seconds} s of noise in front"] = lambda clip, seconds=seconds: np.concatenate(
+            [at(noise[: seconds * SAMPLE_RATE_HZ], clip, -NOISE_BELOW_DB), clip]
         )
     found["DC of 0.1"] = lambda clip: clip * 0.8 + 0.1
     for level in (-50, -40, -30, 0):
@@ -92,9 +92,7 @@ def conditions(room: np.ndarray) -> dict[str, Change]:
     for level in (-20, -10, 0):
         found[f"music behind it at {level} dB"] = lambda clip, level=level: clip + at(music[: clip.size], clip, level)
     for level in (-20, -10):
-        found[f"room noise behind it at {level} dB"] = lambda clip, level=level: (
-            clip + at(room[: clip.size], clip, level)
-        )
+        found[f"noise behind it at {level} dB"] = lambda clip, level=level: clip + at(noise[: clip.size], clip, level)
     return found
 
 

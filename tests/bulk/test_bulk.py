@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 from bulk_work import LoadWork
 
-from softspoken.bulk import Crew, Item, Ledger, Processes, items_of, work_through
+from softspoken.bulk import Item, Ledger, Processes, WorkerPool, items_of, run_pool
 from softspoken.errors import ConfigError, MissingExtra
 
 TEXTS = ["one", "bad", "zwei \u2028 \u00fc", "fault", "kills once", "kills", *["more"] * 6]
@@ -37,16 +37,16 @@ def ledger(out: Path, items: Sequence[Item], form: Literal["jsonl", "parquet"] =
     return Ledger(out, items, {"options": options}, form, 5)
 
 
-def run(items: Sequence[Item], out: Path, crew: Crew, most: int | None = None) -> int:
+def run(items: Sequence[Item], out: Path, pool: WorkerPool, most: int | None = None) -> int:
     """The number of records made; `most`: end after so many, with nothing tidied up."""
     with ledger(out, items) as opened:
         try:
-            for made_now, (item, line) in enumerate(work_through(opened.missing(), crew), start=1):
+            for made_now, (item, line) in enumerate(run_pool(opened.missing(), pool), start=1):
                 opened.add(item, line)
                 if made_now == most:
                     return made_now
         finally:
-            crew.close()
+            pool.close()
         opened.finish()
         return len(opened.items)
 
@@ -185,16 +185,16 @@ def alive(process: int) -> bool:
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     """By somebody else, while it is at work, and while it has nothing to do."""
-    items, crew = items_of(str(made(tmp_path / "in", ["slow"] * 30))), Processes(LoadWork(), 2)
+    items, pool = items_of(str(made(tmp_path / "in", ["slow"] * 30))), Processes(LoadWork(), 2)
     found, killed = [], 0
-    for item, _ in work_through(items, crew):
+    for item, _ in run_pool(items, pool):
         found.append(item.id)
         if len(found) in (3, 10, 28):
-            process, _ = list(crew._workers.values())[killed % 2]
+            process, _ = list(pool._workers.values())[killed % 2]
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
-    crew.close()
+    pool.close()
     assert sorted(found) == [item.id for item in items]
 
 

@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from bulk_work import LoadWork
 
-from softspoken.bulk import Crew, Ledger, Processes, RayActors, items_of, work_through
+from softspoken.bulk import Ledger, Processes, RayActors, WorkerPool, items_of, run_pool
 from softspoken.errors import ConfigError, MissingExtra
 
 TEXTS = ["one", "bad", "fault", "kills once", "kills", *["more"] * 6]
 
 
-def shards(folder: Path, out: Path, crew: Crew) -> dict[str, bytes]:
+def shards(folder: Path, out: Path, pool: WorkerPool) -> dict[str, bytes]:
     for number, text in enumerate(TEXTS):
         (folder / f"{number:02d}.wav").write_text(text)
     out.mkdir()
     items = items_of(str(folder))
     with Ledger(out, items, {}, "jsonl", 4) as ledger:
-        for item, line in work_through(items, crew):
+        for item, line in run_pool(items, pool):
             ledger.add(item, line)
         ledger.finish()
-    crew.close()
+    pool.close()
     return {path.name: path.read_bytes() for path in out.glob("*.jsonl")}
 
 
@@ -35,10 +35,10 @@ def test_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     theirs = shards(folder, tmp_path / "ray", RayActors(LoadWork(), "local", 2, 1, gpu=False))
     assert theirs == shards(folder, tmp_path / "processes", Processes(LoadWork(), 2))
     assert len(theirs) == 4
-    crew = RayActors(LoadWork("not"), "local", 1, 1, gpu=False)
+    pool = RayActors(LoadWork("not"), "local", 1, 1, gpu=False)
     with pytest.raises(ConfigError, match="no such model"):
-        next(work_through(items_of(str(folder)), crew))
-    crew.close()
+        next(run_pool(items_of(str(folder)), pool))
+    pool.close()
 
 
 def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

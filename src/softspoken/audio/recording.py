@@ -36,7 +36,7 @@ class Recording:
 
     audio: Any
     sample_rate: int | None = None
-    """Of samples (None: 16 kHz); for bytes and files it says that they are raw mono 16-bit PCM without a header."""
+    """Sample rate of an array (None: 16 kHz). For bytes and files: raw mono 16-bit PCM without a header."""
     track: int | None = None
     """Number of the audio track, from 1; None: the one that its container calls the default."""
     channel: Channel = "mix"

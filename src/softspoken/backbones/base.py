@@ -144,7 +144,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def layer_states(self, entered: Encoded) -> Iterator[Float[Tensor, "B T D"]]:
-        """What each of the encoder's layers gives, one after the other, the last one normalised."""
+        """The output of each encoder layer in turn; that of the last one is normalised."""
 
     def encode(self, features: Features) -> Encoded:
         """The encoder's output. Padded rows give the same valid states as single ones."""

@@ -63,14 +63,14 @@ class Ledger:
         return len(self._lines) + sum(len(self._range(shard)) for shard in self._whole)
 
     def missing(self) -> list[Item]:
-        """What has no record yet, in order."""
+        """Recordings without a record, in order."""
         numbers = (
             n for n in range(len(self.items)) if n // self._per_shard not in self._whole and n not in self._lines
         )
         return [self.items[number] for number in numbers]
 
     def add(self, item: Item, line: str) -> None:
-        """Keep a record; it outlives this process when this returns."""
+        """Keep a record. Once this returns, it survives the death of this process."""
         number = self._numbers[item.id]
         self._journal.write(f"{number} {line}\n")
         self._journal.flush()

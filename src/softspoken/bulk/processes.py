@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""Workers that are processes on this machine."""
 
 import multiprocessing
 import signal
@@ -6,34 +6,34 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from softspoken.bulk.crew import Load, News, record_of
 from softspoken.bulk.inputs import Item
+from softspoken.bulk.pool import Event, Load, record_of
 from softspoken.errors import SoftspokenError
 
 
 class Processes:
-    """See `Crew`. A process that ends shows as the end of its pipe; when this one ends, so do they all."""
+    """See `WorkerPool`. A process that dies closes its pipe; when this process ends, its workers end too."""
 
     def __init__(self, load: Load, count: int) -> None:
         self._load, self.count = load, count
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[BaseProcess, Connection]] = {}
-        self._hired = 0
+        self._started = 0
 
-    def hire(self) -> None:
+    def start_worker(self) -> None:
         mine, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._load), daemon=True)
         process.start()
         theirs.close()
-        self._workers[self._hired] = (process, mine)
-        self._hired += 1
+        self._workers[self._started] = (process, mine)
+        self._started += 1
 
-    def give(self, worker: int, item: Item) -> None:
-        # One that has just ended will be found by `news`.
+    def assign(self, worker: int, item: Item) -> None:
+        # One that has just ended will be found by `events`.
         with suppress(OSError):
             self._workers[worker][1].send(item)
 
-    def news(self) -> list[News]:
+    def events(self) -> list[Event]:
         numbers = {connection: worker for worker, (_, connection) in self._workers.items()}
         found = []
         for connection in wait(list(numbers)):
@@ -41,9 +41,9 @@ class Processes:
             worker = numbers[connection]
             try:
                 kind, text = connection.recv()
-                found.append(News(worker, kind, text))
+                found.append(Event(worker, kind, text))
             except (EOFError, OSError):
-                found.append(News(worker, "gone", self._ended(worker)))
+                found.append(Event(worker, "gone", self._ended(worker)))
         return found
 
     def close(self) -> None:
@@ -63,8 +63,8 @@ class Processes:
 
 
 def _serve(connection: Connection, load: Load) -> None:
-    """A worker's life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    """What a worker runs until its pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     try:
         work = load()
     except SoftspokenError as error:

@@ -1,4 +1,4 @@
-"""Workers as actors of a Ray cluster.
+"""Workers that are actors on a Ray cluster.
 
 Not Ray Data: its actor pools try what killed an actor again without end, or give the whole job up. Here such a
 recording is one failure, as with processes, and the records are the same bytes.
@@ -7,12 +7,12 @@ recording is one failure, as with processes, and the records are the same bytes.
 import logging
 from typing import Any
 
-from softspoken.bulk.crew import Load, News, record_of
 from softspoken.bulk.inputs import Item
+from softspoken.bulk.pool import Event, Load, record_of
 from softspoken.errors import ConfigError, MissingExtra, SoftspokenError
 
 LOCAL = "local"
-"""In place of an address: a cluster on this machine, for as long as it takes."""
+"""Instead of an address: a temporary cluster on this machine."""
 
 
 class _Actor:
@@ -22,7 +22,7 @@ class _Actor:
         self._load = load
 
     def begin(self) -> tuple[str, str]:
-        """Load the models; kind and text of what there is to say."""
+        """Load the models. Returns the kind and the text of an `Event`."""
         try:
             self._work = self._load()
         except SoftspokenError as error:
@@ -30,17 +30,17 @@ class _Actor:
         return "ready", ""
 
     def record(self, item: Item) -> tuple[str, str]:
-        """The same of a recording."""
+        """Transcribe a recording. Returns the kind and the text of an `Event`."""
         return "done", record_of(item, self._work)
 
 
 class RayActors:
-    """See `Crew`."""
+    """See `WorkerPool`."""
 
     def __init__(self, load: Load, address: str, count: int | None, threads: int, gpu: bool) -> None:
         """`address`: 'auto' (the cluster that this machine is in, or that RAY_ADDRESS names), 'local', or an address;
-        `count`: of workers that will be hired, None: as many as the cluster has room for; `threads`: of the processor,
-        for each; `gpu`: whether each needs one.
+        `count`: number of workers, None: as many as the cluster has room for; `threads`: of the processor, for each;
+        `gpu`: whether each needs one.
 
         Raises MissingExtra without Ray, ConfigError where there is no such cluster.
         """
@@ -62,31 +62,31 @@ class RayActors:
         self._kind = ray.remote(num_cpus=threads, num_gpus=1 if gpu else 0, max_restarts=0)(_Actor)
         self._actors: dict[int, Any] = {}
         self._awaited: dict[Any, int] = {}
-        self._hired = 0
+        self._started = 0
         each, unit = (1, "GPU") if gpu else (threads, "CPU")
         self.count = max(1, int(ray.cluster_resources().get(unit, 1)) // each) if count is None else count
 
-    def hire(self) -> None:
+    def start_worker(self) -> None:
         actor = self._kind.remote(self._load)
-        self._actors[self._hired] = actor
-        self._awaited[actor.begin.remote()] = self._hired
-        self._hired += 1
+        self._actors[self._started] = actor
+        self._awaited[actor.begin.remote()] = self._started
+        self._started += 1
 
-    def give(self, worker: int, item: Item) -> None:
+    def assign(self, worker: int, item: Item) -> None:
         self._awaited[self._actors[worker].record.remote(item)] = worker
 
-    def news(self) -> list[News]:
+    def events(self) -> list[Event]:
         done, _ = self._ray.wait(list(self._awaited), num_returns=1)
         return [self._told(reference) for reference in done]
 
     def close(self) -> None:
         self._ray.shutdown()
 
-    def _told(self, reference: Any) -> News:
+    def _told(self, reference: Any) -> Event:
         worker = self._awaited.pop(reference)
         try:
             kind, text = self._ray.get(reference)
-            return News(worker, kind, text)
+            return Event(worker, kind, text)
         except self._ray.exceptions.RayError as error:
             del self._actors[worker]
-            return News(worker, "gone", " ".join(str(error).split())[:200])
+            return Event(worker, "gone", " ".join(str(error).split())[:200])

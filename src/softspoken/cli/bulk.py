@@ -18,16 +18,16 @@ from softspoken.cli.transcribe import language_given, speakers_given
 from softspoken.cli.wanted import Everyone, Runs, open_store, require_voices
 
 if TYPE_CHECKING:
-    from softspoken.bulk import Crew, Item, Ledger
+    from softspoken.bulk import Item, Ledger, WorkerPool
 
 app = typer.Typer(name="bulk", help="Many recordings at once, on one machine or on a cluster.", no_args_is_help=True)
 
-WORK = "Who works"
+WORK = "Workers"
 _SHOWN_FAILURES = 20
 
 
 class ShardChoice(StrEnum):
-    """What `--format` takes."""
+    """File formats of the shards."""
 
     JSONL = "jsonl"
     PARQUET = "parquet"
@@ -36,8 +36,8 @@ class ShardChoice(StrEnum):
 Source = Annotated[
     str,
     typer.Argument(
-        help="A folder of recordings, or a manifest (*.jsonl, *.jsonl.gz): JSON lines with 'path' and, if they like, "
-        "'speakers', or cuts of lhotse. Also as a URL: s3://bucket/folder."
+        help="A folder of recordings, or a manifest (*.jsonl, *.jsonl.gz): JSON lines with 'path' and, "
+        "optionally, 'speakers', or lhotse cuts. Also as a URL: s3://bucket/folder."
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the records.", rich_help_panel=given.WRITTEN)]
@@ -47,7 +47,7 @@ Store = Annotated[
         "--speakers",
         "--store",
         help="File of enrolled voices, or a database, as postgresql://... (default: that of `softspoken speaker`). "
-        "Where nothing says whose words, those of all its voices that are in a recording.",
+        "Without other instructions, all of its voices that speak in a recording are transcribed.",
         rich_help_panel=given.WHOSE,
     ),
 ]
@@ -55,30 +55,32 @@ Speakers = Annotated[
     list[str] | None,
     typer.Option(
         "--speaker",
-        help="A voice to write down in recordings that do not name their own: an enrolled name, or a clip.",
+        help="A voice to transcribe where the manifest names none: an enrolled name, or a clip. Repeat it for more.",
         rich_help_panel=given.WHOSE,
     ),
 ]
 Strangers = Annotated[
     bool,
-    typer.Option("--everyone", help="Strangers, too, as 'Speaker 1', ...", rich_help_panel=given.WHOSE),
+    typer.Option("--everyone", help="Transcribe strangers too, as 'Speaker 1', ...", rich_help_panel=given.WHOSE),
 ]
 Format = Annotated[
     ShardChoice,
-    typer.Option("--format", help="Of the shards; parquet needs pyarrow.", rich_help_panel=given.WRITTEN),
+    typer.Option("--format", help="File format of the shards; parquet needs pyarrow.", rich_help_panel=given.WRITTEN),
 ]
 PerShard = Annotated[int, typer.Option(min=1, help="Records in a shard.", rich_help_panel=given.WRITTEN)]
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Number of workers, each with the models (default: one a core, or a GPU).", rich_help_panel=WORK
+        min=1,
+        help="Number of workers, each with its own models (default: one per core, or one for a GPU).",
+        rich_help_panel=WORK,
     ),
 ]
 Ray = Annotated[
     str | None,
     typer.Option(
         metavar="auto|local|ADDRESS",
-        help="Work on a Ray cluster: the one that this machine is in, one on this machine, or one elsewhere.",
+        help="Run on a Ray cluster: the one this machine belongs to, a new one on this machine, or one elsewhere.",
         rich_help_panel=WORK,
     ),
 ]
@@ -106,8 +108,8 @@ def transcribe(
     workers: Workers = None,
     ray: Ray = None,
 ) -> None:
-    """One record for each recording: its words, or the reason why there are none. When it was stopped, by whatever, the
-    same command goes on."""
+    """Transcribe many recordings: one record each, with its words or the reason why there are none. If it is
+    interrupted, run the same command again to continue."""
     found: Everyone = "no" if plain else "all" if everyone else "known"
     speakers = speakers_given(speaker, plain, prompt, vad, "all" if everyone else "no" if plain else "known")
     spoken = language_given(language, backbone)
@@ -135,7 +137,7 @@ def transcribe(
         if ledger.missing():
             count, threads = _shares(workers, ray, device)
             load = LoadTranscriber(tuple(speakers), found, store, prompt, backbone, runs, options, threads)
-            _run(ledger, _crew(load, ray, count, threads, device), source)
+            _run(ledger, _pool(load, ray, count, threads, device), source)
         ledger.finish()
         _report(ledger)
 
@@ -160,7 +162,7 @@ def _shares(workers: int | None, ray: str | None, device: str) -> tuple[int | No
     return count, max(1, cores // count)
 
 
-def _crew(load: LoadTranscriber, ray: str | None, count: int | None, threads: int, device: str) -> "Crew":
+def _pool(load: LoadTranscriber, ray: str | None, count: int | None, threads: int, device: str) -> "WorkerPool":
     from softspoken.bulk import Processes, RayActors
 
     if ray is not None:
@@ -169,17 +171,17 @@ def _crew(load: LoadTranscriber, ray: str | None, count: int | None, threads: in
     return Processes(load, count)
 
 
-def _run(ledger: "Ledger", crew: "Crew", source: str) -> None:
+def _run(ledger: "Ledger", pool: "WorkerPool", source: str) -> None:
     """Until nothing is missing. Raises Exit with code 130 on Ctrl-C."""
-    from softspoken.bulk import work_through
+    from softspoken.bulk import run_pool
 
     whole, before = len(ledger.items), ledger.done
     if before:
         typer.echo(f"softspoken: {before} of {whole} records are there; going on", err=True)
     progress = Progress(source, whole, before, lambda amount: f"{amount:.0f} recordings")
     try:
-        with closing(crew):
-            for item, line in work_through(ledger.missing(), crew):
+        with closing(pool):
+            for item, line in run_pool(ledger.missing(), pool):
                 ledger.add(item, line)
                 progress(ledger.done)
     except KeyboardInterrupt:

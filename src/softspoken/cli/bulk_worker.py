@@ -21,7 +21,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LoadTranscriber:
-    """Loads what transcribes; see `bulk.Load`."""
+    """Loads the transcriber; see `bulk.Load`."""
 
     speakers: tuple[str, ...]
     """Whose words where a recording does not say so itself; none: as `everyone` says."""
@@ -45,7 +45,7 @@ class LoadTranscriber:
 
 
 class Transcribing:
-    """Makes a record of a recording; see `bulk.Work`."""
+    """Turns a recording into a record; see `bulk.Work`."""
 
     def __init__(self, wanted: Wanted, speakers: tuple[str, ...]) -> None:
         self._wanted, self._speakers = wanted, speakers

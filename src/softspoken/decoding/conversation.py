@@ -1,4 +1,4 @@
-"""What several voices say in one recording, as one transcript."""
+"""The words of several voices in one recording, merged into one transcript."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

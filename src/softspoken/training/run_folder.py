@@ -1,4 +1,4 @@
-"""What a run's folder says about itself: recipe, configuration, environment, and whether it is finished.
+"""The files that describe a run in its folder: recipe, configuration, environment, and whether it is finished.
 
 config.json        the resolved configuration (seed included)
 recipe.toml        the recipe as it was given

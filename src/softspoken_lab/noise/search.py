@@ -89,7 +89,7 @@ class BeamOptions(Frozen):
     words: Path | None = None
     """The words of a binary language model, which it does not tell, in a text file."""
     language_weight: float = Field(default=0.5, ge=0)
-    """What the model's log-probability of a word counts."""
+    """Weight of the language model's log-probability of a word."""
     word_bonus: float = 1.5
     """Added for every word, since a model makes long texts dearer."""
     unknown_penalty: float = Field(default=-10.0, le=0)

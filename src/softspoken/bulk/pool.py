@@ -1,4 +1,4 @@
-"""Workers and what they do next: each has an engine of its own, and one that is lost is replaced."""
+"""A pool of workers, each with an engine of its own. A worker that dies is replaced."""
 
 import json
 from collections import Counter, deque
@@ -10,14 +10,14 @@ from softspoken.bulk.inputs import Item
 from softspoken.errors import ConfigError, SoftspokenError
 
 Work = Callable[[Item], dict[str, Any]]
-"""Makes a record of a recording; a SoftspokenError is its failure."""
+"""Turns a recording into a record. Raises SoftspokenError for one that cannot be transcribed."""
 Load = Callable[[], Work]
-"""Loads the models, in a worker; it travels there as what pickle makes of it."""
+"""Loads the models in a worker; it is pickled on its way there."""
 
 TRIES = 2
-"""A recording whose worker ended so often is given up."""
+"""A recording is given up once this many workers have died on it."""
 LOST_WHILE_LOADING = 3
-"""So many workers in a row that end before they are ready: there is no point in another."""
+"""After this many workers in a row that die before they are ready, no more are started."""
 KILLED = (
     f"its worker ended {TRIES} times while it had this recording (out of memory, or a fault in a decoder); "
     "try it alone: softspoken transcribe"
@@ -25,33 +25,33 @@ KILLED = (
 
 
 @dataclass(frozen=True)
-class News:
-    """What a worker has to say."""
+class Event:
+    """Something that happened to a worker."""
 
     worker: int
     kind: Literal["ready", "failed", "done", "gone"]
-    """It has loaded; it cannot load; it has done its recording; it ended, nobody knows why."""
+    """Its models are loaded; they cannot be loaded; its recording is done; the worker died."""
     text: str = ""
-    """The reason; of what is done, the record."""
+    """The record of a recording that is done, else the reason."""
 
 
 @runtime_checkable
-class Crew(Protocol):
-    """Workers by number, that take a recording each."""
+class WorkerPool(Protocol):
+    """Numbered workers; each takes one recording at a time."""
 
     count: int
-    """So many shall there be."""
+    """Number of workers to keep running."""
 
-    def hire(self) -> None:
+    def start_worker(self) -> None:
         """Start another worker."""
         ...
 
-    def give(self, worker: int, item: Item) -> None:
-        """Let a worker that is free do this next."""
+    def assign(self, worker: int, item: Item) -> None:
+        """Give a recording to an idle worker."""
         ...
 
-    def news(self) -> list[News]:
-        """Waits until there are some."""
+    def events(self) -> list[Event]:
+        """Wait for the next events."""
         ...
 
     def close(self) -> None:
@@ -59,30 +59,30 @@ class Crew(Protocol):
         ...
 
 
-def work_through(items: Sequence[Item], crew: Crew) -> Iterator[tuple[Item, str]]:
-    """Each recording with its record, a line of JSON, as they are done.
+def run_pool(items: Sequence[Item], pool: WorkerPool) -> Iterator[tuple[Item, str]]:
+    """Yield each recording with its record (a line of JSON) as soon as it is done.
 
     Raises ConfigError with the reason when the workers cannot load what they need.
     """
     waiting, busy, idle = deque(items), dict[int, Item](), list[int]()
     tries, lost = Counter[str](), 0
-    for _ in range(min(crew.count, len(items))):
-        crew.hire()
+    for _ in range(min(pool.count, len(items))):
+        pool.start_worker()
     while waiting or busy:
         while waiting and idle:
             worker = idle.pop()
             busy[worker] = waiting.popleft()
-            crew.give(worker, busy[worker])
-        for news in crew.news():
-            if news.kind == "failed":
-                raise ConfigError(news.text)
-            if news.kind == "gone":
-                item = busy.pop(news.worker, None)
-                idle = [worker for worker in idle if worker != news.worker]
+            pool.assign(worker, busy[worker])
+        for event in pool.events():
+            if event.kind == "failed":
+                raise ConfigError(event.text)
+            if event.kind == "gone":
+                item = busy.pop(event.worker, None)
+                idle = [worker for worker in idle if worker != event.worker]
                 lost += item is None
                 if lost == LOST_WHILE_LOADING:
                     told = "see what it wrote above; give fewer --workers if memory is short"
-                    raise ConfigError(f"{lost} workers ended before they could begin ({news.text}); {told}")
+                    raise ConfigError(f"{lost} workers ended before they could begin ({event.text}); {told}")
                 if item is not None:
                     tries[item.id] += 1
                     if tries[item.id] < TRIES:
@@ -90,16 +90,16 @@ def work_through(items: Sequence[Item], crew: Crew) -> Iterator[tuple[Item, str]
                     else:
                         yield item, json_line(item, {"error": KILLED})
                 if waiting:
-                    crew.hire()
+                    pool.start_worker()
                 continue
             lost = 0
-            idle.append(news.worker)
-            if news.kind == "done":
-                yield busy.pop(news.worker), news.text
+            idle.append(event.worker)
+            if event.kind == "done":
+                yield busy.pop(event.worker), event.text
 
 
 def record_of(item: Item, work: Work) -> str:
-    """The record of a recording, made in a worker: what comes of it, or the reason why nothing does, in one line."""
+    """The record of a recording, made in a worker: its transcript, or the reason why there is none."""
     try:
         return json_line(item, work(item))
     except SoftspokenError as error:
