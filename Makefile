@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 
 # Two to four workers; `.venv/bin/python -m pytest FILE` runs some tests in one process.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

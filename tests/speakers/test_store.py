@@ -400,8 +400,11 @@ def test_a_kill_in_the_middle_of_an_enrolment_leaves_nothing_half(store: Enrolme
                 os.kill(os.getpid(), signal.SIGKILL)
 
         PlainRows.add = dying  # type: ignore
-        EnrolmentStore(place("voices")).add([made("Anna", "other"), *(made(f"v{n}") for n in range(9))], replace=True)
-        os._exit(0)
+        new = [made("Anna", "other"), *(made(f"v{n}") for n in range(9))]
+        try:
+            EnrolmentStore(place("voices")).add(new, replace=True)
+        finally:
+            os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert store.export() == before
     store.add([made("Bob")])
