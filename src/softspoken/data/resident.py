@@ -193,7 +193,7 @@ def _read(
 ) -> dict[str, Tensor]:
     groups = pool.map(lambda path: _entries(path, by_path[path], lone), by_path)
     entries = [entry for group in groups for entry in group]
-    noise = list(pool.map(lambda path: _rounded(load_audio(path)), noises))
+    noise = list(pool.map(lambda path: rounded(load_audio(path)), noises))
     nowhere = (math.nan, math.nan)
     return {
         "speech": _joined([entry.samples for entry in entries]),
@@ -222,10 +222,11 @@ def _entries(path: str, pieces: list[Piece], lone: frozenset[str]) -> list[_Entr
 
 
 def _entry(audio: Float[np.ndarray, "_"]) -> _Entry:
-    return _Entry(_rounded(audio), speech_power(audio), speech_span(audio))
+    return _Entry(rounded(audio), speech_power(audio), speech_span(audio))
 
 
-def _rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
+def rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
+    """As 16-bit numbers, of which `FULL_SCALE` is the largest."""
     return np.asarray(np.rint(audio * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE), np.int16)
 
 

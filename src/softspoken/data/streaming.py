@@ -10,13 +10,11 @@ from softspoken.audio import load_audio
 from softspoken.data.config import MixingConfig, ShardConfig
 from softspoken.data.corpus import Corpus, Piece, waveform
 from softspoken.data.examples import Example, MixtureDataset
+from softspoken.data.resident import FULL_SCALE, rounded
 from softspoken.data.shards import Shard, list_shards, read_shard
 
 MakeMixtures = Callable[[Corpus, Mapping[str, str], MixingConfig, int, int], MixtureDataset]
 """Speech, texts, how it is mixed, seed and size to so many mixtures."""
-
-
-_FULL_SCALE = np.float32(32767)
 
 
 class ShardCorpus(Corpus):
@@ -42,10 +40,9 @@ class HeldShard:
     def audio(self, name: str) -> np.ndarray:
         """The sound of that piece (samples,)."""
         if name not in self._decoded:
-            samples = load_audio(self.read.sounds[name])
-            self._decoded[name] = (samples * _FULL_SCALE).round().clip(-_FULL_SCALE, _FULL_SCALE).astype(np.int16)
+            self._decoded[name] = rounded(load_audio(self.read.sounds[name]))
             del self.read.sounds[name]
-        return self._decoded[name].astype(np.float32) / _FULL_SCALE
+        return self._decoded[name].astype(np.float32) / FULL_SCALE
 
     def drop(self) -> None:
         """Free the memory now: whatever refers to this shard may live for a while."""
