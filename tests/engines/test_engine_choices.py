@@ -18,6 +18,7 @@ from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeaker
 from softspoken.decoding.search import decode_batch
 from softspoken.engines import Engine, TorchEngine, load_engine, openvino_engine
 from softspoken.errors import ConfigError
+from softspoken.openvino_core import openvino_core
 from softspoken.packages import CACHE_VARIABLE
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
@@ -69,7 +70,7 @@ def test_int8_weights_are_int8_on_disk(int8: Engine) -> None:
     layers = int8.backbone.layers["encoder"]
     # Query, key, value and output, two of the feed-forward; of the look-up, the keys and values are the encoder's.
     for name, count in (("encoder-none", 8 * layers), ("decoder", 8 * layers + 1)):
-        model = openvino.Core().read_model(folder / name / "model.xml")
+        model = openvino_core().read_model(folder / name / "model.xml")
         constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
         small = [node for node in constants if node.get_element_type() == openvino.Type.i8]
         assert len(small) == count
@@ -87,7 +88,7 @@ def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     found = {}
     for able in (True, False):
-        monkeypatch.setattr(openvino_engine, "_rounds", lambda core, able=able: able)
+        monkeypatch.setattr(openvino_engine, "_rounds", lambda able=able: able)
         engine = load_engine(tiny_backbone(2, width=64), "openvino", "bfloat16", threads=1)
         heard = engine.encode(engine.features(windows()))
         assert {part.dtype for part in heard.cross} == {np.dtype(np.float16 if able else np.float32)}

@@ -103,7 +103,7 @@ def test_int8_has_to_be_much_faster_than_bfloat16(
         def get_property(self, *_: str) -> list[str] | str:
             return ["BF16"]
 
-    monkeypatch.setattr(graphs, "core", Able)
+    monkeypatch.setattr(graphs, "openvino_core", Able)
     monkeypatch.setattr(graphs, "_seconds", lambda graph, _: ratio if graph._precision == "int8" else 1.0)
     assert graphs.fastest_rounding() == chosen
     graphs.fastest_rounding.cache_clear()
@@ -116,5 +116,5 @@ def test_int8_where_there_is_no_bfloat16(cache: Path, monkeypatch: pytest.Monkey
         def get_property(self, *_: str) -> list[str] | str:
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr(graphs, "core", Unable)
+    monkeypatch.setattr(graphs, "openvino_core", Unable)
     assert graphs.fastest_rounding() == "int8"

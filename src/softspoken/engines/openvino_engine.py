@@ -21,6 +21,7 @@ from softspoken.engines.base import AudioFeatures, Engine, Precision
 from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
 from softspoken.errors import BackboneError, ConfigError
 from softspoken.files import LEFTOVERS, remove, replacing
+from softspoken.openvino_core import openvino_core
 from softspoken.packages import CACHE_VARIABLE, cache_folder
 from softspoken.prompts.rows import FrameRows, converted
 
@@ -55,9 +56,8 @@ class OpenVinoEngine(Engine):
             raise ConfigError("the engine 'openvino' needs the package 'openvino': pip install openvino") from None
         super().__init__(backbone)
         self.precision = precision
-        self._core = openvino.Core()
         # What is rounded to bfloat16 for each token anyway is kept so: half of it to read.
-        self._half_states = precision == "bfloat16" and _rounds(self._core)
+        self._half_states = precision == "bfloat16" and _rounds()
         version = openvino.get_version().split("-")[0]
         weights = "int8" if precision == "int8" else "float32"
         self._store = ModelStore.of(backbone.fingerprint, f"openvino-{version}-{LAYOUT}-{weights}")
@@ -83,13 +83,13 @@ class OpenVinoEngine(Engine):
         hint = "f32" if name == "layers" else HINTS[self.precision]
         settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint}
         try:
-            model = self._core.read_model(folder / "model.xml")
+            model = openvino_core().read_model(folder / "model.xml")
             if self._half_states and name in FIRST_STATE:
                 model = with_half_states(model, FIRST_STATE[name] + 2 * self.backbone.config.decoder_layers, False)
             elif self._half_states and name.startswith("encoder"):
                 model = with_half_states(model, 0, True)
             with self._store.alone(name):
-                compiled = self._core.compile_model(model, "CPU", settings)
+                compiled = openvino_core().compile_model(model, "CPU", settings)
         except RuntimeError as error:
             problem = str(error).strip().splitlines()[-1][:200]
             raise BackboneError(f"'{folder}' cannot be used ({problem}); remove it, it is made anew") from error
@@ -248,9 +248,9 @@ def _shared(part: np.ndarray) -> Any:
     return openvino.Tensor(part, shared_memory=True)
 
 
-def _rounds(core: Any) -> bool:
+def _rounds() -> bool:
     """Whether it computes in bfloat16 here where that is asked of it; else in float32."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @dataclass(frozen=True)

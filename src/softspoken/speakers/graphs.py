@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from softspoken.errors import BackboneError
 from softspoken.files import replacing
+from softspoken.openvino_core import openvino_core
 from softspoken.packages import cache_folder
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -78,7 +79,7 @@ class Graph:
 
 def _compile(model: Any, settings: dict[str, Any]) -> Any:
     try:
-        return core().compile_model(model, "CPU", settings)
+        return openvino_core().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         problem = str(error).strip().splitlines()[-1][:200]
         raise BackboneError(f"OpenVINO cannot run '{model.friendly_name}' here ({problem}); update openvino") from error
@@ -87,7 +88,7 @@ def _compile(model: Any, settings: dict[str, Any]) -> Any:
 def _read(path: Path, settings: dict[str, Any]) -> Any:
     """The compiled network; None where there is none that this runtime reads."""
     try:
-        return core().import_model(path.read_bytes(), "CPU", settings) if path.is_file() else None
+        return openvino_core().import_model(path.read_bytes(), "CPU", settings) if path.is_file() else None
     except RuntimeError:
         return None
 
@@ -97,14 +98,6 @@ def _written(path: Path, compiled: Any) -> Any:
     with replacing(path) as temporary:
         temporary.write_bytes(exported if isinstance(exported, bytes) else exported.getvalue())
     return compiled
-
-
-@cache
-def core() -> Any:
-    """OpenVINO's entry."""
-    import openvino
-
-    return openvino.Core()
 
 
 def settings_for(precision: Precision) -> dict[str, Any]:
@@ -124,8 +117,8 @@ def processor_folder() -> Path:
     """Where networks that are compiled for this processor by this runtime are kept."""
     import openvino
 
-    able = sorted(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    named = f"{openvino.get_version()} {core().get_property('CPU', 'FULL_DEVICE_NAME')} {able} {LAYOUT}"
+    able = sorted(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    named = f"{openvino.get_version()} {openvino_core().get_property('CPU', 'FULL_DEVICE_NAME')} {able} {LAYOUT}"
     return cache_folder() / "graphs" / hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
@@ -150,7 +143,7 @@ def fastest_rounding() -> Precision:
 
 
 def _measured_rounding() -> Precision:
-    if "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "int8"
     given = np.ones((1, 256, 4, 40), np.float32)
     graphs = [Graph(partial(_sample, largest), precision) for precision, largest in _SAMPLES]

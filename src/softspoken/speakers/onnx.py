@@ -10,9 +10,10 @@ from jaxtyping import Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import BackboneError
+from softspoken.openvino_core import openvino_core
 from softspoken.speakers.base import SpeakerEmbedder, Vector, Waveform, checked, unit
 from softspoken.speakers.features import centred, kaldi_log_mel
-from softspoken.speakers.graphs import Graph, core
+from softspoken.speakers.graphs import Graph
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _model(path: Path) -> Any:
     if not path.is_file():
         raise BackboneError(f"'{path}' does not exist: expected an ONNX speaker encoder; check the name")
     try:
-        model = core().read_model(path)
+        model = openvino_core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:200]
         raise BackboneError(f"'{path}' is not a readable ONNX model: {reason}; download it again") from error
