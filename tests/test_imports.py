@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": LEAVES | {"backbones"},
     "engines": LEAVES | {"prompts", "backbones"},
     "decoding": LEAVES | {"prompts", "backbones", "speakers", "engines"},
+    "live": LEAVES | {"prompts", "backbones", "speakers", "decoding"},
     "scoring": {"errors"},
     # A run is one entry from its recipe to its export; its development figures are words that it decodes.
     "training": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring"},
@@ -64,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
     "bulk": LEAVES,
     "demo": LEAVES,
 }
-ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
+ALLOWED["serve"] = LEAVES | {"decoding", "live", "engines", "speakers", "prompts", "backbones"}
 EVERYTHING = set(ALLOWED)
 
 ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
