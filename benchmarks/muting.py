@@ -23,9 +23,12 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.base import Features
 from softspoken.backbones.features import HOP, mel_filters
 from softspoken.backbones.whisper import log_mel
+from softspoken.decoding.conditioning import LENIENT
 from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance
+from softspoken.speakers import Clip
+from softspoken.speakers.enrolment import enrol
 
 WINDOW_S = 30.0
 BATCH = 2
@@ -49,16 +52,20 @@ def main() -> None:
     items = [item for item in read_evaluation_manifest(asked.tried_on) if not item.silent][: asked.items]
     plain = PlainTranscriber.from_pretrained(asked.backbone)
     followed = TargetSpeakerTranscriber.from_pretrained(asked.backbone)
+    voices = {
+        item.id: enrol("speaker", [Clip(load_audio(item.enrolment))], followed.embedder, limits=LENIENT)
+        for item in items
+    }
     normalize = TextNormalizer()
-    ways: dict[str, Callable[[np.ndarray, Path], str]] = {
+    ways: dict[str, Callable[[np.ndarray, str], str]] = {
         "everybody": lambda audio, _: plain.transcribe(audio).text,
-        "one voice": lambda audio, clip: followed.transcribe(audio, speaker=clip).text,
+        "one voice": lambda audio, item: followed.transcribe(audio, speaker=voices[item]).text,
     }
     for way, transcribed in ways.items():
         for name, front in {"nothing": sound[:0], "noise": noise, "the sound": sound}.items():
             errors, words, empty = 0, 0, 0
             for item in items:
-                said = transcribed(np.concatenate([front, load_audio(item.audio)]), item.enrolment)
+                said = transcribed(np.concatenate([front, load_audio(item.audio)]), item.id)
                 score = score_utterance(item.text, said, normalize)
                 errors += score.substitutions + score.deletions + score.insertions
                 words, empty = words + score.words, empty + (not said.strip())

@@ -83,6 +83,14 @@ def test_int8_weights_are_int8_on_disk(int8: Engine) -> None:
         assert (folder / name / "model.bin").stat().st_size < 1.3 * weights
 
 
+@pytest.mark.parametrize("amx", [True, False])
+def test_int8_encodes_in_bfloat16_where_that_is_faster(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_engine, "has_amx", lambda: amx)
+    engine = load_engine(tiny_backbone(), "openvino", "int8", threads=1)
+    assert {engine._hint(name) for name in ("frontend", "encoder-none", "encoder-keyed")} == {"bf16" if amx else "f32"}
+    assert {engine._hint(name) for name in ("decoder", "decoder-text", "layers")} == {"f32"}
+
+
 def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And writes what it would write if every step rounded float32 states anew, as other processors do."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
