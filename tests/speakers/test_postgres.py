@@ -70,6 +70,14 @@ def test_what_is_no_url(url: str) -> None:
         EnrolmentStore(url)
 
 
+def test_a_name_that_the_server_would_cut() -> None:
+    """Two stores of 64 bytes that begin alike would be one."""
+    EnrolmentStore(f"postgresql://host/voices?schema={'x' * 63}")
+    for name in ("x" * 64, "ä" * 32):
+        with pytest.raises(EnrolmentError, match="has 64 bytes, PostgreSQL takes 1 to 63"):
+            EnrolmentStore(f"postgresql://host/voices?schema={name}")
+
+
 def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtra, match=r"pip install 'softspoken\[postgres\]'"):
