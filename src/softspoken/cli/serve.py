@@ -53,8 +53,8 @@ def serve(
     if require_signature:
         for reference in prompt or ("shipped",):
             require_signature_of(reference)
-    _require_extra()
     _require_store(data)
+    _require_extra()
 
     from softspoken.serve.app import create_app
     from softspoken.serve.backend import EngineBackend
