@@ -21,9 +21,9 @@ import numpy as np
 from softspoken import TargetSpeakerTranscriber
 from softspoken.audio import SAMPLE_RATE_HZ, load_audio
 from softspoken.data.corpus import is_development_talker
-from softspoken.decoding.live import Confirmed, LiveEvent, LiveOptions, LiveTranscriber, Pace
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.prompted import PromptedTranscriber
+from softspoken.live import Confirmed, LiveEvent, LiveOptions, LiveTranscriber, Pace
 from softspoken.scoring.text import TextNormalizer
 
 LEVEL = 10 ** (-26 / 20)

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from softspoken.speakers import EnrolmentStore
-from softspoken.speakers.postgres import Postgres
+from softspoken.speakers.store.postgres import Postgres
 
 UNPRIVILEGED = "nobody"
 """PostgreSQL refuses to run as root."""

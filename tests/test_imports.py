@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": LEAVES | {"backbones"},
     "engines": LEAVES | {"prompts", "backbones"},
     "decoding": LEAVES | {"prompts", "backbones", "speakers", "engines"},
+    "live": LEAVES | {"prompts", "backbones", "speakers", "decoding"},
     "scoring": {"errors"},
     # A run is one entry from its recipe to its export; its development figures are words that it decodes.
     "training": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring"},
@@ -63,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
     "bulk": LEAVES,
     "demo": LEAVES,
 }
-ALLOWED["serve"] = LEAVES | {"decoding", "engines", "speakers", "prompts", "backbones"}
+ALLOWED["serve"] = LEAVES | {"decoding", "live", "engines", "speakers", "prompts", "backbones"}
 EVERYTHING = set(ALLOWED)
 
 ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
@@ -379,3 +381,22 @@ def test_the_top_has_exactly_its_public_names() -> None:
     assert lazily | {"__version__"} == set(softspoken.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = softspoken.nothing
+
+
+def test_what_scripts_take_from_the_packages_is_there() -> None:
+    """Tools and benchmarks run seldom: a name that moved would be noticed months later."""
+    scripts = [*sorted((REPOSITORY / "tools").glob("*.py")), *sorted((REPOSITORY / "benchmarks").glob("*.py"))]
+    missing = []
+    for script in scripts:
+        for node in ast.walk(ast.parse(script.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {
+                "softspoken",
+                "softspoken_lab",
+            }:
+                module = importlib.import_module(str(node.module))
+                missing += [
+                    f"{script.name}:{node.lineno}: {node.module} has no {alias.name}"
+                    for alias in node.names
+                    if not hasattr(module, alias.name) and find_spec(f"{node.module}.{alias.name}") is None
+                ]
+    assert missing == []

@@ -32,7 +32,8 @@ from softspoken.data.batches import collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.training.config import ObjectiveConfig, TrainConfig
-from softspoken.training.loop import BEST, LOG, STATE, train
+from softspoken.training.log import LOG
+from softspoken.training.loop import BEST, STATE, train
 from softspoken.training.objective import TargetSpeakerObjective
 
 PROMPTS = PromptConfig(encoder=StackPrompt(length=4), decoder=StackPrompt(length=4), speaker=SpeakerPrompt(dimension=8))

@@ -3,6 +3,7 @@
 import struct
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +274,19 @@ def test_samples_that_are_no_numbers(tmp_path: Path, value: float) -> None:
         load_audio(tmp_path / "bad.wav")
     one_line(error, "NaN or infinite", "at 1.00 s")
     assert len(load_audio(tmp_path / "bad.wav", end_s=0.5)) == 8000
+
+
+@pytest.mark.parametrize("scale", [32768.0, 1e38])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_far_beyond_full_scale_are_refused(tmp_path: Path, scale: float, channels: int) -> None:
+    """As integers written into a floating point file are; and a mean over channels may overflow."""
+    sound = np.tile(tone()[:, None] * np.float32(scale), (1, channels))
+    soundfile.write(tmp_path / "loud.wav", sound, SAMPLE_RATE_HZ, subtype="FLOAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(AudioError) as error:
+            load_audio(tmp_path / "loud.wav")
+    one_line(error, "export it again")
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(-1.0, None), (1.0, 1.0), (2.0, 1.0), (float("nan"), None)])

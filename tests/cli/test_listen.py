@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.cli import listen as command
-from softspoken.decoding.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.errors import ConfigError, SpeakerNotFound
+from softspoken.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.speakers import Enrolment, EnrolmentStore
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript
-from softspoken.errors import AudioError, DataError
+from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
 from softspoken.evaluation.runner import Method, clean, compare, plain, prompted, run_method, write_items
 from softspoken.scoring.text import TextNormalizer
@@ -91,3 +91,16 @@ def test_an_item_that_cannot_be_used_is_named(items: tuple[EvaluationItem, ...])
     items[1].audio.write_bytes(b"no audio")
     with pytest.raises(AudioError, match="item 'a'"):
         run_method(plain(lambda audio: written("")), items, normalize)
+
+
+def test_a_voice_that_cannot_be_enrolled_counts_as_nothing_written(
+    items: tuple[EvaluationItem, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(audio: np.ndarray, enrolment: np.ndarray) -> Transcript:
+        raise EnrolmentError("0.4 s of speech found")
+
+    result = run_method(prompted("x", refuse), items, normalize)
+    assert [item.hypothesis for item in result.items] == ["", "", ""]
+    assert result.score.deletions == result.score.words
+    assert "item 'a'" in caplog.text
+    assert "0.4 s of speech found" in caplog.text

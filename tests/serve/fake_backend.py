@@ -10,7 +10,7 @@ from voices import PitchEmbedder
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding import Word
-from softspoken.decoding.live import Confirmed, LiveEvent, Partial, Said
+from softspoken.live import Confirmed, LiveEvent, Partial, Said
 from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted, Waveform
 from softspoken.speakers import Clip, Enrolment, EnrolmentLimits
 from softspoken.speakers.enrolment import enrol

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from softspoken.audio import load_audio
 from softspoken.decoding import PromptedTranscriber, TargetSpeakerTranscriber
-from softspoken.decoding.live import Confirmed, LiveEvent
 from softspoken.demo.recordings import load_recordings
+from softspoken.live import Confirmed, LiveEvent
 from softspoken.prompts.short import short_window_prompts
 from softspoken.serve.app import create_app
 from softspoken.serve.backend import EngineBackend

@@ -20,8 +20,8 @@ from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
 from softspoken.speakers.enrolment import pack
-from softspoken.speakers.rows import PlainRows, Taken
 from softspoken.speakers.store import default_store_path
+from softspoken.speakers.store.rows import PlainRows, Taken
 
 Named = Callable[[str], Path | str]
 """Where a store may be, by a name; see `place` in conftest."""

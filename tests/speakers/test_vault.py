@@ -15,7 +15,7 @@ from postgres_server import contents
 from softspoken.errors import EnrolmentError, MissingExtra, SpeakerNotFound
 from softspoken.speakers import Enrolment, EnrolmentStore
 from softspoken.speakers.enrolment import pack
-from softspoken.speakers.vault import KEY_VARIABLE, Vault
+from softspoken.speakers.store.vault import KEY_VARIABLE, Vault
 
 
 def voice_of(name: str, number: int) -> Enrolment:
@@ -208,7 +208,7 @@ def test_no_undo_journal_is_left_with_what_was_there(tmp_path: Path, monkeypatch
     store = EnrolmentStore(tmp_path / "voices.db")
     store.add([voice_of("ada", 1), voice_of("boris", 2)])
     seen: list[tuple[bytes, bytes]] = []
-    from softspoken.speakers import sqlite_file as module
+    from softspoken.speakers.store import sqlite_file as module
 
     def looking(journal: Path) -> None:
         before = journal.read_bytes()

@@ -34,7 +34,8 @@ class Mixer:
             self._one = self._louder_if_cancelled(block, at_s)
         if self._one is not None:
             return np.ascontiguousarray(block[:, min(self._one, channels - 1)])
-        mono: np.ndarray = block.mean(axis=1, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # Whoever reads refuses what is no sound.
+            mono: np.ndarray = block.mean(axis=1, dtype=np.float32)
         return mono
 
     def _louder_if_cancelled(self, block: np.ndarray, at_s: float) -> int | None:

@@ -13,7 +13,7 @@ from softspoken.audio.decoders import Damage, Source, cut_off, damaged, open_par
 from softspoken.audio.headers import parts_of
 from softspoken.audio.parts import SLACK_S, Part
 from softspoken.audio.pieces import Binary
-from softspoken.audio.recording import AudioLike, Recording, logger
+from softspoken.audio.recording import LARGEST, AudioLike, Recording, logger
 from softspoken.errors import AudioError, ConfigError
 
 SAMPLE_RATE_HZ = 16_000
@@ -31,8 +31,8 @@ def load_audio(recording: AudioLike, *, start_s: float | None = None, end_s: flo
     `recording`: a path ('-': the standard input), bytes, an open file, samples, or a `Recording` that says more.
 
     Raises AudioError with one line when it is missing, a folder, empty, not audio, cut off, damaged, shorter than
-    0.1 s or holds NaN or infinite samples; MissingExtra when it needs PyAV and that is not installed. Silence is not
-    refused here: see `require_sound`.
+    0.1 s or holds samples that are no numbers or far beyond full scale; MissingExtra when it needs PyAV and that is
+    not installed. Silence is not refused here: see `require_sound`.
     """
     recording = Recording.of(recording)
     blocks = list(_mono_16k(recording, start_s, end_s))
@@ -133,9 +133,7 @@ def _mono_16k(recording: Recording, start_s: float | None, end_s: float | None) 
                 mono = mixer(block, before_s + read / rate)
                 taken = None if end_s is None else max(round((last_s - before_s) * rate) - read, 0)
                 wanted = mono[max(begin - read, 0) : taken]
-                if not np.isfinite(wanted).all():
-                    at_s = before_s + (max(begin, read) + int(np.isfinite(wanted).argmin())) / rate
-                    raise AudioError(f"'{recording}' holds NaN or infinite samples (at {at_s:.2f} s): export it again")
+                _require_samples(recording, wanted, before_s + max(begin, read) / rate, rate)
                 read += len(mono)
                 if len(wanted):
                     yield wanted if stream is None else stream.resample_chunk(wanted)
@@ -148,6 +146,17 @@ def _mono_16k(recording: Recording, start_s: float | None, end_s: float | None) 
                 return
         if start_s is not None and 0 < before_s <= first_s:
             raise AudioError(f"'{recording}' lasts {before_s:.2f} s: cannot start at {first_s} s; choose less")
+
+
+def _require_samples(recording: Recording, samples: np.ndarray, begin_s: float, rate_hz: int) -> None:
+    """Raises AudioError for what no recorder writes, which floating point files can hold."""
+    numbers = np.isfinite(samples)
+    if not numbers.all():
+        at_s = begin_s + int(numbers.argmin()) / rate_hz
+        raise AudioError(f"'{recording}' holds NaN or infinite samples (at {at_s:.2f} s): export it again")
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak > LARGEST:
+        raise AudioError(f"'{recording}' holds samples up to {peak:.3g}; full scale is 1: export it again, scaled")
 
 
 def _whole(recording: Recording, source: Source, part: Part | None) -> Iterator[np.ndarray]:

@@ -21,6 +21,8 @@ Channel = Literal["mix", "left", "right"]
 AudioLike = Any
 """What `Recording.of` takes: a path ('-': the standard input), bytes, an open binary file, samples, a `Recording`."""
 STDIN = "-"
+LARGEST = 128.0
+"""Times full scale: what is larger was never meant as floating point samples."""
 
 logger = logging.getLogger("softspoken.audio")
 """Says what was done to a recording that is not quite as it should be."""
@@ -184,7 +186,7 @@ def _seekable_bytes(content: Any) -> Binary:
 
 def _floating(audio: np.ndarray) -> np.ndarray:
     if audio.dtype.kind == "f":
-        if np.isfinite(audio).all() and float(np.abs(audio).max()) > 128:
+        if np.isfinite(audio).all() and float(np.abs(audio).max()) > LARGEST:
             raise AudioError(
                 f"floating point samples up to {float(np.abs(audio).max()):.0f}; full scale is 1: divide them, or hand "
                 "over the integers"

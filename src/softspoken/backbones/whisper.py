@@ -5,6 +5,7 @@ transformers' own encoder takes only 30 s windows and knows no padding mask. Rad
 via large-scale weak supervision" (2022), section 2.2.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
+from transformers.models.whisper.modeling_whisper import WhisperDecoderLayer
 
 from softspoken.backbones.base import Backbone, Encoded, Features, Stack, valid_positions
 from softspoken.backbones.checkpoints import StoredWhisper
@@ -35,6 +37,8 @@ from softspoken.waveforms import Waveforms
 
 Cache = Any
 """transformers' `EncoderDecoderCache`, which carries no types."""
+_CACHE_ARGUMENT = "cache" if "cache" in inspect.signature(WhisperDecoderLayer.forward).parameters else "past_key_values"
+"""Of a decoder layer; the older name ends with transformers 5.40."""
 
 
 class Positions(nn.Module):
@@ -177,8 +181,8 @@ class WhisperBackbone(Backbone):
                 attention_mask=causal,
                 encoder_hidden_states=encoded.states,
                 encoder_attention_mask=over_audio,
-                past_key_values=cache,
                 use_cache=cache is not None,
+                **{_CACHE_ARGUMENT: cache},
             )
         # Rows that something put in front of the tokens are not the caller's business.
         states: Tensor = stack.norm(hidden)[:, -tokens.shape[1] :]

@@ -16,7 +16,7 @@ from softspoken.cli.wanted import Runs, load_wanted, require_voices
 
 if TYPE_CHECKING:
     from softspoken.decoding import Conversation
-    from softspoken.decoding.live import LiveEvent, LiveTranscriber, Said
+    from softspoken.live import LiveEvent, LiveTranscriber, Said
 
 
 def listen(
@@ -97,8 +97,8 @@ def _load(
     step_s: float,
     runs: Runs,
 ) -> "LiveTranscriber":
-    from softspoken.decoding.live import LiveOptions, LiveTranscriber
     from softspoken.languages import language_code
+    from softspoken.live import LiveOptions, LiveTranscriber
     from softspoken.prompts.short import SHORT
 
     options = LiveOptions(step_s=step_s)
@@ -127,7 +127,7 @@ def _follow(live: "LiveTranscriber", blocks: Iterator[Any], screen: "_Screen", k
 
 
 def _tell(events: "Sequence[LiveEvent]", live: "LiveTranscriber", screen: "_Screen", kept: "_Kept") -> None:
-    from softspoken.decoding.live import Confirmed, Pace, Partial, Said
+    from softspoken.live import Confirmed, Pace, Partial, Said
 
     for event in events:
         if isinstance(event, Confirmed):

@@ -79,7 +79,7 @@ def serve(
 def _require_store(data: str | None) -> None:
     """Raise EnrolmentError for a database that cannot be read, before a model is loaded."""
     from softspoken.speakers import EnrolmentStore
-    from softspoken.speakers.postgres import SCHEMES
+    from softspoken.speakers.store.postgres import SCHEMES
 
     if data is not None and data.startswith(SCHEMES):
         EnrolmentStore(data).exists()

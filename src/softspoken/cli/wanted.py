@@ -161,7 +161,7 @@ def require_voices(references: list[str], store: str | None) -> None:
     if not references:
         return
     from softspoken.audio import require_readable
-    from softspoken.speakers.lookup import find_voice
+    from softspoken.speakers.store.lookup import find_voice
 
     own = open_store(store)
     for reference in references:

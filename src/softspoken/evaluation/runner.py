@@ -1,6 +1,7 @@
 """One runner for all systems: a method turns an item into text, a result is what it wrote and its scores."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ from softspoken.scoring.word_errors import (
     summarize,
 )
 from softspoken.speakers import SpeakerEmbedder
+
+logger = logging.getLogger(__name__)
 
 Waveform = Float[np.ndarray, " N"]
 Transcribe = Callable[[Waveform], Transcript]
@@ -179,11 +182,15 @@ def _scored(item: EvaluationItem, transcript: Transcript, seconds: float, normal
 
 
 def _transcribed(method: Method, item: EvaluationItem) -> Transcript:
+    """A voice that cannot be enrolled has nothing written for it: that is what its user would get."""
     try:
         return method.transcribe(item)
-    except (AudioError, EnrolmentError) as error:
+    except EnrolmentError as error:
+        logger.warning("item '%s' counts as nothing written: %s", item.id, error)
+        return Transcript(())
+    except AudioError as error:
         # Which of a thousand items it was, is what the reader needs.
-        raise type(error)(f"item '{item.id}': {error}") from error
+        raise AudioError(f"item '{item.id}': {error}") from error
 
 
 def compare(a: MethodResult, b: MethodResult) -> Difference:

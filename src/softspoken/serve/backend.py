@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
-from softspoken.decoding.live import LiveOptions, LiveTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared, settle
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
+from softspoken.live import LiveOptions, LiveTranscriber
 from softspoken.prompts.checkpoint import load_prompts
 from softspoken.prompts.short import short_window_prompts
 from softspoken.serve.work import Backend, Job, Live, Piece, Spoken, Wanted, Waveform

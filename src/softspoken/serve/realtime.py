@@ -14,8 +14,8 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from softspoken.audio.streams import BytesToSamples, Encoding
-from softspoken.decoding.live import Confirmed, LiveEvent, Said
 from softspoken.decoding.result import UNSPACED
+from softspoken.live import Confirmed, LiveEvent, Said
 from softspoken.serve.form import TranscriptionFields
 from softspoken.serve.models import check_model
 from softspoken.serve.problems import Problem, of_validation

@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.audio.streams import BytesToSamples, Encoding
-from softspoken.decoding.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.errors import SoftspokenError
+from softspoken.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.serve import logs
 from softspoken.serve.form import TranscriptionFields
 from softspoken.serve.known import voices_of

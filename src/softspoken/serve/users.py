@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from softspoken.errors import ConfigError
 from softspoken.serve.problems import Problem
 from softspoken.speakers import EnrolmentStore
-from softspoken.speakers.postgres import SCHEMES, store_of
+from softspoken.speakers.store.postgres import SCHEMES, store_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SHORTEST_KEY = 16

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softspoken.decoding import Word
-from softspoken.decoding.live import LiveEvent
+from softspoken.live import LiveEvent
 from softspoken.speakers import Enrolment
 
 Waveform = Float32[np.ndarray, " samples"]

@@ -6,10 +6,9 @@ Nothing here but `torch_embedders` needs PyTorch; a network is loaded by `load_e
 from softspoken.defaults import DEFAULT_EMBEDDER
 from softspoken.speakers.base import RecentWindows, SpeakerEmbedder, Windows, load_embedder
 from softspoken.speakers.enrolment import Clip, Enrolment
-from softspoken.speakers.lookup import resolve_voice
 from softspoken.speakers.quality import EnrolmentLimits, Quality, check_enrolment, speech_frames
 from softspoken.speakers.scores import FrameScores, activity_scores
-from softspoken.speakers.store import EnrolmentStore
+from softspoken.speakers.store import EnrolmentStore, resolve_voice
 
 __all__ = [
     "DEFAULT_EMBEDDER",

@@ -8,7 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
-ENGINES: tuple[tuple[str, str], ...] = (("torch", "float32"), ("openvino", "float32"), ("openvino", "int8"))
+ENGINES: tuple[tuple[str, str], ...] = (
+    ("torch", "float32"),
+    ("openvino", "float32"),
+    ("openvino", "bfloat16"),
+    ("openvino", "int8"),
+)
 """Engines of ours and their precisions, as `engines.load_engine` has them."""
 _MODULES = {"openvino": "openvino"}
 """What an engine needs besides torch."""

@@ -14,9 +14,6 @@ from jaxtyping import Float, Float32
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.decoding.conditioning import Speaker
-from softspoken.decoding.live_events import Confirmed, LiveEvent, LiveOptions, Pace, Partial, Said
-from softspoken.decoding.live_rows import EverybodyRows, LiveRow, LiveRows, VoicesRows
-from softspoken.decoding.live_words import HeardWord, agreed, heard_words, moved
 from softspoken.decoding.longform import quietest
 from softspoken.decoding.plain import language_of
 from softspoken.decoding.prompted import PromptedTranscriber
@@ -24,9 +21,10 @@ from softspoken.decoding.result import joined
 from softspoken.decoding.search import DecodedWindow
 from softspoken.decoding.segments import can_be_said
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
+from softspoken.live.events import Confirmed, LiveEvent, LiveOptions, Pace, Partial, Said
+from softspoken.live.rows import EverybodyRows, LiveRow, LiveRows, VoicesRows
+from softspoken.live.words import HeardWord, agreed, heard_words, moved
 from softspoken.speakers.silero import CHUNK, SileroDetector, SpeechDetector
-
-__all__ = ["Confirmed", "LiveEvent", "LiveOptions", "LiveTranscriber", "Pace", "Partial", "Said"]
 
 _RELEASE = 0.7
 """Speech ends where its probability falls below this share of the threshold at which it begins."""

@@ -11,7 +11,7 @@ from softspoken.errors import EnrolmentError
 from softspoken.speakers.enrolment import Enrolment, pack, unpack
 
 if TYPE_CHECKING:
-    from softspoken.speakers.vault import Vault
+    from softspoken.speakers.store.vault import Vault
 
 PLAIN_VERSION = 1
 SEALED_VERSION = 2

@@ -6,7 +6,7 @@ from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import LONGEST_NAME, Clip, Enrolment, enrol
 from softspoken.speakers.quality import EnrolmentLimits
-from softspoken.speakers.store import EnrolmentStore
+from softspoken.speakers.store.voices import EnrolmentStore
 
 
 def resolve_voice(reference: str, store: EnrolmentStore, embedder: SpeakerEmbedder) -> Enrolment:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from softspoken.errors import StoreUnavailable
-from softspoken.speakers.rows import Taken
+from softspoken.speakers.store.rows import Taken
 
 HOME_VARIABLE = "SOFTSPOKEN_HOME"
 _WAIT_S = 30.0

@@ -9,11 +9,11 @@ from tiny import TinyTokenizer
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.tokens import WhisperTokens
-from softspoken.decoding.live import Confirmed, LiveEvent, LiveOptions, LiveTranscriber, Pace, Partial, Said
-from softspoken.decoding.live_rows import LiveRow
-from softspoken.decoding.live_words import agreed, heard_words
 from softspoken.decoding.result import Word as TimedWord
 from softspoken.decoding.search import DecodedWindow
+from softspoken.live import Confirmed, LiveEvent, LiveOptions, LiveTranscriber, Pace, Partial, Said
+from softspoken.live.rows import LiveRow
+from softspoken.live.words import agreed, heard_words
 from softspoken.speakers.silero import CHUNK
 
 TOKENS = WhisperTokens(TinyTokenizer(), TinyTokenizer().size)

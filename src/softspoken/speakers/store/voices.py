@@ -16,9 +16,9 @@ import platformdirs
 from softspoken.errors import EnrolmentError, SpeakerNotFound
 from softspoken.speakers.base import SpeakerEmbedder
 from softspoken.speakers.enrolment import ClipLike, Enrolment, checked_name, close_names, enrol, from_json, to_json
-from softspoken.speakers.postgres import SCHEMES, Postgres
 from softspoken.speakers.quality import EnrolmentLimits
-from softspoken.speakers.rows import (
+from softspoken.speakers.store.postgres import SCHEMES, Postgres
+from softspoken.speakers.store.rows import (
     SEALED_VERSION,
     Database,
     Place,
@@ -32,8 +32,8 @@ from softspoken.speakers.rows import (
     seal_all,
     unseal_all,
 )
-from softspoken.speakers.sqlite_file import HOME_VARIABLE, SqliteFile
-from softspoken.speakers.vault import Vault, forget_key, key_at, new_key
+from softspoken.speakers.store.sqlite_file import HOME_VARIABLE, SqliteFile
+from softspoken.speakers.store.vault import Vault, forget_key, key_at, new_key
 
 # Inside the class, `list` is a method.
 Voices = list[Enrolment]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from softspoken.errors import EnrolmentError, MissingExtra, StoreUnavailable
-from softspoken.speakers.rows import Taken
+from softspoken.speakers.store.rows import Taken
 
 SCHEMES = ("postgresql://", "postgres://")
 _SCHEMA = "softspoken"

@@ -8,8 +8,8 @@ import pytest
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.decoding.live_rows import _StreamScores
 from softspoken.decoding.target_session import TargetSession
+from softspoken.live.rows import _StreamScores
 from softspoken.prompts.config import FramePrompt
 
 FRAMES = FramePrompt(window_s=0.8, hop_s=0.4)
