@@ -3,7 +3,7 @@
     python tools/fuzz.py [NAME...] [--count 2000] [--seed 1] [--memory-mb 1500] [--json FILE]
 
 Each must be taken, or refused with one of our own errors in one line. The first other outcome of a kind is printed with
-its traceback, and the file is kept as fuzz-NAME.bin. Exit code 1 if there was any. Linux.
+its traceback, and the file is kept as build/fuzz/NAME.bin. Exit code 1 if there was any. Linux.
 """
 
 import argparse
@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from fuzz_targets import TARGETS, attempts
 
+KEPT = Path(__file__).resolve().parent.parent / "build" / "fuzz"
+
 
 def fuzzed(name: str, count: int, seed: int) -> dict[str, Any]:
     """What became of so many files of one kind."""
@@ -34,7 +36,8 @@ def fuzzed(name: str, count: int, seed: int) -> dict[str, Any]:
             outcome["crashed"] += 1
             traceback.print_exc()
             damaged = max((p for p in Path(folder).rglob("*") if p.is_file()), key=lambda p: p.stat().st_mtime_ns)
-            Path(f"fuzz-{name.replace(' ', '-')}.bin").write_bytes(damaged.read_bytes())
+            KEPT.mkdir(parents=True, exist_ok=True)
+            (KEPT / f"{name.replace(' ', '-')}.bin").write_bytes(damaged.read_bytes())
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return outcome | {"seconds": round(time.monotonic() - begun, 1), "peak_mb": round(peak_mb)}
 

@@ -68,6 +68,7 @@ MISTAKES = {
     "evaluate: unknown backbone": "evaluate one.jsonl --backbone tinny.en",
     "serve: unknown prompt": "serve --prompt shiped",
     "serve: no keys": "serve --keys nowhere.txt",
+    "serve: no such database": "serve --data postgresql://127.0.0.1:1/voices",
     "backbone: unknown name": "backbone info tinny.en",
 }
 _RUN = """

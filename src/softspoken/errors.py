@@ -4,6 +4,7 @@
     * AudioError            a recording cannot be used (missing, empty, silent, damaged, not audio)
     * EnrolmentError        a voice cannot be enrolled or found
         * SpeakerNotFound
+        * StoreUnavailable  the file or the database of voices cannot be used
     * BackboneError         a frozen model cannot be found, read or verified
     * PromptError           a prompt cannot be read, verified or applied
         * PromptMismatch    the prompt belongs to another backbone or has other shapes
@@ -32,6 +33,10 @@ class EnrolmentError(SoftspokenError):
 
 class SpeakerNotFound(EnrolmentError):
     """No enrolled voice has this name."""
+
+
+class StoreUnavailable(EnrolmentError):
+    """The store of voices cannot be read or written: no connection, no rights, a full disk, a damaged file."""
 
 
 class BackboneError(SoftspokenError):

@@ -22,7 +22,6 @@ def shards(folder: Path, out: Path, pool: WorkerPool) -> dict[str, bytes]:
         for item, line in run_pool(items, pool):
             ledger.add(item, line)
         ledger.finish()
-    pool.close()
     return {path.name: path.read_bytes() for path in out.glob("*.jsonl")}
 
 
@@ -32,13 +31,18 @@ def test_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     folder = tmp_path / "in"
     folder.mkdir()
-    theirs = shards(folder, tmp_path / "ray", RayActors(LoadWork(), "local", 2, 1, gpu=False))
-    assert theirs == shards(folder, tmp_path / "processes", Processes(LoadWork(), 2))
+    actors, processes = RayActors(LoadWork(), "local", 2, 1, gpu=False), Processes(LoadWork(), 2)
+    theirs = shards(folder, tmp_path / "ray", actors)
+    assert theirs == shards(folder, tmp_path / "processes", processes)
     assert len(theirs) == 4
-    pool = RayActors(LoadWork("not"), "local", 1, 1, gpu=False)
+    processes.close()
+    # Other workers on the same cluster, whose start takes seconds.
+    actors._awaited.clear()
+    actors._actors.clear()
+    actors._load = LoadWork("not")
     with pytest.raises(ConfigError, match="no such model"):
-        next(run_pool(items_of(str(folder)), pool))
-    pool.close()
+        next(run_pool(items_of(str(folder)), actors))
+    actors.close()
 
 
 def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

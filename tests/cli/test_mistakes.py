@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train: two wrong keys",
         "serve: unknown prompt",
         "serve: no keys",
+        "serve: no such database",
         "evaluate: unknown method",
     ],
 )

@@ -116,8 +116,9 @@ def test_an_object_store_holds_the_same_shards(corpus: Corpus, folder: str, monk
         write_shards(corpus, {piece.id: "Yes." for piece in corpus.pieces}, "s3://speech/made", size=6, together=3)
         here, there = (list_shards([place]) for place in (folder, "s3://speech/made"))
         assert [read_shard(one).sounds for one in here] == [read_shard(one).sounds for one in there]
-        loaded = [item for batch in loader(mixtures("s3://speech/made"), 2, 0, 1) for item in batch][:8]
-        here = mixtures(folder)
+        loaded = [item for batch in loader(mixtures("s3://speech/made", 8), 2, 0, 1) for item in batch]
+        here = mixtures(folder, 8)
+        assert len(loaded) == 8
         assert all(np.array_equal(item[0].audio, here[index][0].audio) for index, item in enumerate(loaded))
     finally:
         server.stop()
@@ -145,7 +146,7 @@ def loader(dataset: ShardedMixtures, workers: int, process: int, processes: int,
 
 
 def test_the_order_is_the_same_for_any_workers_and_processes_and_after_a_resume(folder: str) -> None:
-    size = 40
+    size = 32
     alone = [as_numbers(mixtures(folder, size)[index]) for index in range(size)]
     for workers, processes, first in ((2, 1, 0), (0, 2, 3), (1, 3, 5)):
         found: dict[int, object] = {}
@@ -158,7 +159,7 @@ def test_the_order_is_the_same_for_any_workers_and_processes_and_after_a_resume(
 
 
 def test_everybody_is_heard_and_enrols_with_something_else(corpus: Corpus, folder: str) -> None:
-    dataset = mixtures(folder)
+    dataset = mixtures(folder, 120)
     heard = {example.speaker for index in range(len(dataset)) for example in dataset[index]}
     assert {name.partition("@")[0] for name in heard} == set(corpus.speakers)
     for number in range(4):

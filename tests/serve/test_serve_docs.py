@@ -1,12 +1,16 @@
 """What docs/how-to/serve.md shows runs as it stands, against a server on 127.0.0.1."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from fake_backend import FakeBackend
 from served import ADA_HZ, Live, wav
 from voices import voice
 
@@ -65,3 +69,28 @@ def test_the_unit_and_the_container_name_options_that_exist() -> None:
         for option in re.findall(r"serve.*|command: .*", (ROOT / file).read_text()):
             for name in re.findall(r"--([a-z-]+)", option):
                 assert name.replace("-", "_") in {*serve.__annotations__, "build"}, (file, name)
+
+
+def test_a_replica_on_ray_is_the_same_server(
+    monkeypatch: pytest.MonkeyPatch, backend: FakeBackend, tmp_path: Path
+) -> None:
+    """`deploy/ray_serve.py` with what it asks Ray for; Ray Serve itself is none of the development packages."""
+    asked: dict[str, Any] = {}
+
+    def deployment(kind: type, **options: Any) -> Any:
+        asked.update(options)
+        return SimpleNamespace(bind=lambda: kind)
+
+    serve = SimpleNamespace(deployment=deployment, ingress=lambda replica: lambda: replica, Application=object)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(serve=serve))
+    monkeypatch.setitem(sys.modules, "ray.serve", serve)
+    monkeypatch.setattr("softspoken.serve.backend.EngineBackend.load", lambda prompts, backbone, device: backend)
+    (tmp_path / "keys").write_text("ada sk-ada-0123456789\n")
+    made = runpy.run_path(str(ROOT / "deploy" / "ray_serve.py"))
+    words = {"data": "postgresql://server@db/voices", "keys": str(tmp_path / "keys"), "cores": "4", "queue": "3"}
+    app = made["build"](made["Arguments"].model_validate(words))()
+    (user,) = app.state.service.users._digests.values()
+    assert str(user.store.place) == "postgresql://server@db/voices?schema=softspoken%2Fada"
+    assert asked["ray_actor_options"] == {"num_cpus": 4, "num_gpus": 0}
+    assert asked["autoscaling_config"]["target_ongoing_requests"] == 3
+    assert asked["max_ongoing_requests"] == 6

@@ -1,7 +1,9 @@
 """`/v1/voices`: a voice's life, checks that say what to do, and whose voices are whose."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from served import ADA_HZ, BEN_HZ, wav
 from starlette.testclient import TestClient
 from voices import voice
 
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, EnrolmentError
 from softspoken.serve.app import create_app
 from softspoken.serve.config import ServerConfig
 from softspoken.serve.users import read_keys
@@ -138,12 +140,26 @@ def test_voices_that_are_not_there(client: TestClient) -> None:
 # Keys
 
 
+@pytest.fixture(params=["folder", "database"])
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a server's voices are."""
+    if request.param == "folder":
+        return tmp_path / "data"
+    return f"{request.getfixturevalue('postgres_url')}&schema=serve-{token_hex(4)}"
+
+
 @pytest.fixture
-def closed(tmp_path: Path, backend: FakeBackend) -> Iterator[TestClient]:
-    """A server with two users."""
+def users(tmp_path: Path) -> Path:
+    """The keys of two."""
     keys = tmp_path / "keys"
     keys.write_text(f"# who may\nada {ADA_KEY}\n\nben {BEN_KEY}\n")
-    with TestClient(create_app(backend, ServerConfig(keys=keys, data=tmp_path / "data"))) as opened:
+    return keys
+
+
+@pytest.fixture
+def closed(users: Path, data: Path | str, backend: FakeBackend) -> Iterator[TestClient]:
+    """A server with two users."""
+    with TestClient(create_app(backend, ServerConfig(keys=users, data=data))) as opened:
         yield opened
 
 
@@ -160,7 +176,7 @@ def test_nothing_without_a_key(closed: TestClient, talk: bytes) -> None:
     assert closed.get("/health").status_code == 200
 
 
-def test_one_users_voices_are_not_anothers(closed: TestClient, talk: bytes, tmp_path: Path) -> None:
+def test_one_users_voices_are_not_anothers(closed: TestClient, talk: bytes) -> None:
     closed.headers["Authorization"] = f"Bearer {ADA_KEY}"
     assert enrol(closed, "Zoe", wav(voice(5.0, ADA_HZ))).status_code == 201
     closed.headers["Authorization"] = f"Bearer {BEN_KEY}"
@@ -176,7 +192,60 @@ def test_one_users_voices_are_not_anothers(closed: TestClient, talk: bytes, tmp_
     closed.headers["Authorization"] = f"Bearer {ADA_KEY}"
     assert names(closed) == ["Zoe"]
     assert "Zoe" not in closed.get("/metrics").text
+
+
+def test_a_users_file_is_the_servers_alone(users: Path, tmp_path: Path, backend: FakeBackend) -> None:
+    with TestClient(create_app(backend, ServerConfig(keys=users, data=tmp_path / "data"))) as server:
+        server.headers["Authorization"] = f"Bearer {ADA_KEY}"
+        assert enrol(server, "Zoe", wav(voice(5.0, ADA_HZ))).status_code == 201
     assert (tmp_path / "data" / "ada" / "voices.db").stat().st_mode & 0o077 == 0
+
+
+def test_two_servers_share_a_database(postgres_url: str, backend: FakeBackend, talk: bytes) -> None:
+    """A voice that one has enrolled is known to the other at once, and forgotten by both."""
+    config = ServerConfig(data=f"{postgres_url}&schema=serve-{token_hex(4)}")
+    with TestClient(create_app(backend, config)) as one, TestClient(create_app(FakeBackend(), config)) as other:
+        assert enrol(one, "Ada", wav(voice(5.0, ADA_HZ))).status_code == 201
+        asked = partial(other.post, "/v1/audio/transcriptions", data={"model": "whisper-1", "speakers[]": "Ada"})
+        assert asked(files={"file": ("talk.wav", talk)}).json()["text"] == "word0 word1 word4"
+        assert other.delete("/v1/voices/Ada").status_code == 200
+        assert names(one) == []
+
+
+@pytest.mark.parametrize("place", ["postgresql://ada:secret@127.0.0.1:1/voices", "a file"])
+def test_a_store_that_is_away(
+    place: str, tmp_path: Path, backend: FakeBackend, talk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is nobody's request that is wrong: 503, and why is for the log. Who names no voice is not concerned."""
+    if place == "a file":
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "voices.db").write_text("this is no database\n" * 100)
+        place = str(tmp_path / "data")
+    else:
+        pytest.importorskip("psycopg")
+    with TestClient(create_app(backend, ServerConfig(data=place)), raise_server_exceptions=False) as server:
+        asked = partial(server.post, "/v1/audio/transcriptions", files={"file": ("talk.wav", talk)})
+        answers = [
+            server.get("/v1/voices"),
+            enrol(server, "Ada", wav(voice(5.0, ADA_HZ))),
+            asked(data={"model": "whisper-1", "speakers[]": "Ada"}),
+        ]
+        for answer in answers:
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "store_unavailable"
+            assert answer.headers["retry-after"] == "10"
+            assert not any(part in answer.text for part in ("127.0.0.1", "secret", str(tmp_path)))
+        assert asked(data={"model": "whisper-1"}).status_code == 200
+    said = [record.facts["reason"] for record in caplog.records if "store of voices" in record.message]  # type: ignore
+    assert len(said) == len(answers)
+    assert not any("secret" in reason or str(tmp_path) in reason for reason in said)
+
+
+def test_a_name_that_is_too_long_for_a_database(tmp_path: Path, backend: FakeBackend) -> None:
+    """PostgreSQL would cut the schemas of two users to the same name."""
+    (tmp_path / "keys").write_text(f"{'a' * 64} {ADA_KEY}\n")
+    with pytest.raises(EnrolmentError, match="PostgreSQL takes 1 to 63"):
+        create_app(backend, ServerConfig(keys=tmp_path / "keys", data="postgresql://localhost/voices"))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_reader_sees_one_state_while_another_writes(postgres_url: str) -> None
     store = EnrolmentStore(f"{postgres_url}&schema=read")
     store.add([ADA])
     with store.place.reading() as database:
-        assert database.version() == 2
+        assert database.version() == 1
         store.delete("ada")
         assert database.execute("SELECT name FROM voices").fetchall() == [("ada",)]
     assert store.names() == []
@@ -68,6 +68,14 @@ def test_a_server_that_is_not_there(url: str, shown: str) -> None:
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(EnrolmentError, match="expected postgresql://USER:PASSWORD@HOST/DATABASE"):
         EnrolmentStore(url)
+
+
+def test_a_name_that_the_server_would_cut() -> None:
+    """Two stores of 64 bytes that begin alike would be one."""
+    EnrolmentStore(f"postgresql://host/voices?schema={'x' * 63}")
+    for name in ("x" * 64, "ä" * 32):
+        with pytest.raises(EnrolmentError, match="has 64 bytes, PostgreSQL takes 1 to 63"):
+            EnrolmentStore(f"postgresql://host/voices?schema={name}")
 
 
 def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:

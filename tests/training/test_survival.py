@@ -34,6 +34,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> MixtureDataset:
     return small_mixtures(tmp_path_factory.mktemp("speech"))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, data: MixtureDataset) -> Path:
+    """A run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, data)
+    return folder
+
+
 def run(folder: Path, data, objective=None, report=None, **changes) -> Progress:
     backbone = tiny_backbone()
     torch.manual_seed(0)
@@ -72,7 +80,7 @@ class Broken(torch.utils.data.Dataset):
         return self.items[index]
 
 
-def test_audio_that_cannot_be_read_is_replaced_counted_and_listed(tmp_path: Path, data, capsys) -> None:
+def test_audio_that_cannot_be_read_is_replaced_counted_and_listed(tmp_path: Path, data, whole: Path, capsys) -> None:
     bad = {1, 4, 5}
     run(tmp_path / "run", Broken(data, bad))
     missed = unreadable(tmp_path / "run")
@@ -85,8 +93,7 @@ def test_audio_that_cannot_be_read_is_replaced_counted_and_listed(tmp_path: Path
     run(tmp_path / "again", Broken(data, bad), workers=1)
     assert_same_end(tmp_path / "run", tmp_path / "again")
     assert unreadable(tmp_path / "again") == missed
-    run(tmp_path / "whole", data)
-    assert unreadable(tmp_path / "whole") == {}
+    assert unreadable(whole) == {}
 
 
 def test_where_nothing_can_be_read_it_ends(tmp_path: Path, data) -> None:
@@ -96,30 +103,29 @@ def test_where_nothing_can_be_read_it_ends(tmp_path: Path, data) -> None:
 
 
 class Killed(MixtureDataset):
-    """Its reader is killed, once, while it reads item 17."""
+    """Its reader is killed, once, while it reads item 7."""
 
     def __init__(self, items: MixtureDataset, once: Path) -> None:
         self.__dict__.update(items.__dict__)
         self.once = once
 
     def __getitem__(self, index: int):
-        if index == 17 and not self.once.exists():
+        if index == 7 and not self.once.exists():
             self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(index)
 
 
-def test_a_worker_that_dies_is_replaced(tmp_path: Path, data, capsys) -> None:
-    run(tmp_path / "whole", data, steps=12)
+def test_a_worker_that_dies_is_replaced(tmp_path: Path, data, whole: Path, capsys) -> None:
     dying = Killed(data, tmp_path / "died")
 
     def once(again: bool) -> Progress:
-        return run(tmp_path / "run", dying, workers=1, save_every=1, steps=12)
+        return run(tmp_path / "run", dying, workers=1, save_every=1)
 
-    assert surviving_workers(once, tmp_path / "run" / STATE, 1).step == 12
+    assert surviving_workers(once, tmp_path / "run" / STATE, 1).step == SMALL["steps"]
     assert (tmp_path / "died").exists()
     assert "going on from step" in capsys.readouterr().err
-    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    assert_same_end(tmp_path / "run", whole)
 
 
 def test_workers_that_keep_dying_end_it_in_one_line(tmp_path: Path) -> None:
@@ -153,13 +159,12 @@ def test_a_loss_that_stays_no_number_ends_the_run_and_changes_nothing(tmp_path: 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_nothing_leaves_the_last_state(
-    tmp_path: Path, data, monkeypatch: pytest.MonkeyPatch, number: int
+    tmp_path: Path, data, whole: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     from safetensors import SafetensorError
 
     import softspoken.training.state as states
 
-    run(tmp_path / "whole", data)
     real, saves = states.save_file, iter(range(100))
 
     def full(tensors, path, metadata) -> None:
@@ -178,7 +183,7 @@ def test_a_disk_that_takes_nothing_leaves_the_last_state(
         log.write('{"step": 5, "lo')
     (tmp_path / "run" / f".{STATE}.1-abcd.tmp").write_bytes(b"half")
     run(tmp_path / "run", data)
-    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    assert_same_end(tmp_path / "run", whole)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", STATE, "log.jsonl"]
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -205,9 +210,8 @@ def test_the_command_line_says_so_in_one_line(number: int, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, data) -> None:
+def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, data, whole: Path) -> None:
     """A few kills; `tools/kill_study.py` makes many."""
-    run(tmp_path / "whole", data, save_every=1)
     kills = 0
     for attempt in range(30):
         child = os.fork()
@@ -225,7 +229,7 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, data) -> None:
         kills += 1
     assert kills > 0
     run(tmp_path / "run", data, save_every=1)
-    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    assert_same_end(tmp_path / "run", whole)
 
 
 def test_a_death_is_found_behind_another_error(tmp_path: Path) -> None:

@@ -51,11 +51,18 @@ speaker = "none"
 QUICK = DecodingOptions(temperatures=(0.0,), max_tokens=8)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the speech, and the run of the recipe as soon as a test has asked for it."""
+    folder = tmp_path_factory.mktemp("shared")
+    make_speech_folder(folder / "speech", talkers=40, utterances=2, seconds=1.2)
+    return folder
+
+
 @pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) -> Path:
+def recipe(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) -> Path:
     path = tmp_path / "recipe.toml"
-    manifest = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
-    path.write_text(RECIPE.format(manifest=manifest))
+    path.write_text(RECIPE.format(manifest=shared / "speech" / "manifest.jsonl"))
     monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_WINDOWS", 4)
 
     def no_embedder(reference: str, device: str) -> None:
@@ -65,10 +72,16 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) 
     return path
 
 
-def test_a_recipe_becomes_a_prompt_that_transcribes(recipe: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(run)])
-    assert ran.exit_code == 0, ran.output
+@pytest.fixture
+def run(recipe: Path, shared: Path) -> Path:
+    """What the recipe trains; tests only read it."""
+    if not (shared / "run").exists():
+        ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(shared / "run")])
+        assert ran.exit_code == 0, ran.output
+    return shared / "run"
+
+
+def test_a_recipe_becomes_a_prompt_that_transcribes(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert "valid/wer" in lines[1]
     assert "valid/gap" not in lines[1]
@@ -93,9 +106,7 @@ def test_training_begins_at_silence(recipe: Path, tmp_path: Path) -> None:
     assert np.abs(vectors - silent).mean() < 0.5 * np.abs(silent).mean()
 
 
-def test_who_follows_a_voice_refuses_it(recipe: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(run)]).exit_code == 0
+def test_who_follows_a_voice_refuses_it(run: Path) -> None:
     with pytest.raises(ConfigError, match="trained for 'transcription', expected 'target-speaker'"):
         TargetSpeakerTranscriber(load_engine(tiny_backbone(), "torch"), load_prompts(run / "prompt"), PitchEmbedder())
     with pytest.raises(ConfigError, match="follows no voice"):

@@ -26,7 +26,12 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option(help="File with a line NAME KEY for each user; each has voices of their own.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder for enrolled voices (default: your data folder).")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder for enrolled voices, or a database, as postgresql://... (default: your data folder)."
+        ),
+    ] = None,
     origin: Annotated[
         list[str] | None,
         typer.Option(help="Web page, such as https://app.example.org, whose scripts may use the server."),
@@ -48,6 +53,7 @@ def serve(
     if require_signature:
         for reference in prompt or ("shipped",):
             require_signature_of(reference)
+    _require_store(data)
     _require_extra()
 
     from softspoken.serve.app import create_app
@@ -68,6 +74,15 @@ def serve(
     app = create_app(backend, config)
     typer.echo(f"softspoken: {backend.model} at http://{host}:{port}/", err=True)
     run(app, config)
+
+
+def _require_store(data: str | None) -> None:
+    """Raise EnrolmentError for a database that cannot be read, before a model is loaded."""
+    from softspoken.speakers import EnrolmentStore
+    from softspoken.speakers.store.postgres import SCHEMES
+
+    if data is not None and data.startswith(SCHEMES):
+        EnrolmentStore(data).exists()
 
 
 def _require_extra() -> None:

@@ -45,8 +45,9 @@ class ServerConfig(Frozen):
     port: int = Field(default=8000, ge=0, le=65535)
     keys: Path | None = None
     """File with a line `NAME KEY` for each user; None: whoever reaches the server may use it."""
-    data: Path | None = None
-    """Folder with the voices of each user of `keys`; None: the platform's folder for a user's data."""
+    data: str | Path | None = None
+    """Folder with the voices of each user of `keys`, or a database, as 'postgresql://USER:PASSWORD@HOST/DATABASE';
+    None: the platform's folder for a user's data."""
     origins: tuple[str, ...] = ()
     """Web pages, such as https://app.example.org, whose scripts may use the server; its own page always may."""
     match_threshold: float = Field(default=0.45, gt=-1.0, lt=1.0)

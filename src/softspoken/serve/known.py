@@ -6,9 +6,9 @@ from itertools import count, product
 from string import ascii_uppercase
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
+from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound, StoreUnavailable
 from softspoken.serve.form import TranscriptionFields
-from softspoken.serve.problems import Problem
+from softspoken.serve.problems import Problem, without_store
 from softspoken.serve.service import Service
 from softspoken.serve.uploads import decoded, from_data_url, is_data_url
 from softspoken.serve.users import User
@@ -71,6 +71,8 @@ def _enrolled(name: str, user: User, param: str) -> Enrolment:
         known = ", ".join(voice.name for voice in user.store.list()[:8]) or "none"
         told = f"{param}: no voice '{name[:80]}' is enrolled here (enrolled: {known}); enrol it with POST /v1/voices"
         raise Problem(400, told, param=param, code="voice_not_found") from None
+    except StoreUnavailable as error:
+        raise without_store(error) from None
     except EnrolmentError as error:
         raise Problem(400, f"{param}: {error}", param=param) from None
 

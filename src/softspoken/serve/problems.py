@@ -7,7 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from softspoken.errors import SoftspokenError
+from softspoken.errors import SoftspokenError, StoreUnavailable
+from softspoken.serve import logs
 
 KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
@@ -55,6 +56,15 @@ def broken() -> Problem:
     return Problem(500, "something went wrong in the server; its log says what", code="internal_error")
 
 
+def without_store(error: StoreUnavailable) -> Problem:
+    """Why is for the log, without the name of a file."""
+    cause = error.__cause__
+    reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+    logs.LOGGER.error("the store of voices cannot be used", extra={"facts": {"reason": reason}})
+    told = "the enrolled voices cannot be read or written now; try again later"
+    return Problem(503, told, code="store_unavailable", headers={"Retry-After": "10"})
+
+
 def install(app: FastAPI) -> None:
     """Answer every error in one shape."""
 
@@ -64,6 +74,9 @@ def install(app: FastAPI) -> None:
     async def expected(request: Request, error: SoftspokenError) -> JSONResponse:
         return Problem(400, str(error)).response
 
+    async def no_store(request: Request, error: StoreUnavailable) -> JSONResponse:
+        return without_store(error).response
+
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         shown = Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
         return shown.response
@@ -71,7 +84,8 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return of_validation(error.errors(), status=422).response
 
-    for kind, handler in ((Problem, problem), (SoftspokenError, expected), (HTTPException, http)):
+    kinds = {Problem: problem, SoftspokenError: expected, StoreUnavailable: no_store, HTTPException: http}
+    for kind, handler in kinds.items():
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from softspoken.errors import ConfigError
 from softspoken.serve.problems import Problem
 from softspoken.speakers import EnrolmentStore
+from softspoken.speakers.store.postgres import SCHEMES, store_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SHORTEST_KEY = 16
@@ -30,16 +31,15 @@ class User:
 class Users:
     """From a bearer key to a user."""
 
-    def __init__(self, keys: dict[str, str] | None, data: Path | None = None) -> None:
-        """`keys`: name to key; None: everybody is one user, with the default store or `data`/voices.db."""
+    def __init__(self, keys: dict[str, str] | None, data: str | Path | None = None) -> None:
+        """`keys`: name to key; None: everybody is one user. `data`: a folder or a database for their voices.
+
+        Raises EnrolmentError for a URL that is none, and a name that is too long for a schema of the database.
+        """
+        self._everybody = User("everybody", _store(data, None))
         self._digests: dict[bytes, User] | None = None
-        store = EnrolmentStore(None if data is None else data / "voices.db")
-        self._everybody = User("everybody", store)
         if keys is not None:
-            folder = Path(platformdirs.user_data_dir("softspoken")) / "serve" if data is None else data
-            self._digests = {
-                _digest(key): User(name, EnrolmentStore(folder / name / "voices.db")) for name, key in keys.items()
-            }
+            self._digests = {_digest(key): User(name, _store(data, name)) for name, key in keys.items()}
 
     @property
     def open(self) -> bool:
@@ -56,6 +56,16 @@ class Users:
                 return user
         told = "no valid key: send the header 'Authorization: Bearer KEY' with a key of this server"
         raise Problem(401, told, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _store(data: str | Path | None, name: str | None) -> EnrolmentStore:
+    """Of one user, or of everybody (None): a file in a folder, or a schema of a database."""
+    if isinstance(data, str) and data.startswith(SCHEMES):
+        return EnrolmentStore(data if name is None else store_of(data, name))
+    if name is None:
+        return EnrolmentStore(None if data is None else Path(data) / "voices.db")
+    folder = Path(platformdirs.user_data_dir("softspoken")) / "serve" if data is None else Path(data)
+    return EnrolmentStore(folder / name / "voices.db")
 
 
 def _key_of(connection: HTTPConnection) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from softspoken.audio import SAMPLE_RATE_HZ
-from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
+from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound, StoreUnavailable
 from softspoken.serve.form import schema_of
 from softspoken.serve.problems import Problem, of_validation
 from softspoken.serve.service import Asking, Service, Serving, in_thread, while_connected
@@ -175,6 +175,8 @@ async def _at_store(service: Service, work: Callable[[], T]) -> T:
     except SpeakerNotFound:
         told = "no voice of this name is enrolled here; GET /v1/voices lists those that are"
         raise Problem(404, told, param="name", code="voice_not_found") from None
+    except StoreUnavailable:
+        raise
     except EnrolmentError as error:
         raise Problem(422, _for_clients(str(error))) from None
 

@@ -19,8 +19,7 @@ from softspoken.speakers.base import SpeakerEmbedder, unit
 from softspoken.speakers.quality import EnrolmentLimits, check_enrolment
 
 FORMAT = "softspoken voices"
-FORMAT_VERSION = 2
-_READABLE = (1, FORMAT_VERSION)
+FORMAT_VERSION = 1
 LONGEST_NAME = 64
 # Longer clips teach nothing more about a voice, and an hour by mistake should not take minutes.
 _LONGEST_CLIP_S = 600.0
@@ -171,8 +170,8 @@ def from_json(text: str) -> list[Enrolment]:
         form, version, voices = content["format"], content["version"], content["voices"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EnrolmentError("not an export of voices: expected the JSON of 'softspoken speaker export'") from error
-    if form != FORMAT or version not in _READABLE or not isinstance(voices, list):
-        expected = f"'{FORMAT}' version {FORMAT_VERSION} or less"
+    if form != FORMAT or version != FORMAT_VERSION or not isinstance(voices, list):
+        expected = f"'{FORMAT}' version {FORMAT_VERSION}"
         raise EnrolmentError(f"an export of voices in format '{form}' version {version}, expected {expected}: update")
     return [_voice(number, voice) for number, voice in enumerate(voices, start=1)]
 
@@ -183,7 +182,7 @@ def _voice(number: int, voice: Any) -> Enrolment:
         texts = [str(voice[key]) for key in ("embedder", "created")]
         lists = [tuple(str(item) for item in voice[key]) for key in ("sources", "warnings")]
         name, speech_s = checked_name(str(voice["name"])), float(voice["speech_s"])
-        kept = voice.get("clip")
+        kept = voice["clip"]
         clip = None if kept is None else unpack(base64.b64decode(kept, validate=True), name)
     except (KeyError, TypeError, ValueError) as error:
         raise EnrolmentError(f"voice {number} of the export is incomplete ({error}): export it again") from error

@@ -93,7 +93,7 @@ def training_metadata(run: Path, config: TrainConfig, progress: Progress) -> dic
 def run_history(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
     """How long a run has been trained, and the one that it began with.
 
-    That is what was noted when it began: `start` may name something else by now. Older runs noted nothing.
+    That is what was noted when it began: `start` may name something else by now.
     """
     facts: dict[str, Any] = {
         "mixtures": progress.step * config.accumulation * config.mixtures_per_batch,
@@ -103,8 +103,7 @@ def run_history(run: Path, config: TrainConfig, progress: Progress) -> dict[str,
     }
     if config.start is None:
         return facts
-    noted = read_json(run / FACTS).get("before")
-    return facts | {"before": history_of(config.start) if noted is None else noted}
+    return facts | {"before": read_json(run / FACTS).get("before", _UNKNOWN)}
 
 
 def history_of(start: str) -> dict[str, Any] | str:

@@ -70,19 +70,17 @@ def bench(
     from softspoken_lab.bench.config import BenchConfig
     from softspoken_lab.bench.run import run_bench
 
-    given: dict[str, Any] = {"speech": speech, "items": items, "repeats": repeats}
-    given |= {} if threads is None else {"threads": threads}
-    given |= {} if minutes is None else {"minutes": tuple(minutes)}
-    given |= {} if engine is None else {"engines": tuple(engine)}
-    given |= {} if peer is None else {"peers": tuple(name for name in peer if name != _NO_PEERS)}
-    names = [name.value for name in SuiteName if name is not SuiteName.ALL] if suite is SuiteName.ALL else [suite.value]
-    talk = Console(stderr=True)
+    peers = None if peer is None else [name for name in peer if name != _NO_PEERS]
+    given: dict[str, object] = {"speech": speech, "items": items, "minutes": minutes, "repeats": repeats}
+    given |= {"threads": threads, "engines": engine, "peers": peers}
+    config = BenchConfig.model_validate({name: value for name, value in given.items() if value is not None})
+    suites = [name.value for name in SuiteName if suite in (name, SuiteName.ALL) and name is not SuiteName.ALL]
+    backbones = list(dict.fromkeys(backbone or [DEFAULT_BACKBONE]))
     # Figures that wrap cannot be read; a file has room.
     shown = Console() if Console().is_terminal else Console(width=_FILE_WIDTH)
     machine = describe_environment()
-    with talk.status("starting") as status:
-        backbones = list(dict.fromkeys(backbone or [DEFAULT_BACKBONE]))
-        for row in run_bench(names, backbones, BenchConfig(**given), lambda line: status.update(line)):
+    with Console(stderr=True).status("starting") as status:
+        for row in run_bench(suites, backbones, config, status.update):
             if as_json:
                 typer.echo(json.dumps(row | {"machine": machine}, ensure_ascii=False))
             else:

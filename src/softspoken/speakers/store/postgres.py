@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from softspoken.errors import EnrolmentError, MissingExtra
+from softspoken.errors import EnrolmentError, MissingExtra, StoreUnavailable
 from softspoken.speakers.store.rows import Taken
 
 SCHEMES = ("postgresql://", "postgres://")
 _SCHEMA = "softspoken"
+_LONGEST_SCHEMA = 63
+"""In bytes; PostgreSQL cuts a longer name, and two that begin alike would be one."""
 _SESSION = "SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"
 _VERSION = "CREATE TABLE IF NOT EXISTS store_version (version INTEGER NOT NULL)"
 _DIALECT = (("?", "%s"), ("BLOB", "BYTEA"), ("REAL", "DOUBLE PRECISION"))
@@ -47,18 +49,24 @@ class PostgresDatabase:
             raise Taken(str(error)) from None
 
 
+def store_of(url: str, name: str) -> str:
+    """The URL of another store, for `name` alone: in the schema 'SCHEMA/NAME' of the same database."""
+    parts, options = _read(url)
+    schema = f"{options.get('schema', _SCHEMA)}/{name}"
+    return urlunsplit(parts._replace(query=urlencode({**options, "schema": schema})))
+
+
 class Postgres:
     """See `rows.Place`. Every call connects, does its work in one transaction, and leaves."""
 
     def __init__(self, url: str) -> None:
         """`url`: 'postgresql://USER:PASSWORD@HOST/DATABASE'. Raises EnrolmentError for what is none."""
-        try:
-            parts = urlsplit(url)
-            options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-        except ValueError:
-            expected = "postgresql://USER:PASSWORD@HOST/DATABASE"
-            raise EnrolmentError(f"the URL of the store cannot be read; expected {expected}") from None
+        parts, options = _read(url)
         self._schema = options.pop("schema", _SCHEMA)
+        size = len(self._schema.encode())
+        if not 0 < size <= _LONGEST_SCHEMA:
+            expected = f"PostgreSQL takes 1 to {_LONGEST_SCHEMA}; choose another name"
+            raise EnrolmentError(f"the schema '{self._schema}' has {size} bytes, {expected}")
         self._url = urlunsplit(parts._replace(query=urlencode(options)))
         # A password is not for messages.
         user, mark, host = parts.netloc.rpartition("@")
@@ -104,9 +112,19 @@ class Postgres:
                 connection.close()
         except (psycopg.Error, UnicodeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise EnrolmentError(
+            raise StoreUnavailable(
                 f"cannot use the voices in {self}: {reason}; check the URL, the server and the rights of its user"
             ) from error
+
+
+def _read(url: str) -> tuple[SplitResult, dict[str, str]]:
+    """A URL and its options."""
+    try:
+        parts = urlsplit(url)
+        return parts, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError:
+        expected = "postgresql://USER:PASSWORD@HOST/DATABASE"
+        raise EnrolmentError(f"the URL of the store cannot be read; expected {expected}") from None
 
 
 def _quoted(name: str) -> str:

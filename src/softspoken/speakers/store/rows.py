@@ -13,13 +13,11 @@ from softspoken.speakers.enrolment import Enrolment, pack, unpack
 if TYPE_CHECKING:
     from softspoken.speakers.store.vault import Vault
 
-SCHEMA_VERSION = 2
-SEALED_VERSION = 3
-WITHOUT_CLIPS = 1
-"""The format that had none."""
+PLAIN_VERSION = 1
+SEALED_VERSION = 2
 _COLUMNS = "name, embedder, dimension, vector, speech_s, created, sources, warnings"
 _VOICES = """
-CREATE TABLE IF NOT EXISTS voices (
+CREATE TABLE voices (
     name TEXT PRIMARY KEY,
     embedder TEXT NOT NULL,
     dimension INTEGER NOT NULL CHECK (dimension > 0),
@@ -31,8 +29,8 @@ CREATE TABLE IF NOT EXISTS voices (
     clip BLOB
 )
 """
-_SEALED = "CREATE TABLE IF NOT EXISTS sealed (id TEXT PRIMARY KEY, voice BLOB NOT NULL, clip BLOB)"
-_LOCK = "CREATE TABLE IF NOT EXISTS lock (key TEXT NOT NULL, proof BLOB NOT NULL)"
+_SEALED = "CREATE TABLE sealed (id TEXT PRIMARY KEY, voice BLOB NOT NULL, clip BLOB)"
+_LOCK = "CREATE TABLE lock (key TEXT NOT NULL, proof BLOB NOT NULL)"
 
 Row = tuple[Any, ...]
 """Name, embedder, dimension, vector, seconds of speech, time, sources, warnings, clip; as a file has them, which may be
@@ -78,17 +76,12 @@ class PlainRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._clip = "NULL" if database.version() == WITHOUT_CLIPS else "clip"
 
     def create(self) -> None:
-        """Make the table, or bring it up to date; in the transaction that writes into it."""
-        if self._database.version() == SCHEMA_VERSION:
-            return
-        self._database.execute(_VOICES)
-        if self._database.version() == WITHOUT_CLIPS:
-            self._database.execute("ALTER TABLE voices ADD COLUMN clip BLOB")
-        self._database.set_version(SCHEMA_VERSION)
-        self._clip = "clip"
+        """Make the table where there is none, in the transaction that writes into it."""
+        if self._database.version() < PLAIN_VERSION:
+            self._database.execute(_VOICES)
+            self._database.set_version(PLAIN_VERSION)
 
     def add(self, row: Row, replace: bool) -> None:
         """Raises Taken for a name that is there, unless `replace`."""
@@ -101,13 +94,13 @@ class PlainRows:
 
     def get(self, name: str) -> Row | None:
         found: Row | None = self._database.execute(
-            f"SELECT {_COLUMNS}, {self._clip} FROM voices WHERE name = ?", (name,)
+            f"SELECT {_COLUMNS}, clip FROM voices WHERE name = ?", (name,)
         ).fetchone()
         return found
 
     def all(self, clips: bool) -> list[Row]:
-        clip = self._clip if clips else "NULL"
-        return list(self._database.execute(f"SELECT {_COLUMNS}, {clip} FROM voices").fetchall())
+        found = self._database.execute(f"SELECT {_COLUMNS}, {'clip' if clips else 'NULL'} FROM voices").fetchall()
+        return list(found)
 
     def rename(self, name: str, new_name: str) -> bool:
         """Whether there is such a voice. Raises Taken for a new name that is there."""
@@ -197,8 +190,8 @@ def unseal_all(database: Database, vault: "Vault") -> None:
     rows = list(SealedRows(database, vault).all(clips=True))
     database.execute("DROP TABLE sealed")
     database.execute("DROP TABLE lock")
-    database.set_version(SCHEMA_VERSION)
     database.execute(_VOICES)
+    database.set_version(PLAIN_VERSION)
     plain = PlainRows(database)
     for row in rows:
         plain.add(row, replace=False)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from softspoken.errors import EnrolmentError
+from softspoken.errors import StoreUnavailable
 from softspoken.speakers.store.rows import Taken
 
 HOME_VARIABLE = "SOFTSPOKEN_HOME"
@@ -61,7 +61,7 @@ class SqliteFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             reason = error.strerror
-            raise EnrolmentError(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from None
+            raise StoreUnavailable(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from error
         with self._open(self.path) as database:
             database.execute("PRAGMA journal_mode = PERSIST")
             database.execute("BEGIN IMMEDIATE")
@@ -91,11 +91,11 @@ class SqliteFile:
                 database.close()
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise EnrolmentError(
+                raise StoreUnavailable(
                     f"the disk is full: nothing was changed in {self.path}; free some space"
                 ) from error
             reason = " ".join(str(error).split())[:200]
-            raise EnrolmentError(
+            raise StoreUnavailable(
                 f"cannot use the voices in {self.path}: {reason}; move the file away, or name another"
             ) from error
 
