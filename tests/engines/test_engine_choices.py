@@ -1,6 +1,8 @@
 """Precisions, refusals, threads, and the public ways to an engine."""
 
+import os
 import re
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +91,22 @@ def test_int8_encodes_in_bfloat16_where_that_is_faster(amx: bool, monkeypatch: p
     engine = load_engine(tiny_backbone(), "openvino", "int8", threads=1)
     assert {engine._hint(name) for name in ("frontend", "encoder-none", "encoder-keyed")} == {"bf16" if amx else "f32"}
     assert {engine._hint(name) for name in ("decoder", "decoder-text", "layers")} == {"f32"}
+
+
+def test_what_was_compiled_for_another_processor_is_not_taken(tmp_path: Path) -> None:
+    """OpenVINO's own cache takes no notice of what a model computes in; taking the wrong one kills the process."""
+    life = """
+import sys
+from engine_samples import windows
+from tiny import tiny_backbone
+from softspoken.engines import load_engine, openvino_engine
+openvino_engine.has_amx = lambda: sys.argv[1] == "amx"
+engine = load_engine(tiny_backbone(2, width=64), "openvino", "int8", threads=1)
+engine.encode(engine.features(windows()))
+"""
+    here = {**os.environ, CACHE_VARIABLE: str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    for kind in ("without", "amx", "without"):
+        subprocess.run([sys.executable, "-c", life, kind], env=here, check=True, capture_output=True)
 
 
 def test_bfloat16_reads_the_audio_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,6 @@ class OpenVinoEngine(Engine):
         self._graphs = graphs(backbone.config, backbone.weights, int8=precision == "int8")
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "CACHE_DIR": str(self._store.folder / "compiled"),
             **({} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}),
         }
         self._embedding = backbone.weights.stored(EMBEDDING)
@@ -80,7 +79,10 @@ class OpenVinoEngine(Engine):
 
     def _compiled(self, name: str) -> "_Model":
         folder = self._store.model(name, lambda folder: self._build(name, folder))
-        settings = {**self._settings, "INFERENCE_PRECISION_HINT": self._hint(name)}
+        hint = self._hint(name)
+        # OpenVINO takes what was compiled for one hint for another, too, and dies of it.
+        kept = str(self._store.folder / "compiled" / hint)
+        settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint, "CACHE_DIR": kept}
         try:
             model = openvino_core().read_model(folder / "model.xml")
             if self._half_states and name in FIRST_STATE:
