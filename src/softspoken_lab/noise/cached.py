@@ -56,11 +56,9 @@ class StatesBatch:
     texts: list[str]
 
     def to(self, device: torch.device) -> "StatesBatch":
-        return StatesBatch(*(part.to(device) for part in self._tensors), self.texts)
-
-    @property
-    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.states, self.lengths, self.labels, self.label_lengths
+        tensors = [part.to(device) for part in (self.states, self.lengths, self.labels, self.label_lengths)]
+        states, lengths, labels, label_lengths = tensors
+        return StatesBatch(states, lengths, labels, label_lengths, self.texts)
 
 
 class CachedDataset(Dataset[CachedUtterance]):

@@ -36,9 +36,17 @@ class PromptedCTC(nn.Module):
         rows: PromptRows | None = self.prompts() if self.prompts is not None else None
         return rows
 
-    def forward(self, backbone: Backbone, features: Features) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B"]]:
-        """Log-probabilities of the dictionary's symbols and valid steps of the head, with these prompts."""
-        return self.under(self.rows(), backbone, features)
+    def forward(
+        self, backbone: Backbone, heard: Features | EncodedLayers
+    ) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B"]]:
+        """Log-probabilities of the dictionary's symbols and valid steps of the head, with these prompts.
+
+        `heard`: states are taken as they are, as those of an encoder that has done its part.
+        """
+        if isinstance(heard, EncodedLayers):
+            log_probs, lengths = self.head(heard.states, heard.lengths)
+            return log_probs, lengths
+        return self.under(self.rows(), backbone, heard)
 
     def under(
         self, rows: PromptRows | None, backbone: Backbone, features: Features

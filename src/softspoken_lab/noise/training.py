@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from softspoken.backbones import Backbone
-from softspoken.backbones.base import valid_positions
+from softspoken.backbones.base import EncodedLayers, valid_positions
 from softspoken.backbones.features import FRAME_RATE_HZ
 from softspoken.data.corpus import load_corpus
 from softspoken.errors import ConfigError
@@ -69,7 +69,7 @@ class NoiseObjective:
     def __call__(self, trained: nn.Module, batch: CTCBatch | StatesBatch) -> dict[str, Tensor]:
         """`loss`, a character. `trained`: a `PromptedCTC`, possibly wrapped for several devices."""
         if isinstance(batch, StatesBatch):
-            log_probs, lengths = trained.head([batch.states], batch.lengths)
+            log_probs, lengths = trained(self.backbone, EncodedLayers((batch.states,), batch.lengths))
         else:
             log_probs, lengths = trained(self.backbone, self.backbone.features(batch.audio))
         rows = log_probs.new_full((), lengths.numel())
