@@ -37,6 +37,13 @@ class By(StrEnum):
     SNR = "snr"
 
 
+class Together(StrEnum):
+    """What `--together` takes."""
+
+    RECORDING = "recording"
+    TALKER = "talker"
+
+
 class Split(StrEnum):
     """What `--split` takes."""
 
@@ -146,6 +153,9 @@ def evaluate(
         ),
     ],
     by: Annotated[By, typer.Option(help="Rows by whole set, kind of noise, or level.")] = By.SET,
+    together: Annotated[
+        Together, typer.Option(help="What is resampled as one: all made of one clean recording, or all of one talker.")
+    ] = Together.RECORDING,
     split: Annotated[Split, typer.Option(help="Split to take from speech manifests.")] = Split.TEST,
     transcripts: Annotated[
         Path | None, typer.Option(help="LibriSpeech folder with the words of the published noisy set.")
@@ -177,12 +187,12 @@ def evaluate(
     if out is not None:
         write_results(written, out)
         talk.print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
-    rows = table(written, by.value)
+    rows = table(written, by.value, together.value)
     if as_json:
         found = {"against": next(iter(systems)), "by": by.value, "rows": [row.as_dict() for row in rows]}
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    _print_table(Console(), rows, next(iter(systems)))
+    _print_table(Console(), rows, next(iter(systems)), together)
 
 
 def _search(characters: "Characters", lm: Path | None, beam: int | None) -> "BeamSearch | None":
@@ -264,7 +274,7 @@ def short_names(recognizers: Sequence[str]) -> list[str]:
     ]
 
 
-def _print_table(console: "Console", rows: "Sequence[Row]", first: str) -> None:
+def _print_table(console: "Console", rows: "Sequence[Row]", first: str, together: Together) -> None:
     from rich import box
     from rich.table import Table
 
@@ -287,9 +297,10 @@ def _print_table(console: "Console", rows: "Sequence[Row]", first: str) -> None:
             str(row.utterances),
         )
     console.print(shown)
+    whole = "of one talker" if together is Together.TALKER else "that was made of one clean recording"
     console.print(
-        f"less the first: points of WER less that of '{first}', paired. n: utterances. Intervals: 95 %, all that was "
-        "made of one clean recording resampled together.",
+        f"less the first: points of WER less that of '{first}', paired. n: utterances. Intervals: 95 %, all {whole} "
+        "resampled together.",
         highlight=False,
     )
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from softspoken.data.config import DataConfig
 from softspoken.prompts.config import Depth, PromptConfig, StackPrompt
 from softspoken.training.config import LoopConfig
+from softspoken_lab.noise.cached import CacheConfig
 from softspoken_lab.noise.corruption import CorruptionConfig
 from softspoken_lab.noise.head import HeadConfig
 
@@ -33,6 +34,8 @@ class NoiseTrainConfig(LoopConfig):
     utterances_per_batch: int = Field(default=32, ge=1)
     pool: int = Field(default=512, ge=1)
     """Utterances that are sorted by length among each other, so that those of a batch are about equally long."""
+    cache: CacheConfig | None = None
+    """Utterances encoded once, for a frozen baseline whose head hears one layer; None: encoded anew in every step."""
     learning_rate: float = Field(default=1e-4, gt=0)
     prompt_start: Literal["normal", "frames"] = "normal"
     """How prompt vectors begin: normal with deviation 0.02, or as frames of training speech, taken where the prompts
@@ -51,6 +54,14 @@ class NoiseTrainConfig(LoopConfig):
         if value == "none":
             return None
         return {**noise_prompts().model_dump(), **value} if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _cache_of_one_state(self) -> "NoiseTrainConfig":
+        if self.cache is not None and (self.prompts is not None or self.head.states == "weighted"):
+            raise ValueError(
+                "'cache' keeps one state of the encoder without prompts; give prompts = 'none' and head.states = 'last'"
+            )
+        return self
 
     @property
     def items_per_batch(self) -> int:

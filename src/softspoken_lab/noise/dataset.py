@@ -102,7 +102,7 @@ class NoisyDataset(Dataset[NoisyUtterance]):
             noise.of(config.types, config.categories)
         self.corpus, self.noise, self.config, self.seed = corpus, noise, config, seed
         self.size = len(self.pieces) if size is None else size
-        self._pools = Pools(self.size, pool, batch, seed, lambda place: self.pieces[self._chosen(place)].duration_s)
+        self._pools = Pools(self.size, pool, batch, seed, lambda place: self.pieces[self.chosen(place)].duration_s)
         self._permutations: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -111,8 +111,20 @@ class NoisyDataset(Dataset[NoisyUtterance]):
     def __getitem__(self, index: int) -> NoisyUtterance:
         if not 0 <= index < self.size:
             raise IndexError(index)
+        return self.drawn(self._pools.place(index))
+
+    def located(self, index: int) -> tuple[int, int]:
+        """In which epoch item `index` comes, and which of `pieces` it is."""
         place = self._pools.place(index)
-        chosen = self._chosen(place)
+        return place // len(self.pieces), self.chosen(place)
+
+    def text(self, chosen: int) -> str:
+        """What is said in one of `pieces`, normalised."""
+        return self._texts[chosen]
+
+    def drawn(self, place: int) -> NoisyUtterance:
+        """The utterance at a place of the endless row of permutations, before they are dealt out by length."""
+        chosen = self.chosen(place)
         piece, text = self.pieces[chosen], self._texts[chosen]
         audio = self.corpus.audio(piece)
         corruption = None
@@ -125,9 +137,9 @@ class NoisyDataset(Dataset[NoisyUtterance]):
 
     def duration_s(self, index: int) -> float:
         """Length of item `index`, without loading it."""
-        return self.pieces[self._chosen(self._pools.place(index))].duration_s
+        return self.pieces[self.chosen(self._pools.place(index))].duration_s
 
-    def _chosen(self, place: int) -> int:
+    def chosen(self, place: int) -> int:
         """Which piece stands at this place of the endless row of permutations."""
         epoch, position = divmod(place, len(self.pieces))
         if epoch not in self._permutations:

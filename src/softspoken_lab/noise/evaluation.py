@@ -1,7 +1,7 @@
 """Recognisers of noisy speech on test sets: word error rates with intervals, and paired differences to the first one.
 
 Utterances made of one clean recording stand or fall together: they are resampled as one (cluster bootstrap by source),
-since the same words in seven noises are not seven samples of speech.
+since the same words in seven noises are not seven samples of speech. Or all of a talker do, where other talkers matter.
 """
 
 import json
@@ -28,6 +28,8 @@ Transcribe = Callable[[list[Path]], list[str]]
 """Files to their words, in order."""
 By = Literal["set", "type", "snr"]
 """What a row of the table is: a whole set, or its utterances in one kind of noise, or at one level."""
+Together = Literal["recording", "talker"]
+"""What is resampled as one: all that was made of one clean recording, or all that one talker says."""
 Report = Callable[[str, int, int], None]
 """Told which system has done how many utterances, of how many."""
 
@@ -52,6 +54,10 @@ class Written:
         """The clean recording that the utterance was made of."""
         return self.utterance.id if self.utterance.source_id is None else self.utterance.source_id
 
+    def cluster(self, together: Together) -> str:
+        """What it stands or falls with."""
+        return self.utterance.speaker if together == "talker" else self.source
+
 
 @dataclass(frozen=True)
 class Row:
@@ -63,7 +69,7 @@ class Row:
     system: str
     utterances: int
     sources: int
-    """Clean recordings they were made of: what is resampled."""
+    """Clean recordings they were made of, or talkers: what is resampled."""
     score: Score
     difference: Difference | None
     """WER less that of the first system, on the same utterances; None for the first."""
@@ -134,7 +140,7 @@ def write_sets(
     return found
 
 
-def table(written: Sequence[Written], by: By = "set") -> list[Row]:
+def table(written: Sequence[Written], by: By = "set", together: Together = "recording") -> list[Row]:
     """Rows by set, condition and system, each but the first system's with its paired difference to that."""
     grouped: dict[tuple[str, str | None], dict[str, list[Written]]] = defaultdict(lambda: defaultdict(list))
     for one in written:
@@ -145,20 +151,21 @@ def table(written: Sequence[Written], by: By = "set") -> list[Row]:
         systems = grouped[name, condition]
         first = next(iter(systems.values()))
         for system, some in systems.items():
-            scores = by_source(some)
+            scores = summed(some, together)
             score = summarize(scores)
-            against = None if some is first or not score.words else paired_difference(scores, by_source(first))
+            against = None if some is first or not score.words else paired_difference(scores, summed(first, together))
             rows.append(Row(name, condition, system, len(some), len(scores), score, against))
     return rows
 
 
-def by_source(written: Sequence[Written]) -> list[UtteranceScore]:
-    """Errors and words of all utterances made of one clean recording summed, in the order of the recordings' names."""
+def summed(written: Sequence[Written], together: Together = "recording") -> list[UtteranceScore]:
+    """Errors and words of what stands or falls together, in the order of the recordings' or talkers' names."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for one in written:
         score = one.score
         counts = (score.substitutions, score.deletions, score.insertions, score.words)
-        sums[one.source] = [sum(pair) for pair in zip(sums[one.source], counts, strict=True)]
+        name = one.cluster(together)
+        sums[name] = [sum(pair) for pair in zip(sums[name], counts, strict=True)]
     return [
         UtteranceScore(substitutions, deletions, insertions, words)
         for _, (substitutions, deletions, insertions, words) in sorted(sums.items())

@@ -36,16 +36,25 @@ class PromptedCTC(nn.Module):
         rows: PromptRows | None = self.prompts() if self.prompts is not None else None
         return rows
 
-    def forward(self, backbone: Backbone, features: Features) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B"]]:
-        """Log-probabilities of the dictionary's symbols and valid frames, with these prompts."""
-        return self.under(self.rows(), backbone, features)
+    def forward(
+        self, backbone: Backbone, heard: Features | EncodedLayers
+    ) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B"]]:
+        """Log-probabilities of the dictionary's symbols and valid steps of the head, with these prompts.
+
+        `heard`: states are taken as they are, as those of an encoder that has done its part.
+        """
+        if isinstance(heard, EncodedLayers):
+            log_probs, lengths = self.head(heard.states, heard.lengths)
+            return log_probs, lengths
+        return self.under(self.rows(), backbone, heard)
 
     def under(
         self, rows: PromptRows | None, backbone: Backbone, features: Features
     ) -> tuple[Float[Tensor, "B T C"], Int[Tensor, "B"]]:
         """`forward` with other prompts than its own, or with none."""
         found = prompted_states(backbone, features, rows)
-        return self.head(found.states, found.lengths), found.lengths
+        log_probs, lengths = self.head(found.states, found.lengths)
+        return log_probs, lengths
 
     def under_each(
         self, rows: PromptRows, backbone: Backbone, features: Features
@@ -58,8 +67,8 @@ class PromptedCTC(nn.Module):
         sets, size = rows.encoder.rows.shape[1], features.lengths.shape[0]
         with entering_once(backbone, sets):
             found = prompted_states(backbone, features, repeated(rows, size))
-        log_probs: Tensor = self.head(found.states, found.lengths)
-        return log_probs.reshape(sets, size, *log_probs.shape[1:]), found.lengths[:size]
+        log_probs, lengths = self.head(found.states, found.lengths)
+        return log_probs.reshape(sets, size, *log_probs.shape[1:]), lengths[:size]
 
 
 def prompted_states(backbone: Backbone, features: Features, rows: PromptRows | None) -> EncodedLayers:

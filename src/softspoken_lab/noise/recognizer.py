@@ -207,7 +207,7 @@ class NoiseRobustRecognizer:
     def log_probs(
         self, audio: Sequence[np.ndarray], prompts: UsedPrompts = "own"
     ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B"]]:
-        """Log-probabilities of the dictionary's symbols at each frame, and how many frames of each row are valid.
+        """Log-probabilities of the dictionary's symbols at each step of the head, and how many of each row are valid.
 
         `audio`: mono waveforms at 16 kHz, each short enough for the encoder, as one batch.
         """
@@ -217,14 +217,16 @@ class NoiseRobustRecognizer:
             found = prompted_states(self.backbone, features, rows)
         # A backbone in half precision gives half-precision states.
         kind = self.model.head.output.weight.dtype
-        log_probs: Tensor = self.model.head([state.to(kind) for state in found.states], found.lengths)
-        return log_probs, found.lengths
+        log_probs, lengths = self.model.head([state.to(kind) for state in found.states], found.lengths)
+        return log_probs, lengths
 
     @property
     def _frame_s(self) -> float:
+        """Of a step of the head."""
+        joined = self.model.head.config.joined
         if isinstance(self.backbone, SSLBackbone):
-            return float(np.prod(self.backbone.frontend.strides)) / SAMPLE_RATE_HZ
-        return 1.0 / FRAME_RATE_HZ
+            return joined * float(np.prod(self.backbone.frontend.strides)) / SAMPLE_RATE_HZ
+        return joined / FRAME_RATE_HZ
 
 
 def timed_words(

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from softspoken.backbones import Backbone
-from softspoken.backbones.base import valid_positions
+from softspoken.backbones.base import EncodedLayers, valid_positions
+from softspoken.backbones.features import FRAME_RATE_HZ
 from softspoken.data.corpus import load_corpus
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts
@@ -27,9 +29,10 @@ from softspoken.training.run import new_accelerator, progress_bar
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken.training.state import Progress, load_state, surviving_workers
 from softspoken_lab.noise.bank import NoiseBank, read_noise
+from softspoken_lab.noise.cached import CachedDataset, StatesBatch, collate_states
 from softspoken_lab.noise.characters import Characters
 from softspoken_lab.noise.config import NoiseTrainConfig
-from softspoken_lab.noise.dataset import CTCBatch, NoisyDataset, NoisyUtterance, collate_ctc, fits_ctc
+from softspoken_lab.noise.dataset import Accept, CTCBatch, NoisyDataset, NoisyUtterance, collate_ctc, fits_ctc
 from softspoken_lab.noise.encoders import load_encoder
 from softspoken_lab.noise.folder import RecognizerInfo, load_recognizer, save_recognizer
 from softspoken_lab.noise.head import CTCHead
@@ -63,10 +66,12 @@ class NoiseObjective:
     average: Average = alone
     """Over the processes that share a batch."""
 
-    def __call__(self, trained: nn.Module, batch: CTCBatch) -> dict[str, Tensor]:
+    def __call__(self, trained: nn.Module, batch: CTCBatch | StatesBatch) -> dict[str, Tensor]:
         """`loss`, a character. `trained`: a `PromptedCTC`, possibly wrapped for several devices."""
-        features = self.backbone.features(batch.audio)
-        log_probs, lengths = trained(self.backbone, features)
+        if isinstance(batch, StatesBatch):
+            log_probs, lengths = trained(self.backbone, EncodedLayers((batch.states,), batch.lengths))
+        else:
+            log_probs, lengths = trained(self.backbone, self.backbone.features(batch.audio))
         rows = log_probs.new_full((), lengths.numel())
         return {"loss": ctc(log_probs, lengths, batch.labels, batch.label_lengths) * rows / self.average(rows)}
 
@@ -123,8 +128,7 @@ def run_noise_training(
                 config,
                 model,
                 NoiseObjective(backbone, average_of(accelerator)),
-                data.training,
-                functools.partial(collate_ctc, encode=characters.encode),
+                *_items(config, data.training, backbone, characters),
                 out,
                 validate,
                 report,
@@ -138,6 +142,24 @@ def run_noise_training(
         export_noise_run(out, out / RECOGNIZER_FOLDER, "best", backbone=backbone)
     finish_run(out, out / RECOGNIZER_FOLDER, config.steps)
     return out / RECOGNIZER_FOLDER
+
+
+def _items(
+    config: NoiseTrainConfig, training: NoisyDataset, backbone: Backbone, characters: Characters
+) -> tuple[Dataset[Any], Callable[[list[Any]], CTCBatch | StatesBatch]]:
+    """What is trained on, and how batches are made of it."""
+    if config.cache is None:
+        return training, functools.partial(collate_ctc, encode=characters.encode)
+
+    def encode(audio: list[np.ndarray]) -> list[Tensor]:
+        enabled = config.precision != "no"
+        with torch.no_grad(), torch.autocast(backbone.device.type, torch.bfloat16, enabled=enabled):
+            found = backbone.encode(backbone.features(audio))
+        return [states[:length].float().cpu() for states, length in zip(found.states, found.lengths, strict=True)]
+
+    name = f"{backbone.fingerprint} {config.precision}"
+    cached = CachedDataset(training, config.cache, backbone.width, name, encode)
+    return cached, functools.partial(collate_states, encode=characters.encode)
 
 
 def new_model(config: NoiseTrainConfig, backbone: Backbone, characters: Characters) -> PromptedCTC:
@@ -173,7 +195,7 @@ def initialize_as_frames(prompts: SoftPrompts, backbone: Backbone, audio: list[n
 def noise_data(config: NoiseTrainConfig, characters: Characters) -> NoiseData:
     """Training utterances, and those of the talkers set aside, clean and noisy."""
     bank = read_noise(config.data.noise, split="train") if config.data.noise else None
-    common: dict[str, Any] = {"normalise": characters.text, "accept": fits_ctc(characters.encode)}
+    common: dict[str, Any] = {"normalise": characters.text, "accept": _accept(config, characters)}
     pool = max(config.pool // config.utterances_per_batch, 1) * config.utterances_per_batch
     training = NoisyDataset(
         load_corpus(config.data),
@@ -185,8 +207,12 @@ def noise_data(config: NoiseTrainConfig, characters: Characters) -> NoiseData:
         batch=config.utterances_per_batch,
         **common,
     )
-    development = functools.partial(_development, config, normalise=characters.text, accept=fits_ctc(characters.encode))
+    development = functools.partial(_development, config, normalise=characters.text, accept=_accept(config, characters))
     return NoiseData(training, development(None), development(bank) if bank is not None else [])
+
+
+def _accept(config: NoiseTrainConfig, characters: Characters) -> Accept:
+    return fits_ctc(characters.encode, FRAME_RATE_HZ / config.head.joined)
 
 
 def _development(

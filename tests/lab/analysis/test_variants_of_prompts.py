@@ -86,7 +86,7 @@ def test_all_prompts_removed_is_the_frozen_network_bitwise(tmp_path: Path, clean
     features = features_of(subject, clean)
     with torch.no_grad():
         plain = subject.backbone.encode_layers(features)  # type: ignore[arg-type]
-        expected = subject.model.head(plain.states, plain.lengths)
+        expected = subject.model.head(plain.states, plain.lengths)[0]
     ((log_probs, lengths),) = subject.log_probs(features, [None])  # type: ignore[arg-type]
     assert torch.equal(log_probs, expected)
     assert torch.equal(lengths, plain.lengths)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from softspoken.errors import ConfigError
-from softspoken_lab.noise.head import Bidirectional, CTCHead, HeadConfig, spec_augment_mask
+from softspoken_lab.noise.head import Bidirectional, CTCHead, HeadConfig, joined_frames, spec_augment_mask
 
 WIDTH, STATES, VOCABULARY = 12, 3, 7
 SMALL = HeadConfig(projection=10, hidden=8)
@@ -23,22 +23,33 @@ def random_states(rows: int = len(LENGTHS), frames: int = 30) -> list[Tensor]:
 
 
 def test_every_frame_has_a_distribution() -> None:
-    log_probs = small_head()(random_states(), LENGTHS)
+    log_probs, steps = small_head()(random_states(), LENGTHS)
+    assert torch.equal(steps, LENGTHS)
     assert log_probs.shape == (4, 30, VOCABULARY)
     torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4, 30))
 
 
-def test_a_padded_row_gives_what_it_gives_alone() -> None:
-    head, states = small_head(), random_states()
-    together = head(states, LENGTHS)
+@pytest.mark.parametrize("joined", [1, 2, 4])
+def test_a_padded_row_gives_what_it_gives_alone(joined: int) -> None:
+    head, states = small_head(SMALL.model_copy(update={"joined": joined})), random_states()
+    together, steps = head(states, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
-        alone = head([state[row : row + 1, :length] for state in states], torch.tensor([length]))
-        torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=1e-5)
+        alone, (size,) = head([state[row : row + 1, :length] for state in states], torch.tensor([length]))
+        assert size == steps[row] == alone.shape[1]
+        torch.testing.assert_close(together[row, :size], alone[0], atol=1e-5, rtol=1e-5)
+
+
+def test_joined_frames_stand_side_by_side_with_zeros_behind_a_rows_end() -> None:
+    frames = torch.arange(1.0, 11.0).reshape(1, 5, 2).repeat(2, 1, 1)
+    found, steps = joined_frames(frames, torch.tensor([5, 3]), 2)
+    assert steps.tolist() == [3, 2]
+    assert found[0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 0, 0]]
+    assert found[1].tolist() == [[1, 2, 3, 4], [5, 6, 0, 0], [0, 0, 0, 0]]
 
 
 def test_what_stands_in_the_padding_reaches_no_valid_frame() -> None:
     head, states = small_head(), [state.requires_grad_() for state in random_states()]
-    log_probs = head(states, LENGTHS)
+    log_probs, _ = head(states, LENGTHS)
     sum(log_probs[row, :length].square().sum() for row, length in enumerate(LENGTHS.tolist())).backward()
     for state in states:
         assert state.grad is not None
@@ -63,7 +74,7 @@ def test_both_directions_equal_torchs_packed_lstm() -> None:
 
 def test_every_weight_learns() -> None:
     head = small_head().train()
-    head(random_states(), LENGTHS)[..., 0].sum().backward()
+    head(random_states(), LENGTHS)[0][..., 0].sum().backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -79,7 +90,7 @@ def test_states_weigh_the_same_at_first_and_by_their_softmax_later() -> None:
 
 def test_the_last_state_alone() -> None:
     head, states = small_head(HeadConfig(states="last", projection=10, hidden=8)), random_states()
-    torch.testing.assert_close(head(states, LENGTHS), head(states[-1:], LENGTHS))
+    torch.testing.assert_close(head(states, LENGTHS)[0], head(states[-1:], LENGTHS)[0])
     assert "weights" not in head.state_dict()
 
 
@@ -90,12 +101,13 @@ def test_a_wrong_number_of_states_is_refused() -> None:
 
 def test_masks_are_drawn_while_training_only_and_by_torchs_generator() -> None:
     head, states = small_head(HeadConfig(projection=10, hidden=8, dropout=0.0)), random_states()
-    assert torch.equal(head(states, LENGTHS), head(states, LENGTHS))
+    assert torch.equal(head(states, LENGTHS)[0], head(states, LENGTHS)[0])
     head.train()
 
     def seeded(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return head(states, LENGTHS)
+        log_probs: Tensor = head(states, LENGTHS)[0]
+        return log_probs
 
     assert torch.equal(seeded(3), seeded(3))
     assert not torch.equal(seeded(3), seeded(4))
@@ -134,9 +146,9 @@ def test_feature_masks_are_bands_that_every_frame_shares() -> None:
 def test_autocast_gives_nearly_the_same_in_float32() -> None:
     head, states = small_head(), random_states()
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = head(states, LENGTHS)
+        rounded, _ = head(states, LENGTHS)
     assert rounded.dtype == torch.float32
-    torch.testing.assert_close(rounded, head(states, LENGTHS), atol=0.02, rtol=0)
+    torch.testing.assert_close(rounded, head(states, LENGTHS)[0], atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,33 @@ def test_prompts_are_added_to_a_trained_head_that_stays_as_it_is(folders, recipe
     assert "other sizes" in str(refused.exception)
 
 
+def test_a_baseline_learns_from_states_that_were_encoded_once(folders, tmp_path: Path) -> None:
+    """The same steps as with the encoder in every step, up to the rounding of what is kept; and nothing is encoded
+    twice."""
+    frozen = write_noise_recipe(tmp_path / "frozen.toml", *folders, '"none"')
+    frozen.write_text(frozen.read_text().replace("[head]", '[head]\nstates = "last"\njoined = 2'))
+    cached = tmp_path / "cached.toml"
+    cached.write_text(frozen.read_text() + f'\n[cache]\nfolder = "{tmp_path / "states"}"\ncopies = 2\n')
+    for recipe in (frozen, cached):
+        train(recipe, tmp_path / recipe.stem)
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "states").iterdir()}
+    assert len(written) == 4
+    train(cached, tmp_path / "again")
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "states").iterdir()} == written
+    heads = [load_recognizer(tmp_path / run / "recognizer").model.head for run in ("frozen", "cached", "again")]
+    for name, tensor in heads[0].state_dict().items():
+        torch.testing.assert_close(heads[1].state_dict()[name], tensor, atol=2e-2, rtol=0)
+        assert torch.equal(heads[2].state_dict()[name], heads[1].state_dict()[name])
+
+
+def test_states_under_prompts_are_not_kept(folders, tmp_path: Path) -> None:
+    recipe = write_noise_recipe(tmp_path / "recipe.toml", *folders)
+    recipe.write_text(recipe.read_text() + f'\n[cache]\nfolder = "{tmp_path / "states"}"\n')
+    ran = CliRunner().invoke(app, ["noise", "train", str(recipe)])
+    assert isinstance(ran.exception, ConfigError)
+    assert "without prompts" in str(ran.exception)
+
+
 def test_no_prompts_of_length_nothing(folders, tmp_path: Path) -> None:
     recipe = write_noise_recipe(tmp_path / "zero.toml", *folders, "{ encoder = { length = 0 } }")
     ran = CliRunner().invoke(app, ["noise", "train", str(recipe)])

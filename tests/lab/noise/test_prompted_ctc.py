@@ -184,7 +184,7 @@ def test_no_prompts_are_the_frozen_network(encoder: Backbone) -> None:
     model = new_recognizer(encoder, noise_prompts(3))
     features = encoder.features(sounds())
     states = encoder.encode_layers(features)
-    frozen = model.head(states.states, states.lengths)
+    frozen = model.head(states.states, states.lengths)[0]
     removed, lengths = model.under(None, encoder, features)
     assert torch.equal(removed, frozen)
     assert torch.equal(lengths, states.lengths)

@@ -1,12 +1,13 @@
 """Recognisers on test sets: what is counted, what is resampled together, what is compared with what."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from softspoken.errors import AudioError, DataError
-from softspoken_lab.noise.evaluation import Transcribe, Written, by_source, table, write_results, write_sets
+from softspoken_lab.noise.evaluation import Transcribe, Written, summed, table, write_results, write_sets
 from softspoken_lab.noise.testsets import TestUtterance
 
 WORDS = "ONE TWO THREE FOUR"
@@ -102,14 +103,27 @@ def test_what_was_made_of_one_recording_is_resampled_together() -> None:
     assert _width(independent.score.wer_interval) < 0.7 * _width(grid.score.wer_interval)
 
 
+def test_what_one_talker_says_is_resampled_together() -> None:
+    """Two talkers, one always right and one always wrong, are two samples, however much they say."""
+    said = [replace(clean(number), speaker="a" if number < 20 else "b") for number in range(40)]
+    written = write_sets({"a": lambda files: [WORDS if int(f.stem[1:]) < 20 else "" for f in files]}, {"x": said}, str)
+    (apart,), (together,) = table(written), table(written, together="talker")
+    assert (apart.sources, together.sources) == (40, 2)
+    assert apart.score.wer == together.score.wer == 0.5
+    assert apart.score.wer_interval is not None
+    assert together.score.wer_interval is not None
+    assert (together.score.wer_interval.low, together.score.wer_interval.high) == (0.0, 1.0)
+    assert _width(apart.score.wer_interval) < 0.5
+
+
 def _width(interval: object) -> float:
     return float(interval.high - interval.low)  # type: ignore[attr-defined]
 
 
 def test_sums_do_not_depend_on_order() -> None:
     written = write_sets({"a": by_name}, {"x": GRID}, str)
-    assert by_source(written) == by_source(written[::-1])
-    assert sum(score.errors for score in by_source(written)) == sum(one.score.errors for one in written)
+    assert summed(written) == summed(written[::-1])
+    assert sum(score.errors for score in summed(written)) == sum(one.score.errors for one in written)
 
 
 def test_texts_are_compared_as_the_dictionary_writes_them() -> None:
