@@ -11,7 +11,7 @@ from engine_samples import assert_close, engine_start, few_steps, sample, window
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.engines import Engine, load_engine
-from softspoken.engines.openvino_engine import ModelStore
+from softspoken.engines.model_store import ModelStore
 from softspoken.errors import BackboneError
 from softspoken.packages import CACHE_VARIABLE
 

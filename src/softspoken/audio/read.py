@@ -13,7 +13,7 @@ from softspoken.audio.decoders import Damage, Source, cut_off, damaged, open_par
 from softspoken.audio.headers import parts_of
 from softspoken.audio.parts import SLACK_S, Part
 from softspoken.audio.pieces import Binary
-from softspoken.audio.recording import LARGEST, AudioLike, Recording, logger
+from softspoken.audio.recording import AudioLike, Recording, logger
 from softspoken.errors import AudioError, ConfigError
 
 SAMPLE_RATE_HZ = 16_000
@@ -21,6 +21,8 @@ SHORTEST_S = 0.1
 SILENCE_PEAK_DB = -80.0
 _RATES_HZ = (4_000, 384_000)
 _RAW_BLOCK = 65_536
+_LARGEST = 128.0
+"""Times full scale: larger numbers were never meant as floating point samples."""
 
 Waveform = Float32[np.ndarray, " samples"]
 
@@ -149,14 +151,14 @@ def _mono_16k(recording: Recording, start_s: float | None, end_s: float | None) 
 
 
 def _require_samples(recording: Recording, samples: np.ndarray, begin_s: float, rate_hz: int) -> None:
-    """Raises AudioError for what no recorder writes, which floating point files can hold."""
+    """Raises AudioError for samples that no recorder writes but floating point files and arrays can hold."""
     numbers = np.isfinite(samples)
     if not numbers.all():
         at_s = begin_s + int(numbers.argmin()) / rate_hz
         raise AudioError(f"'{recording}' holds NaN or infinite samples (at {at_s:.2f} s): export it again")
     peak = float(np.abs(samples).max(initial=0.0))
-    if peak > LARGEST:
-        raise AudioError(f"'{recording}' holds samples up to {peak:.3g}; full scale is 1: export it again, scaled")
+    if peak > _LARGEST:
+        raise AudioError(f"'{recording}' holds samples up to {peak:.3g}; full scale is 1: export it again as integers")
 
 
 def _whole(recording: Recording, source: Source, part: Part | None) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a recording may be given as, and how it is opened: files, pipes, bytes, open files, samples, tensors."""
+"""The forms in which a recording may be given, and how each is opened: paths, pipes, bytes, open files, arrays."""
 
 import io
 import logging
@@ -21,8 +21,6 @@ Channel = Literal["mix", "left", "right"]
 AudioLike = Any
 """What `Recording.of` takes: a path ('-': the standard input), bytes, an open binary file, samples, a `Recording`."""
 STDIN = "-"
-LARGEST = 128.0
-"""Times full scale: what is larger was never meant as floating point samples."""
 
 logger = logging.getLogger("softspoken.audio")
 """Says what was done to a recording that is not quite as it should be."""
@@ -186,11 +184,6 @@ def _seekable_bytes(content: Any) -> Binary:
 
 def _floating(audio: np.ndarray) -> np.ndarray:
     if audio.dtype.kind == "f":
-        if np.isfinite(audio).all() and float(np.abs(audio).max()) > LARGEST:
-            raise AudioError(
-                f"floating point samples up to {float(np.abs(audio).max()):.0f}; full scale is 1: divide them, or hand "
-                "over the integers"
-            )
         return audio.astype(np.float32, copy=False)
     if audio.dtype.kind == "u":
         half = 2.0 ** (8 * audio.dtype.itemsize - 1)

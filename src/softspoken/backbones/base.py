@@ -48,7 +48,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class EncodedLayers:
-    """What enters the encoder's first layer and what each of its L layers gives: 1 + L states (B, T, D)."""
+    """The input of the encoder's first layer and the output of each of its L layers: 1 + L states (B, T, D)."""
 
     states: tuple[Float[Tensor, "B T D"], ...]
     lengths: Int[Tensor, "B"]

@@ -185,7 +185,7 @@ def _run(ledger: "Ledger", pool: "WorkerPool", source: str) -> None:
                 ledger.add(item, line)
                 progress(ledger.done)
     except KeyboardInterrupt:
-        typer.echo(f"softspoken: stopped; {ledger.done} of {whole} are done, the same command goes on", err=True)
+        typer.echo(f"softspoken: stopped at {ledger.done} of {whole}; run the same command to continue", err=True)
         raise typer.Exit(130) from None
     finally:
         progress.clear()

@@ -46,13 +46,13 @@ def serve(
 ) -> None:
     """Serve transcriptions to OpenAI's clients, with known voices, and a page at http://HOST:PORT/."""
     require_backbone(backbone, device)
-    for reference in prompt or ():
+    prompts = prompt or ["shipped"]
+    for reference in prompts:
         require_prompt(reference)
+        if require_signature:
+            require_signature_of(reference)
     if keys is not None:
         require_files([keys])
-    if require_signature:
-        for reference in prompt or ("shipped",):
-            require_signature_of(reference)
     _require_store(data)
     _require_extra()
 
@@ -62,15 +62,12 @@ def serve(
     from softspoken.serve.run import run
 
     limits = Limits(upload_mb=max_upload_mb, longest_s=60 * max_minutes, requests=max_requests, rows=rows)
-    origins = tuple(origin or ())
-    config = ServerConfig(host=host, port=port, keys=keys, data=data, origins=origins, limits=limits)
+    config = ServerConfig(host=host, port=port, keys=keys, data=data, origins=tuple(origin or ()), limits=limits)
     if keys is None and host not in ("127.0.0.1", "::1", "localhost"):
         typer.echo(
             f"softspoken: warning: whoever reaches {host}:{port} may use it and its voices; give --keys", err=True
         )
-    backend = EngineBackend.load(
-        prompt or ["shipped"], backbone, device, engine.value, None if precision is None else precision.value
-    )
+    backend = EngineBackend.load(prompts, backbone, device, engine.value, precision.value if precision else None)
     app = create_app(backend, config)
     typer.echo(f"softspoken: {backend.model} at http://{host}:{port}/", err=True)
     run(app, config)

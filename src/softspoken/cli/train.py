@@ -39,10 +39,11 @@ def train_prompt(
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's seed.", show_default=False)] = None,
     stop_after_s: Annotated[
-        float | None, typer.Option(help="Save and stop after this long; the same command goes on.", show_default=False)
+        float | None,
+        typer.Option(help="Save and stop after this long; run the same command to continue.", show_default=False),
     ] = None,
 ) -> None:
-    """Train a prompt on data that is mixed on the fly. Kill it at any time; the same command goes on."""
+    """Train a prompt on data that is mixed on the fly. Kill it at any time; run the same command to continue."""
     require_recipe(recipe)
     from softspoken.training.recipes import read_recipe, recipe_text
 
@@ -53,6 +54,6 @@ def train_prompt(
 
     folder = run_training(config, out, stop_after_s, recipe_text(recipe))
     if folder is None:
-        typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
+        typer.echo(f"stopped in time; run the same command to continue from '{out}'", err=True)
     else:
         typer.echo(folder)

@@ -63,7 +63,7 @@ def to_vtt(written: Written) -> str:
 
 
 def _timed_text(segment: Segment) -> str:
-    """A word's time stands in front of it; no time may be that of the segment's start, or behind its end."""
+    """Words with their start times in front; WebVTT allows only times after the segment's start and before its end."""
     text = ""
     last = segment.start_s
     for word in segment.words:

@@ -1,28 +1,23 @@
 """The CPU engine: Whisper on OpenVINO, float32 or with int8 weights, windows and batches of any size. No PyTorch."""
 
-import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from jaxtyping import Float32
 
 from softspoken.backbones.checkpoints import StoredWhisper
 from softspoken.backbones.weights import DECODER_POSITIONS, EMBEDDING
 from softspoken.engines.arrays import valid_positions
 from softspoken.engines.base import AudioFeatures, Engine, Precision
+from softspoken.engines.model_store import ModelStore
 from softspoken.engines.openvino_graphs import FIRST_STATE, FrameKind, graphs, with_half_states
 from softspoken.errors import BackboneError, ConfigError
-from softspoken.files import LEFTOVERS, remove, replacing
 from softspoken.openvino_core import has_amx, openvino_core
-from softspoken.packages import CACHE_VARIABLE, cache_folder
 from softspoken.prompts.rows import FrameRows, converted
 
 LAYOUT = 2
@@ -260,48 +255,3 @@ def _shared(part: np.ndarray) -> Any:
 def _rounds() -> bool:
     """Whether it computes in bfloat16 here where that is asked of it; else in float32."""
     return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-@dataclass(frozen=True)
-class ModelStore:
-    """A folder for the models of one backbone, runtime and precision."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, fingerprint: str, kind: str) -> "ModelStore":
-        """`kind` says everything else that makes another model: runtime and its version, layout, precision."""
-        return cls(cache_folder() / "engines" / fingerprint[:16] / kind)
-
-    def model(self, name: str, write: Callable[[Path], None]) -> Path:
-        """The folder that holds the files of a model; `write` makes them in a new folder where there are none.
-
-        Only one process makes a model, others wait for it; a folder is there whole or not at all. Raises BackboneError
-        where the cache cannot be written.
-        """
-        target = self.folder / name
-        if target.is_dir():
-            return target
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f".{name}.lock"):
-                # Another process may have made it while this one waited for the lock.
-                if not target.is_dir():
-                    self._make(name, target, write)
-        except OSError as error:
-            problem = error.strerror or str(error) or type(error).__name__
-            advice = f"free space or set {CACHE_VARIABLE} to a folder that can be written"
-            raise BackboneError(f"cannot write the cache {self.folder}: {problem}; {advice}") from None
-        return target
-
-    def alone(self, name: str) -> AbstractContextManager[object]:
-        """While a model is compiled: OpenVINO itself keeps no other process from reading what it has half written."""
-        return FileLock(self.folder / f".{name}.compiled") if os.access(self.folder, os.W_OK) else nullcontext()
-
-    def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:
-        for stale in self.folder.glob(f".{name}{LEFTOVERS}"):
-            # Left by a process that was killed: the lock says that nobody is at work here.
-            remove(stale)
-        with replacing(target) as scratch:
-            scratch.mkdir()
-            write(scratch)

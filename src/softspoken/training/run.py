@@ -132,7 +132,7 @@ def _validated(
 
 
 def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
-    """What tells voices apart, on a GPU where there is one; None for a run that follows no voice."""
+    """The speaker embedder, on a GPU if there is one; None for a run that follows no voice."""
     if config.task != "target-speaker":
         return None
     embedder = load_learning_embedder(config.embedder, str(device))

@@ -182,7 +182,7 @@ def surviving_workers(train: Callable[[bool], Progress], state: Path, processes:
                 raise
             done = read_progress(state).step if state.is_file() else None
             if done is None or processes > 1 or deaths == MOST_DEATHS:
-                then = "there is no state yet" if done is None else f"the same command goes on from step {done}"
+                then = "there is no state yet" if done is None else f"run the same command to continue from step {done}"
                 raise ConfigError(
                     f"a process that reads data has died ({reason}), often for want of memory; give fewer 'workers'; "
                     f"{then}"

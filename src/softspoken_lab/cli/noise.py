@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from softspoken_lab.cli.noise_table import print_table
 
-    from softspoken.scoring.word_errors import Interval
+if TYPE_CHECKING:
     from softspoken_lab.noise.characters import Characters
-    from softspoken_lab.noise.evaluation import Report, Row
+    from softspoken_lab.noise.evaluation import Report
     from softspoken_lab.noise.recognizer import NoiseRobustRecognizer
     from softspoken_lab.noise.search import BeamSearch
     from softspoken_lab.noise.testsets import TestUtterance
@@ -72,10 +71,11 @@ def train(
         "runs/noise"
     ),
     stop_after_s: Annotated[
-        float | None, typer.Option(help="Save and stop after this long; the same command goes on.", show_default=False)
+        float | None,
+        typer.Option(help="Save and stop after this long; run the same command to continue.", show_default=False),
     ] = None,
 ) -> None:
-    """Train a recogniser. Kill it at any time; the same command goes on."""
+    """Train a recogniser. Kill it at any time; run the same command to continue."""
     from softspoken.cli.checks import require_recipe
 
     require_recipe(recipe)
@@ -84,7 +84,7 @@ def train(
 
     folder = run_noise_training(read_noise_recipe(recipe), out, stop_after_s, recipe_text(recipe))
     if folder is None:
-        typer.echo(f"stopped in time; the same command goes on from '{out}'", err=True)
+        typer.echo(f"stopped in time; run the same command to continue from '{out}'", err=True)
     else:
         typer.echo(folder)
 
@@ -192,7 +192,8 @@ def evaluate(
         found = {"against": next(iter(systems)), "by": by.value, "rows": [row.as_dict() for row in rows]}
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    _print_table(Console(), rows, next(iter(systems)), together)
+    resampled = "of one talker" if together is Together.TALKER else "that was made of one clean recording"
+    print_table(Console(), rows, next(iter(systems)), resampled)
 
 
 def _search(characters: "Characters", lm: Path | None, beam: int | None) -> "BeamSearch | None":
@@ -272,39 +273,3 @@ def short_names(recognizers: Sequence[str]) -> list[str]:
     return [
         name + (":none" if prompts is Prompts.NONE else "") for name, (_, prompts) in zip(names, taken, strict=True)
     ]
-
-
-def _print_table(console: "Console", rows: "Sequence[Row]", first: str, together: Together) -> None:
-    from rich import box
-    from rich.table import Table
-
-    # A column that says the same in every row is left out, so that the table fits a narrow terminal.
-    several, by_condition = len({row.set for row in rows}) > 1, any(row.condition is not None for row in rows)
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for column in (*(["set"] if several else []), *(["noise"] if by_condition else []), "recogniser"):
-        shown.add_column(column, overflow="fold")
-    for column in ("WER, 95 %", "less the first", "n"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        interval, other = row.score.wer_interval, row.difference
-        rate = f"{row.score.wer:.1%}" if row.score.wer is not None else "-"
-        shown.add_row(
-            *([row.set] if several else []),
-            *([str(row.condition)] if by_condition else []),
-            row.system,
-            rate if interval is None else f"{rate} \\[{100 * interval.low:.1f}, {100 * interval.high:.1f}]",
-            "" if other is None else f"{100 * other.wer:+.1f} {_signed(other.interval)}",
-            str(row.utterances),
-        )
-    console.print(shown)
-    whole = "of one talker" if together is Together.TALKER else "that was made of one clean recording"
-    console.print(
-        f"less the first: points of WER less that of '{first}', paired. n: utterances. Intervals: 95 %, all {whole} "
-        "resampled together.",
-        highlight=False,
-    )
-
-
-def _signed(interval: "Interval") -> str:
-    # Escaped, since rich reads brackets as markup.
-    return f"\\[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"

@@ -108,7 +108,8 @@ def study(
     ] = None,
     by: By = "utterance",
     stop_after_s: Annotated[
-        float | None, typer.Option(help="Save and stop after this long; the same command goes on.", show_default=False)
+        float | None,
+        typer.Option(help="Save and stop after this long; run the same command to continue.", show_default=False),
     ] = None,
 ) -> None:
     """Train what is not trained, score what is not scored, and write the table. Kill it at any time."""
@@ -126,7 +127,7 @@ def study(
             _say(str(path))
         typer.echo(comparison_markdown(found), nl=False)
     if not done:
-        _say("stopped in time; the same command goes on")
+        _say("stopped in time; run the same command to continue")
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

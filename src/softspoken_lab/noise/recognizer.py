@@ -222,7 +222,7 @@ class NoiseRobustRecognizer:
 
     @property
     def _frame_s(self) -> float:
-        """Of a step of the head."""
+        """Seconds of audio that one step of the head covers."""
         joined = self.model.head.config.joined
         if isinstance(self.backbone, SSLBackbone):
             return joined * float(np.prod(self.backbone.frontend.strides)) / SAMPLE_RATE_HZ
