@@ -148,6 +148,11 @@ def measured(port: int, pid: int, kind: str, clients: int, seconds: float) -> di
     ]
     for thread in threads:
         thread.start()
+    tenths, heard = [], 0.0
+    for tenth in range(1, 11):
+        time.sleep(max(0.0, began + tenth * seconds / 10 - time.monotonic()))
+        tenths.append((round((load.audio_s - heard) / (seconds / 10), 1), round(memory_mb(pid))))
+        heard = load.audio_s
     for thread in threads:
         thread.join()
     took = time.monotonic() - began
@@ -161,6 +166,7 @@ def measured(port: int, pid: int, kind: str, clients: int, seconds: float) -> di
         "first_p50_s, p95_s": [round(float(np.percentile(load.first or [0], q)), 2) for q in (50, 95)],
         "statuses": dict(load.statuses),
         "memory_mb": [round(before), round(memory_mb(pid))],
+        "tenths: audio_s_per_s, memory_mb": tenths,
     }
 
 

@@ -1,6 +1,8 @@
 """The server as a process: uvicorn, with clients that stay silent shown the door, and an orderly end."""
 
 import asyncio
+import contextlib
+import ctypes
 from typing import Any
 
 import uvicorn
@@ -9,6 +11,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from softspoken.serve import logs
 from softspoken.serve.config import ServerConfig
+
+M_ARENA_MAX = -8
+"""glibc's number for it, `malloc.h`."""
+
+
+def share_freed_memory() -> None:
+    """Let all threads take memory from the same two pools, where the C library is glibc.
+
+    It gives each thread a pool of its own, up to 16 on two cores, and none gets what another has freed: a server under
+    load then grows for as long as it runs.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 class Server(uvicorn.Server):
@@ -66,4 +81,5 @@ def server_of(app: FastAPI, config: ServerConfig) -> Server:
 def run(app: FastAPI, config: ServerConfig) -> None:
     """Serve until a signal comes."""
     logs.write_json_lines()
+    share_freed_memory()
     server_of(app, config).run()
