@@ -1,16 +1,16 @@
-"""The page: its own files only, whole, and as a person uses it in a browser."""
+"""The page: its own files only, whole, and as a person uses it in a browser, with a mouse."""
 
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from served import ADA_HZ, BEN_HZ, Live, until, wav
+from browsing import lines, transcribe
+from served import ADA_HZ, Live, until, wav
 from starlette.testclient import TestClient
 from voices import voice
 
@@ -73,56 +73,6 @@ def test_its_subtitles_are_the_servers() -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright drives the browser: pip install playwright"
-    )
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on this machine: it shows the page")
-    spoken = tmp_path_factory.mktemp("microphone") / "said.wav"
-    spoken.write_bytes(wav(voice(20.0, BEN_HZ)))
-    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", *fake, f"--use-file-for-fake-audio-capture={spoken}"]
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, live: Live, talk: bytes, tmp_path: Path) -> Iterator[Any]:
-    """The page with a recording chosen. Nothing may be logged as an error, and no other host asked."""
-    (tmp_path / "talk.wav").write_bytes(talk)
-    context = browser.new_context(permissions=["microphone"])
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
-    bad: list[str] = []
-    opened.on("console", lambda message: bad.append(message.text) if message.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda error: bad.append(str(error)))
-    own = (live.url, "blob:", "data:")
-    opened.on("request", lambda request: None if request.url.startswith(own) else bad.append(request.url))
-    opened.goto(live.url)
-    opened.set_input_files("#recording", str(tmp_path / "talk.wav"))
-    yield opened
-    context.close()
-    # A browser notes every refusal, also those that the page shows.
-    assert [line for line in bad if "status of 422" not in line and "code: 503" not in line] == []
-
-
-def transcribe(page: Any) -> list[tuple[str, str]]:
-    page.get_by_role("button", name="Transcribe").click()
-    page.locator("#status", has_text="Done").wait_for()
-    return lines(page)
-
-
-def lines(page: Any) -> list[tuple[str, str]]:
-    items = page.locator("#segments li").all()
-    return [(item.locator(".who").inner_text(), item.locator(".said").inner_text()) for item in items]
 
 
 def test_a_stranger_gets_a_name_and_is_known_next_time(page: Any, live: Live) -> None:
