@@ -42,7 +42,9 @@ class TranscriptionFields(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model: str = Field(
-        min_length=1, description="A name of /v1/models; a name that ends in -diarize tells talkers apart."
+        min_length=1,
+        description="A name of /v1/models; a name that ends in -diarize tells talkers apart.",
+        examples=["whisper-1", "gpt-4o-transcribe-diarize"],
     )
     language: Annotated[str | None, BeforeValidator(_given)] = Field(
         default=None, description="ISO 639-1, such as 'en'."
@@ -159,8 +161,19 @@ def _inlined(schema: Any, models: dict[str, Any]) -> Any:
     return {name: _inlined(value, models) for name, value in schema.items() if name != "$defs"}
 
 
+def read_json(text: str | bytes) -> Any:
+    """What a client sends as JSON. ValueError for none, and for what could not be answered with: numbers that are none,
+    halves of characters, hundreds of levels."""
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("too many levels") from None
+    return found
+
+
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text
