@@ -12,6 +12,7 @@ host is asked, or something sticks out.
 
 import argparse
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -247,7 +248,7 @@ def save(visit: Visit) -> None:
 def live(visit: Visit) -> None:
     page = visit.page
     page.get_by_role("button", name="Live", exact=True).click()
-    page.wait_for_function("document.querySelector('#going-on .said')?.textContent.length > 20")
+    page.locator("#going-on .said", has_text=re.compile(".{20}")).wait_for()
     visit.look("live")
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)

@@ -154,6 +154,8 @@ def test_the_microphone_live(page: Any, live: Live) -> None:
     # The last word may change: it stands behind the confirmed ones, and the server has not heard the end.
     page.locator("#going-on .said", has_text="word0 word1").wait_for()
     assert page.locator("#going-on .maybe").first.inner_text().strip() == "and"
+    assert page.locator("#going-on li").inner_text() == "word0 word1 and"
+    assert page.locator("#empty").is_hidden()
     assert page.locator("#segments li").count() == 0
     page.get_by_role("button", name="Stop", exact=True).click()
     page.locator("#status", has_text="Done").wait_for()

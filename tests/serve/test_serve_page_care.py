@@ -132,3 +132,10 @@ def test_what_is_live_plays_nothing_old_and_can_be_saved(page: Any) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="srt", exact=True).click()
     assert download.value.suggested_filename == "live.srt"
+
+
+def test_live_follows_nobody_unasked(page: Any) -> None:
+    page.get_by_label("Only the voices ticked above").check()
+    page.get_by_role("button", name="Live", exact=True).click()
+    page.locator("#status.bad", has_text="Tick a voice first").wait_for()
+    assert page.get_by_role("button", name="Stop", exact=True).is_hidden()

@@ -109,8 +109,12 @@ const live = new Live($("going-on"), {
 
 function showLive(yes) {
   $("live").classList.toggle("recording", yes);
-  $("live").lastElementChild.textContent = yes ? "Stop" : "Live";
+  $("live").lastElementChild.textContent = yes ? "Stop live" : "Live";
   $("level").hidden = !yes;
+  // On a phone the words and a way to end it are in sight together.
+  $("busy").hidden = !yes;
+  $("progress").hidden = yes;
+  if (yes) $("busy").scrollIntoView({ block: "nearest" });
   for (const id of ["record", "go", "recording"]) $(id).disabled = yes || (id === "go" && !recording);
 }
 
@@ -119,14 +123,20 @@ $("live").addEventListener("click", async () => {
   if (!mayClear()) return null;
   const whose = document.querySelector("[name=whose]:checked").value;
   const names = whose === "some" ? voices.ticked : [];
+  if (whose === "some" && !names.length) {
+    say("Tick a voice first, or choose Everybody.", true);
+    return null;
+  }
   transcript.clear();
   recording = samples = null;
   player.close();
   $("chosen").textContent = "";
-  showLive(true);
+  const hint = voices.names.length ? " To follow voices by name, tick them and choose Only the voices ticked above." : "";
+  say(names.length ? `Listening to ${names.join(", ")} ...` : `Listening to everybody.${hint}`);
+  const started = live.start(names, $("language-row").hidden ? null : $("language").value);
   show();
-  say(names.length ? `Listening to ${names.join(", ")} ...` : "Listening to everybody; tick voices to follow them by name.");
-  await live.start(names, $("language-row").hidden ? null : $("language").value);
+  showLive(true);
+  await started;
   return null;
 });
 
@@ -253,7 +263,7 @@ function show() {
 }
 
 $("go").addEventListener("click", transcribe);
-$("stop").addEventListener("click", () => running?.abort());
+$("stop").addEventListener("click", () => (live.running ? live.stop() : running?.abort()));
 for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => {
     const { format } = button.dataset;
