@@ -54,7 +54,9 @@ class TranscriptionFields(BaseModel):
     keywords: list[str] = Field(default=[], description="Taken note of only.")
     response_format: ResponseFormat = "json"
     temperature: float = Field(default=0.0, ge=0.0, le=1.0)
-    timestamp_granularities: list[Literal["word", "segment"]] = []
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(
+        default=[], description="With verbose_json; `word` with diarized_json, too, which is ours."
+    )
     include: list[Literal["logprobs"]] = []
     chunking_strategy: Literal["auto"] | VoiceActivity | None = None
     known_speaker_names: list[str] = Field(default=[], description="Without references: names of enrolled voices.")
@@ -78,8 +80,8 @@ class TranscriptionFields(BaseModel):
             )
         if len(set(names)) < len(names) or len(set(self.speakers)) < len(self.speakers):
             raise ValueError("a speaker is named twice; give each name once")
-        if self.timestamp_granularities and self.response_format != "verbose_json":
-            raise ValueError("timestamp_granularities need response_format verbose_json")
+        if self.timestamp_granularities and self.response_format not in ("verbose_json", "diarized_json"):
+            raise ValueError("timestamp_granularities need response_format verbose_json or diarized_json")
         if self.stream and self.response_format not in ("json", "text", "diarized_json"):
             raise ValueError(f"stream goes with json, text or diarized_json, not with {self.response_format}")
         return self

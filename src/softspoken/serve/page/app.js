@@ -180,6 +180,7 @@ $("add-voice").addEventListener("click", () => dialog.addVoice());
 function fieldsOf(whose) {
   const fields = [["model", "softspoken"], ["stream", "true"], ["response_format", whose === "plain" ? "json" : "diarized_json"]];
   if (!$("language-row").hidden) fields.push(["language", $("language").value]);
+  if (whose !== "plain") fields.push(["timestamp_granularities[]", "word"]);
   if (whose === "some") for (const name of voices.ticked) fields.push(["speakers[]", name]);
   if (whose === "all") for (const name of voices.names.slice(0, limits.known_speakers)) fields.push(["known_speaker_names[]", name]);
   return fields;
@@ -219,7 +220,7 @@ async function transcribe() {
         reached = event.done;
         if (event.done) say(`Transcribing, ${clock(event.done)} of ${clock(event.total)} done`);
       } else if (event.type === "transcript.text.segment") {
-        transcript.add({ start: event.start, end: event.end, speaker: event.speaker, text: event.text });
+        transcript.add({ start: event.start, end: event.end, speaker: event.speaker, text: event.text, words: event.words });
       } else if (event.type === "transcript.text.delta" && whose === "plain") {
         transcript.add({ start: event.start, end: event.end, speaker: "", text: event.delta.trim() });
       }

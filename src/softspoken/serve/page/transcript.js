@@ -7,9 +7,18 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 
-// Words of a segment with times; the server gives those of the segment, a word's share is that of its letters.
+// Words of a segment with times: the server's as long as there are as many, else a share of the segment by letters.
 function timed(one) {
   const words = one.text.split(/(\s+)/).filter(Boolean);
+  const spoken = words.filter((word) => word.trim());
+  if (spoken.length === one.words?.length) {
+    const times = one.words[Symbol.iterator]();
+    return words.map((text) => {
+      if (!text.trim()) return { text, space: true };
+      const { start, end } = times.next().value;
+      return { text, from: start, to: end, space: false };
+    });
+  }
   const letters = words.reduce((sum, word) => sum + word.length, 0) || 1;
   let at = one.start;
   return words.map((text) => {
