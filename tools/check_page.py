@@ -215,7 +215,7 @@ def finished(page: Page) -> None:
 def name_the_stranger(visit: Visit) -> None:
     """Who is not Ada and not Boris is A; as Felix he is known when the meeting is transcribed again."""
     page = visit.page
-    page.get_by_role("button", name="A: say who this is").first.click()
+    page.get_by_role("button", name="A: say who this is", exact=True).first.click()
     page.get_by_label("Name").fill("Felix")
     page.get_by_label("Keep this voice").check()
     page.get_by_label("What this person agreed to").fill("a synthetic voice")
@@ -225,7 +225,7 @@ def name_the_stranger(visit: Visit) -> None:
     visit.look("named")
     page.get_by_role("button", name="Transcribe").click()
     finished(page)
-    page.get_by_role("button", name="Felix: say who this is").first.wait_for()
+    page.get_by_role("button", name="Felix: say who this is", exact=True).first.wait_for()
 
 
 def mend(visit: Visit) -> None:
