@@ -104,7 +104,7 @@ class FakeJob:
         if vector is None:
             return []
         text = f"word{piece.number}"
-        words = (Word(start_s, start_s + 0.5, text, 1.0),) if self.wanted.words else ()
+        words = (Word(start_s + 0.1, start_s + 0.4, text, 1.0),) if self.wanted.words else ()
         said = Spoken(start_s, start_s + 0.5, text, None, start_s, (1, 2), -0.25, 0.01, 0.0, words)
         if self.wanted.voices is None:
             return [said]

@@ -127,3 +127,34 @@ def test_the_openapi_document_refers_to_what_is_there(server: TestClient) -> Non
     form = document.json()["paths"][URL]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {"file", "model", "known_speaker_names[]", "speakers[]", "stream"} <= set(form["properties"])
     assert form["required"] == ["file", "model"]
+
+
+def test_the_openapi_document_tells_of_errors(server: TestClient) -> None:
+    """What schemathesis found missing: each error that a route may answer with, in the one shape, and all formats."""
+    document = server.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    shape = answer["content"]["application/json"]["schema"]
+                    assert shape == {"$ref": "#/components/schemas/Failure"}, (path, status)
+    told = document["paths"][URL]["post"]["responses"]
+    assert {"400", "401", "404", "413", "415", "429", "503"} <= set(told)
+    formats = {"application/json", "text/plain", "text/vtt", "application/x-subrip", "text/event-stream"}
+    assert set(told["200"]["content"]) == formats
+    assert {"404", "409", "422"} <= set(document["paths"]["/v1/voices/{name}"]["patch"]["responses"])
+
+
+def test_a_method_that_is_not_there(server: TestClient) -> None:
+    """All that are there are named, whichever route comes first."""
+    assert server.put("/v1/voices/ada").headers["allow"] == "DELETE, GET, PATCH"
+    assert server.put("/v1/voices").headers["allow"] == "GET, POST"
+    assert server.put("/").headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("deep", ['{"a":' * 50_000, '{"type": "\\ud800"}', '{"type": "server_vad", "threshold": NaN}'])
+def test_json_in_a_field(server: TestClient, deep: str) -> None:
+    files = {"file": ("a.wav", wav(voice(1.0, ADA_HZ)))}
+    answer = server.post(URL, data={"model": "whisper-1", "chunking_strategy": deep}, files=files)
+    check(answer)
+    assert answer.json()["error"]["param"] == "chunking_strategy"

@@ -71,7 +71,7 @@ def test_times_of_words_and_segments(openai_client: OpenAI, talk: bytes) -> None
     )
     assert answer.words is not None
     assert answer.segments is not None
-    assert (answer.words[1].word, answer.words[1].start) == ("word1", 1.0)
+    assert (answer.words[1].word, answer.words[1].start) == ("word1", 1.1)
     assert (answer.language, answer.duration, answer.segments[1].seek) == ("english", 5.0, 100)
 
 

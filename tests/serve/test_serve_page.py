@@ -1,16 +1,16 @@
-"""The page: its own files only, whole, and as a person uses it in a browser."""
+"""The page: its own files only, whole, and as a person uses it in a browser, with a mouse."""
 
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from served import ADA_HZ, BEN_HZ, Live, until, wav
+from browsing import lines, transcribe
+from served import ADA_HZ, Live, until, wav
 from starlette.testclient import TestClient
 from voices import voice
 
@@ -75,56 +75,6 @@ def test_its_subtitles_are_the_servers() -> None:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright drives the browser: pip install playwright"
-    )
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on this machine: it shows the page")
-    spoken = tmp_path_factory.mktemp("microphone") / "said.wav"
-    spoken.write_bytes(wav(voice(20.0, BEN_HZ)))
-    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", *fake, f"--use-file-for-fake-audio-capture={spoken}"]
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, live: Live, talk: bytes, tmp_path: Path) -> Iterator[Any]:
-    """The page with a recording chosen. Nothing may be logged as an error, and no other host asked."""
-    (tmp_path / "talk.wav").write_bytes(talk)
-    context = browser.new_context(permissions=["microphone"])
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
-    bad: list[str] = []
-    opened.on("console", lambda message: bad.append(message.text) if message.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda error: bad.append(str(error)))
-    own = (live.url, "blob:", "data:")
-    opened.on("request", lambda request: None if request.url.startswith(own) else bad.append(request.url))
-    opened.goto(live.url)
-    opened.set_input_files("#recording", str(tmp_path / "talk.wav"))
-    yield opened
-    context.close()
-    # A browser notes every refusal, also those that the page shows.
-    assert [line for line in bad if "status of 422" not in line and "code: 503" not in line] == []
-
-
-def transcribe(page: Any) -> list[tuple[str, str]]:
-    page.get_by_role("button", name="Transcribe").click()
-    page.locator("#status", has_text="Done").wait_for()
-    return lines(page)
-
-
-def lines(page: Any) -> list[tuple[str, str]]:
-    items = page.locator("#segments li").all()
-    return [(item.locator(".who").inner_text(), item.locator(".said").inner_text()) for item in items]
-
-
 def test_a_stranger_gets_a_name_and_is_known_next_time(page: Any, live: Live) -> None:
     assert [who for who, _ in transcribe(page)] == ["A", "A", "B", "B", "A"]
     page.get_by_role("button", name="A: say who this is").first.click()
@@ -161,11 +111,15 @@ def test_a_voice_from_a_clip_is_known_and_can_be_followed_alone(page: Any, live:
 def test_words_are_heard_mended_and_saved(page: Any) -> None:
     transcribe(page)
     page.locator(".word", has_text="word2").click()
-    assert page.locator("#audio").evaluate("audio => audio.currentTime") >= 2.0
+    # Where the word is, not where its line begins.
+    assert page.locator("#audio").evaluate("audio => audio.currentTime") >= 2.1
     page.get_by_role("button", name="Edit what is said at 0:03").press("Enter")
     page.keyboard.type(" mended")
     page.keyboard.press("Enter")
     assert lines(page)[3] == ("B", "word3 mended")
+    # Another number of words than the server's: they share the line.
+    shared = page.locator("#segments li").nth(3).locator(".word").last
+    assert shared.evaluate("word => word.times.to") == pytest.approx(3.5)
     page.get_by_role("button", name="Edit what is said at 0:04").click()
     page.keyboard.type("not kept")
     page.keyboard.press("Escape")
@@ -204,6 +158,8 @@ def test_the_microphone_live(page: Any, live: Live) -> None:
     # The last word may change: it stands behind the confirmed ones, and the server has not heard the end.
     page.locator("#going-on .said", has_text="word0 word1").wait_for()
     assert page.locator("#going-on .maybe").first.inner_text().strip() == "and"
+    assert page.locator("#going-on li").inner_text() == "word0 word1 and"
+    assert page.locator("#empty").is_hidden()
     assert page.locator("#segments li").count() == 0
     page.get_by_role("button", name="Stop", exact=True).click()
     page.locator("#status", has_text="Done").wait_for()

@@ -68,10 +68,13 @@ def test_verbose_json(client: TestClient, talk: bytes) -> None:
 
 def test_granularities(client: TestClient, talk: bytes) -> None:
     words = ask(client, talk, response_format="verbose_json", timestamp_granularities__="word").json()
-    assert words["words"][2] == {"word": "word2", "start": 2.0, "end": 2.5}
+    assert words["words"][2] == {"word": "word2", "start": 2.1, "end": 2.4}
     assert "segments" not in words
     both = ask(client, talk, response_format="verbose_json", timestamp_granularities__=["word", "segment"]).json()
     assert len(both["words"]) == len(both["segments"]) == 5
+    talkers = ask(client, talk, response_format="diarized_json", timestamp_granularities__="word").json()
+    assert talkers["segments"][2]["words"] == [words["words"][2]]
+    assert "words" not in ask(client, talk, response_format="diarized_json").json()["segments"][2]
     refused = ask(client, talk, timestamp_granularities__="word")
     assert refused.status_code == 400
     assert "verbose_json" in refused.json()["error"]["message"]

@@ -174,6 +174,7 @@ def test_nothing_without_a_key(closed: TestClient, talk: bytes) -> None:
             assert answer.status_code == 401
             assert answer.json()["error"]["code"] == "invalid_api_key"
     assert closed.get("/health").status_code == 200
+    assert "security" in closed.get("/openapi.json").json()["paths"]["/v1/voices"]["get"]
 
 
 def test_one_users_voices_are_not_anothers(closed: TestClient, talk: bytes) -> None:

@@ -63,7 +63,7 @@ class TranscriptionVerbose(BaseModel):
 
 
 class DiarizedSegment(BaseModel):
-    """A segment of `diarized_json`, and the event of the same name."""
+    """A segment of `diarized_json`, and the event of the same name. `words` is ours: only where they are asked for."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str
@@ -71,6 +71,7 @@ class DiarizedSegment(BaseModel):
     end: float
     speaker: str
     text: str
+    words: list[TranscriptionWord] | None = None
 
 
 class TranscriptionDiarized(BaseModel):
@@ -122,7 +123,7 @@ def as_verbose(
 ) -> TranscriptionVerbose:
     """`verbose_json`; segments unless only words are asked for."""
     segments = [_segment(number, one) for number, one in enumerate(spoken)]
-    words = [TranscriptionWord(word=w.text, start=w.start_s, end=w.end_s) for one in spoken for w in one.words]
+    words = [word for one in spoken for word in _words(one)]
     return TranscriptionVerbose(
         task=task,
         language=LANGUAGES.get(language, language),
@@ -147,7 +148,14 @@ def as_diarized(spoken: Sequence[Spoken], language: str, duration_s: float) -> T
 def diarized_segment(number: int, one: Spoken) -> DiarizedSegment:
     """A segment with who says it."""
     who = "" if one.speaker is None else one.speaker
-    return DiarizedSegment(id=f"seg_{number:03d}", start=one.start_s, end=one.end_s, speaker=who, text=one.text)
+    return DiarizedSegment(
+        id=f"seg_{number:03d}",
+        start=one.start_s,
+        end=one.end_s,
+        speaker=who,
+        text=one.text,
+        words=_words(one) or None,
+    )
 
 
 def as_srt(spoken: Sequence[Spoken]) -> str:
@@ -181,6 +189,10 @@ def _segment(number: int, one: Spoken) -> TranscriptionSegment:
         no_speech_prob=one.no_speech_prob,
         speaker=one.speaker,
     )
+
+
+def _words(one: Spoken) -> list[TranscriptionWord]:
+    return [TranscriptionWord(word=word.text, start=word.start_s, end=word.end_s) for word in one.words]
 
 
 def _duration(duration_s: float) -> Duration:

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Response, Security
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse
+from fastapi.security import HTTPBearer
 
 from softspoken import __version__
 from softspoken.serve import models, page_routes, problems, realtime, sockets, transcriptions, voices
@@ -44,11 +45,15 @@ def create_app(backend: Backend, config: ServerConfig | None = None) -> FastAPI:
     )
     app.add_middleware(Around, metrics=service.metrics, origins=config.origins)
     problems.install(app)
-    for part in (transcriptions, realtime, sockets, models, voices, page_routes):
+    # `user_of` looks at the key; this is for the document.
+    with_key = [] if users.open else [Security(HTTPBearer(auto_error=False, description="A key of this server."))]
+    for part in (transcriptions, models, voices):
+        app.include_router(part.router, dependencies=with_key)
+    for part in (realtime, sockets, page_routes):
         app.include_router(part.router)
     app.mount("/page", page_routes.Files(directory=page_routes.FOLDER), name="page")
-    app.get("/health", tags=["state"])(health)
-    app.get("/ready", tags=["state"])(ready)
+    app.get("/health", tags=["state"], responses=problems.failures(503))(health)
+    app.get("/ready", tags=["state"], responses=problems.failures(503))(ready)
     app.get("/metrics", tags=["state"], response_class=PlainTextResponse)(metrics)
     return app
 

@@ -42,7 +42,9 @@ class TranscriptionFields(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model: str = Field(
-        min_length=1, description="A name of /v1/models; a name that ends in -diarize tells talkers apart."
+        min_length=1,
+        description="A name of /v1/models; a name that ends in -diarize tells talkers apart.",
+        examples=["whisper-1", "gpt-4o-transcribe-diarize"],
     )
     language: Annotated[str | None, BeforeValidator(_given)] = Field(
         default=None, description="ISO 639-1, such as 'en'."
@@ -52,7 +54,9 @@ class TranscriptionFields(BaseModel):
     keywords: list[str] = Field(default=[], description="Taken note of only.")
     response_format: ResponseFormat = "json"
     temperature: float = Field(default=0.0, ge=0.0, le=1.0)
-    timestamp_granularities: list[Literal["word", "segment"]] = []
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(
+        default=[], description="With verbose_json; `word` with diarized_json, too, which is ours."
+    )
     include: list[Literal["logprobs"]] = []
     chunking_strategy: Literal["auto"] | VoiceActivity | None = None
     known_speaker_names: list[str] = Field(default=[], description="Without references: names of enrolled voices.")
@@ -76,8 +80,8 @@ class TranscriptionFields(BaseModel):
             )
         if len(set(names)) < len(names) or len(set(self.speakers)) < len(self.speakers):
             raise ValueError("a speaker is named twice; give each name once")
-        if self.timestamp_granularities and self.response_format != "verbose_json":
-            raise ValueError("timestamp_granularities need response_format verbose_json")
+        if self.timestamp_granularities and self.response_format not in ("verbose_json", "diarized_json"):
+            raise ValueError("timestamp_granularities need response_format verbose_json or diarized_json")
         if self.stream and self.response_format not in ("json", "text", "diarized_json"):
             raise ValueError(f"stream goes with json, text or diarized_json, not with {self.response_format}")
         return self
@@ -159,8 +163,19 @@ def _inlined(schema: Any, models: dict[str, Any]) -> Any:
     return {name: _inlined(value, models) for name, value in schema.items() if name != "$defs"}
 
 
+def read_json(text: str | bytes) -> Any:
+    """What a client sends as JSON. ValueError for none, and for what could not be answered with: numbers that are none,
+    halves of characters, hundreds of levels."""
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("too many levels") from None
+    return found
+
+
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text

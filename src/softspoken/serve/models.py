@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from softspoken.serve.problems import Problem
+from softspoken.serve.problems import Problem, failures
 from softspoken.serve.service import Asking, Service, Serving
 
 ALIASES = (
@@ -19,7 +19,7 @@ ALIASES = (
 )
 """Names that all mean the model that is loaded; one that ends in -diarize tells talkers apart."""
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=failures(401))
 
 
 def names(service: Service) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ async def list_models(service: Serving, user: Asking) -> dict[str, Any]:
     return {"object": "list", "data": [_model(name) for name in names(service)]}
 
 
-@router.get("/v1/models/{name:path}")
+@router.get("/v1/models/{name:path}", responses=failures(404, 422))
 async def one_model(name: str, service: Serving, user: Asking) -> dict[str, Any]:
     """One of them."""
     check_model(name, service)

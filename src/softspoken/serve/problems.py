@@ -1,16 +1,39 @@
 """Errors as OpenAI's clients expect them: `{"error": {message, type, param, code}}`, without a path or a trace."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from softspoken.errors import SoftspokenError, StoreUnavailable
 from softspoken.serve import logs
 
 KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class Fault(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failure(BaseModel):
+    """The body of every error."""
+
+    error: Fault
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI document: the errors that a route may answer with."""
+    return {status: {"model": Failure, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
 class Problem(Exception):
@@ -78,8 +101,10 @@ def install(app: FastAPI) -> None:
         return without_store(error).response
 
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        shown = Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
-        return shown.response
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+            headers["Allow"] = ", ".join(methods)
+        return Problem(error.status_code, str(error.detail), headers=headers).response
 
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return of_validation(error.errors(), status=422).response
@@ -90,10 +115,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]
 
 
-def of_validation(errors: Any, status: int = 400) -> Problem:
-    """The first of pydantic's complaints as one line."""
+def _methods(request: Request) -> list[str]:
+    """All that is documented for the address; a router that refuses a method names those of one route only."""
+    documented = request.app.openapi()["paths"].items()
+    here = [operations for path, operations in documented if compile_path(path)[0].match(request.url.path)]
+    return sorted({method.upper() for operations in here for method in operations})
+
+
+def of_validation(errors: Any, status: int = 400, *, nested: bool = False) -> Problem:
+    """The first of pydantic's complaints as one line. `nested`: fields have fields, and the whole way is told."""
     first = errors[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    param = place[0] if place else None
+    param = (".".join(place) if nested else place[0]) if place else None
     message = first["msg"].removeprefix("Value error, ")
     return Problem(status, f"{param}: {message}" if param else message, param=param)

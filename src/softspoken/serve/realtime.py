@@ -5,7 +5,6 @@ A stretch of speech of one voice is an item: `delta`s as its words are confirmed
 
 import base64
 import binascii
-import json
 import uuid
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from softspoken.audio.streams import BytesToSamples, Encoding
 from softspoken.decoding.result import UNSPACED
 from softspoken.live import Confirmed, LiveEvent, Said
-from softspoken.serve.form import TranscriptionFields
+from softspoken.serve.form import TranscriptionFields, read_json
 from softspoken.serve.models import check_model
 from softspoken.serve.problems import Problem, of_validation
 from softspoken.serve.service import Service, service_of
@@ -128,9 +127,9 @@ class _Conversation:
 
     async def close_items(self) -> None:
         """Nothing more will be said in what is open."""
-        for item in self._open.values():
+        ended, self._open = self._open, {}
+        for item in ended.values():
             await self.completed(item.id, item.text, 0.0)
-        self._open.clear()
 
     async def _confirmed(self, event: Confirmed) -> None:
         item = self._open.get(event.speaker)
@@ -144,7 +143,9 @@ class _Conversation:
         await self.send(f"{_TRANSCRIPTION}.delta", item_id=item.id, content_index=0, delta=delta)
 
     async def _said(self, event: Said) -> None:
-        item = self._open.pop(event.speaker)
+        item = self._open.pop(event.speaker, None)
+        if item is None:
+            return
         ended = round(1000 * event.end_s)
         await self.send("input_audio_buffer.speech_stopped", audio_end_ms=ended, item_id=item.id)
         await self.committed(item.id)
@@ -209,7 +210,7 @@ async def _obey(
 
 def _event(message: dict[str, Any]) -> dict[str, Any]:
     try:
-        event = json.loads(message["text"] if message.get("text") is not None else message["bytes"])
+        event = read_json(message["text"] if message.get("text") is not None else message["bytes"])
     except ValueError:
         event = None
     if not isinstance(event, dict):
@@ -225,7 +226,7 @@ def _session(given: Any, before: Session, service: Service) -> Session:
         session = Session.model_validate(_merged(before.model_dump(), given))
         fields = session.audio.input.transcription.fields
     except ValidationError as error:
-        raise of_validation(error.errors()) from None
+        raise of_validation(error.errors(), nested=True) from None
     check_model(fields.model, service)
     check_fields(fields, service)
     if session.include:

@@ -15,7 +15,7 @@ from softspoken.audio.streams import BytesToSamples, Encoding
 from softspoken.errors import SoftspokenError
 from softspoken.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.serve import logs
-from softspoken.serve.form import TranscriptionFields
+from softspoken.serve.form import TranscriptionFields, read_json
 from softspoken.serve.known import voices_of
 from softspoken.serve.problems import Problem, broken, of_validation, too_busy
 from softspoken.serve.service import Service, in_thread, service_of, user_of
@@ -100,7 +100,8 @@ class Stream:
         events = await in_thread(heard, self._service.live)
         self.heard_s += sound.size / SAMPLE_RATE_HZ
         self._service.metrics.streamed.inc(sound.size / SAMPLE_RATE_HZ)
-        if events:
+        # What was to be forgotten meanwhile is not told.
+        if events and self._live is live:
             await self._tell(events)
 
     @property
@@ -210,10 +211,10 @@ async def listen(socket: WebSocket, query: Annotated[list[str] | None, Query(ali
         try:
             given = dict(socket.query_params) | {"speakers": query or []}
             fields = ListenFields.model_validate(given)
+            wanted = {"speakers": fields.speakers, "language": fields.language, "prompt_set": fields.prompt_set}
+            asked = TranscriptionFields.model_validate({"model": "softspoken", **wanted})
         except ValidationError as error:
             raise of_validation(error.errors()) from None
-        wanted = {"speakers": fields.speakers, "language": fields.language, "prompt_set": fields.prompt_set}
-        asked = TranscriptionFields.model_validate({"model": "softspoken", **wanted})
         check_fields(asked, service_of(socket))
         await stream.follow(asked)
         samples = BytesToSamples(fields.rate, fields.encoding)
@@ -222,12 +223,24 @@ async def listen(socket: WebSocket, query: Annotated[list[str] | None, Query(ali
             if message.get("bytes"):
                 await stream.feed(samples(message["bytes"]))
             elif message.get("text") is not None:
+                _require_finish(message["text"])
                 break
         await stream.feed(samples(b"", last=True))
         await stream.finish()
         await socket.send_json({"type": "finished"})
 
     await converse(socket, talk, tell, fail)
+
+
+def _require_finish(text: str) -> None:
+    """Raises Problem for another message than the last one."""
+    try:
+        message = read_json(text)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict) or message.get("type") != "finish":
+        told = f"no message '{text[:80]}' here; send sound as binary messages, then " + '{"type": "finish"}'
+        raise Problem(400, told)
 
 
 def shown(event: LiveEvent) -> dict[str, Any]:

@@ -14,12 +14,24 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from softspoken.audio import SAMPLE_RATE_HZ, SILENCE_PEAK_DB
 from softspoken.errors import ConfigError
 from softspoken.languages import language_code
-from softspoken.serve.answers import as_diarized, as_json, as_srt, as_verbose, as_vtt, in_order, plain, text_of
+from softspoken.serve.answers import (
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionVerbose,
+    as_diarized,
+    as_json,
+    as_srt,
+    as_verbose,
+    as_vtt,
+    in_order,
+    plain,
+    text_of,
+)
 from softspoken.serve.events import EventStream, events
 from softspoken.serve.form import TranscriptionFields, TranslationFields, fields_of, file_of, schema_of
 from softspoken.serve.known import named, voices_of
 from softspoken.serve.models import check_model
-from softspoken.serve.problems import Problem, took_too_long
+from softspoken.serve.problems import Problem, failures, took_too_long
 from softspoken.serve.scheduler import Ticket
 from softspoken.serve.service import Asking, Service, Serving, in_thread, while_connected
 from softspoken.serve.uploads import decoded, read_form, shown_name
@@ -27,16 +39,27 @@ from softspoken.serve.users import User
 from softspoken.serve.work import Spoken, Wanted, Waveform
 
 Task = Literal["transcribe", "translate"]
-router = APIRouter(tags=["audio"])
+router = APIRouter(tags=["audio"], responses=failures(400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504, 507))
+_TEXTS = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/x-subrip", "text/vtt")}
+_CONTENT = {**_TEXTS, "text/event-stream": {"schema": {"type": "string"}}}
+_WRITTEN = {"description": "As response_format asks; server-sent events with stream.", "content": _CONTENT}
 
 
-@router.post("/v1/audio/transcriptions", openapi_extra=schema_of(TranscriptionFields, "file"))
+@router.post(
+    "/v1/audio/transcriptions",
+    openapi_extra=schema_of(TranscriptionFields, "file"),
+    responses={200: {**_WRITTEN, "model": Transcription | TranscriptionVerbose | TranscriptionDiarized}},
+)
 async def transcribe(request: Request, service: Serving, user: Asking) -> Response:
     """The words of a recording: everybody's, by talker, or of some voices alone."""
     return await _answer(request, service, user, TranscriptionFields, "transcribe")
 
 
-@router.post("/v1/audio/translations", openapi_extra=schema_of(TranslationFields, "file"))
+@router.post(
+    "/v1/audio/translations",
+    openapi_extra=schema_of(TranslationFields, "file"),
+    responses={200: {**_WRITTEN, "model": Transcription | TranscriptionVerbose}},
+)
 async def translate(request: Request, service: Serving, user: Asking) -> Response:
     """The words of a recording in English, where the model can."""
     return await _answer(request, service, user, TranslationFields, "translate")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
@@ -15,27 +15,31 @@ from starlette.datastructures import FormData, UploadFile
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound, StoreUnavailable
 from softspoken.serve.form import schema_of
-from softspoken.serve.problems import Problem, of_validation
+from softspoken.serve.problems import Problem, failures, of_validation
 from softspoken.serve.service import Asking, Service, Serving, in_thread, while_connected
 from softspoken.serve.uploads import decoded, read_body, read_form, shown_name
 from softspoken.serve.users import User
 from softspoken.speakers import Enrolment
-from softspoken.speakers.enrolment import checked_name, to_json
+from softspoken.speakers.enrolment import LONGEST_NAME, checked_name, to_json
 
 _CONSENT = "consent: "
 """A voice keeps the text as one of its sources, so that it goes wherever the voice goes."""
 _LONGEST_CONSENT = 1000
 _LONGEST_CLIP_S = 600.0
+_NAMED = "What a voice is called; 1 to 64 printable characters without / and \\."
+_NAME_SCHEMA: dict[str, Any] = {"minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"^[^/\\]+$"}
 _FOR_TERMINALS = (", --from and --to choose it", ", or replace it with --replace", "; set SOFTSPOKEN_HOME")
 
 T = TypeVar("T")
-router = APIRouter(prefix="/v1/voices", tags=["voices"])
+router = APIRouter(prefix="/v1/voices", tags=["voices"], responses=failures(401, 503))
+Name = Annotated[str, Path(description=_NAMED, json_schema_extra=_NAME_SCHEMA)]
+"""A voice in an address."""
 
 
 class VoiceFields(BaseModel):
     """The fields of an enrolment but its clips, which are sent as `file`, once or several times."""
 
-    name: str = Field(description="What the voice is called; 1 to 64 printable characters without / and \\.")
+    name: str = Field(description=_NAMED, json_schema_extra=_NAME_SCHEMA)
     consent: str | None = Field(
         default=None, max_length=_LONGEST_CONSENT, description="What the person agreed to. Kept with the voice."
     )
@@ -46,7 +50,7 @@ class VoiceFields(BaseModel):
 class NewName(BaseModel):
     """A change of a voice."""
 
-    name: str
+    name: str = Field(description=_NAMED, json_schema_extra=_NAME_SCHEMA)
 
 
 class Voice(BaseModel):
@@ -70,7 +74,12 @@ async def list_voices(service: Serving, user: Asking) -> dict[str, Any]:
     return {"object": "list", "data": [_shown(voice).model_dump() for voice in voices]}
 
 
-@router.post("", status_code=201, openapi_extra=schema_of(VoiceFields, "file"))
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=schema_of(VoiceFields, "file"),
+    responses=failures(400, 403, 408, 409, 413, 415, 422, 429, 507),
+)
 async def enrol(request: Request, service: Serving, user: Asking) -> Voice:
     """Learn a voice from clips of it alone, with 3 s of speech or more each; 10 s is better."""
     async with AsyncExitStack() as held:
@@ -85,14 +94,14 @@ async def enrol(request: Request, service: Serving, user: Asking) -> Voice:
         return _shown(await while_connected(request, in_thread(make, service.listening)))
 
 
-@router.get("/{name}")
-async def show(name: str, service: Serving, user: Asking) -> Voice:
+@router.get("/{name}", responses=failures(404, 422))
+async def show(name: Name, service: Serving, user: Asking) -> Voice:
     """What is kept of one voice."""
     return _shown(await _at_store(service, partial(user.store.get, name)))
 
 
-@router.patch("/{name}")
-async def rename(name: str, change: Annotated[NewName, Body()], service: Serving, user: Asking) -> Voice:
+@router.patch("/{name}", responses=failures(400, 403, 404, 409, 422))
+async def rename(name: Name, change: Annotated[NewName, Body()], service: Serving, user: Asking) -> Voice:
     """Give a voice another name."""
 
     def renamed() -> Enrolment:
@@ -104,22 +113,27 @@ async def rename(name: str, change: Annotated[NewName, Body()], service: Serving
     return _shown(await _at_store(service, renamed))
 
 
-@router.delete("/{name}")
-async def forget(name: str, service: Serving, user: Asking) -> dict[str, Any]:
+@router.delete("/{name}", responses=failures(403, 404, 422))
+async def forget(name: Name, service: Serving, user: Asking) -> dict[str, Any]:
     """Forget a voice: its vector, its clip, and what the person agreed to."""
     await _at_store(service, partial(user.store.delete, name))
     return {"object": "voice", "name": name, "deleted": True}
 
 
-@router.get("/{name}/export")
-async def export(name: str, service: Serving, user: Asking) -> Response:
+@router.get("/{name}/export", responses=failures(404, 422))
+async def export(name: Name, service: Serving, user: Asking) -> Response:
     """All that is known of a voice, for `POST /v1/voices/import` or `softspoken speaker import`."""
     voice = await _at_store(service, partial(user.store.get, name))
     headers = {"Content-Disposition": 'attachment; filename="voice.json"', "Cache-Control": "no-store"}
     return Response(to_json([voice]), media_type="application/json", headers=headers)
 
 
-@router.post("/import", status_code=201, openapi_extra={"requestBody": {"content": {"application/json": {}}}})
+@router.post(
+    "/import",
+    status_code=201,
+    openapi_extra={"requestBody": {"content": {"application/json": {}}}},
+    responses=failures(403, 408, 413, 422),
+)
 async def import_voices(request: Request, service: Serving, user: Asking) -> JSONResponse:
     """Take in exported voices, all or none."""
     content = await read_body(request, service.config.limits)

@@ -38,9 +38,10 @@ export async function exported(name) {
   return (await ask(`${voiceUrl(name)}/export`)).blob();
 }
 
-export async function enrol(name, clip, fileName, consent) {
+export async function enrol(name, clip, fileName, consent, replace) {
   const form = new FormData();
   form.append("name", name);
+  form.append("replace", replace);
   if (consent) form.append("consent", consent);
   form.append("file", clip, fileName);
   return (await ask("/v1/voices", { method: "POST", body: form })).json();

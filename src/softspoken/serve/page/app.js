@@ -1,31 +1,31 @@
 // The page: a recording in, a transcript by talker out.
 import * as api from "./api.js";
-import { clipOf, decode, record, wav } from "./sound.js";
+import { clipOf, decode, RATE, record, wav } from "./sound.js";
 import { clock, save, written } from "./files.js";
 import { Live } from "./live.js";
+import { Player } from "./player.js";
 import { Transcript } from "./transcript.js";
-import { VoiceDialog } from "./voices.js";
-import { Wave } from "./wave.js";
+import { VoiceDialog, VoiceList } from "./voices.js";
 
 const $ = (id) => document.getElementById(id);
-const audio = $("audio");
 let limits = { upload_mb: Infinity };
 let recording = null;
 let samples = null;
 let running = null;
 let session = null;
 
-const wave = new Wave($("wave"), (seconds) => seek(seconds, false));
+const player = new Player((seconds, plays) => transcript.at(seconds, plays));
 const transcript = new Transcript($("segments"), {
-  seek: (seconds) => seek(seconds, true),
+  seek: (seconds) => player.seek(seconds, true),
   name: (speaker) => dialog.nameTalker(speaker, samples && wav(clipOf(samples, transcript.segments, speaker))),
   changed: show,
 });
+const voices = new VoiceList({ say, trouble });
 const dialog = new VoiceDialog({
   recorded: (button, level) => toggleRecording(button, level),
   named: (speaker, name) => transcript.rename(speaker, name),
   enrolled: async (voice) => {
-    await listVoices();
+    await voices.refresh();
     say(`${voice.name} is known from now on.${voice.warnings.length ? ` ${voice.warnings[0]}` : ""}`);
   },
 });
@@ -46,10 +46,12 @@ function trouble(error) {
 // The recording
 
 async function choose(file, heard = false) {
+  if (!heard && !mayClear()) return;
   if (file.size > limits.upload_mb * 1e6) {
     say(`${file.name} has ${Math.round(file.size / 1e6)} MB; this server takes ${limits.upload_mb} MB. Save it as flac, ogg or mp3.`, true);
     return;
   }
+  abandon();
   recording = file;
   samples = null;
   if (!heard) {
@@ -59,16 +61,12 @@ async function choose(file, heard = false) {
   }
   $("chosen").textContent = file.name;
   $("go").disabled = false;
-  if (audio.src) URL.revokeObjectURL(audio.src);
-  audio.src = URL.createObjectURL(file);
-  $("player").hidden = false;
-  wave.show(null, 0);
+  player.open(file);
   const decoded = await decode(file);
   if (recording !== file) return;
   samples = decoded;
-  if (samples) wave.show(samples, samples.length / 16000);
-  $("chosen").textContent = samples ? `${file.name}, ${clock(samples.length / 16000)}` : file.name;
-  moved();
+  player.draw(samples);
+  $("chosen").textContent = samples ? `${file.name}, ${clock(samples.length / RATE)}` : file.name;
 }
 
 for (const kind of ["dragenter", "dragover"]) {
@@ -81,9 +79,15 @@ for (const kind of ["dragleave", "drop"]) addEventListener(kind, () => $("drop")
 addEventListener("drop", (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file) choose(file);
+  if (file && !live.running) choose(file);
 });
-$("recording").addEventListener("change", (event) => event.target.files[0] && choose(event.target.files[0]));
+$("recording").addEventListener("change", (event) => {
+  const [file] = event.target.files;
+  if (!file) return;
+  choose(file);
+  // The same file may be chosen again.
+  event.target.value = "";
+});
 $("record").addEventListener("click", async () => {
   const blob = await toggleRecording($("record"), $("level"));
   if (blob) choose(new File([blob], blob.type === "audio/wav" ? "recording.wav" : "recording.webm", { type: blob.type }));
@@ -105,22 +109,34 @@ const live = new Live($("going-on"), {
 
 function showLive(yes) {
   $("live").classList.toggle("recording", yes);
-  $("live").lastElementChild.textContent = yes ? "Stop" : "Live";
+  $("live").lastElementChild.textContent = yes ? "Stop live" : "Live";
   $("level").hidden = !yes;
+  // On a phone the words and a way to end it are in sight together.
+  $("busy").hidden = !yes;
+  $("progress").hidden = yes;
+  if (yes) $("busy").scrollIntoView({ block: "nearest" });
   for (const id of ["record", "go", "recording"]) $(id).disabled = yes || (id === "go" && !recording);
 }
 
 $("live").addEventListener("click", async () => {
   if (live.running) return live.stop();
+  if (!mayClear()) return null;
   const whose = document.querySelector("[name=whose]:checked").value;
-  const names = whose === "some" ? chosenVoices() : [];
+  const names = whose === "some" ? voices.ticked : [];
+  if (whose === "some" && !names.length) {
+    say("Tick a voice first, or choose Everybody.", true);
+    return null;
+  }
   transcript.clear();
-  recording = null;
-  $("player").hidden = true;
-  showLive(true);
+  recording = samples = null;
+  player.close();
+  $("chosen").textContent = "";
+  const hint = voices.names.length ? " To follow voices by name, tick them and choose Only the voices ticked above." : "";
+  say(names.length ? `Listening to ${names.join(", ")} ...` : `Listening to everybody.${hint}`);
+  const started = live.start(names, $("language-row").hidden ? null : $("language").value);
   show();
-  say(names.length ? `Listening to ${names.join(", ")} ...` : "Listening to everybody; tick voices to follow them by name.");
-  await live.start(names, $("language-row").hidden ? null : $("language").value);
+  showLive(true);
+  await started;
   return null;
 });
 
@@ -157,52 +173,6 @@ function drawLevel(canvas, value) {
   }
 }
 
-// Voices
-
-async function listVoices() {
-  const found = await api.voices();
-  $("no-voices").hidden = found.length > 0;
-  const ticked = new Set(chosenVoices());
-  $("voices").replaceChildren(...found.map((voice) => {
-    const item = document.createElement("li");
-    const label = Object.assign(document.createElement("label"), { className: "choice" });
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: voice.name, checked: ticked.has(voice.name) });
-    label.append(box, voice.name);
-    label.title = voice.consent ? `Agreed: ${voice.consent}` : `Enrolled ${voice.created.slice(0, 10)}`;
-    item.append(label, iconButton("⤓", `Export the voice ${voice.name}`, () => exportVoice(voice.name)),
-      iconButton("✕", `Forget the voice ${voice.name}`, () => forgetVoice(voice.name)));
-    return item;
-  }));
-}
-
-function iconButton(sign, name, onClick) {
-  const button = Object.assign(document.createElement("button"), { type: "button", className: "icon", textContent: sign, title: name, onclick: onClick });
-  button.setAttribute("aria-label", name);
-  return button;
-}
-
-const chosenVoices = () => [...document.querySelectorAll("#voices input:checked")].map((box) => box.value);
-const allVoices = () => [...document.querySelectorAll("#voices input")].map((box) => box.value);
-
-async function exportVoice(name) {
-  try {
-    save(await api.exported(name), `${name}.voice.json`);
-  } catch (error) {
-    trouble(error);
-  }
-}
-
-async function forgetVoice(name) {
-  if (!confirm(`Forget the voice of ${name}? Its clip and what was agreed to are deleted, too.`)) return;
-  try {
-    await api.forget(name);
-    await listVoices();
-    say(`${name} is forgotten.`);
-  } catch (error) {
-    trouble(error);
-  }
-}
-
 $("add-voice").addEventListener("click", () => dialog.addVoice());
 
 // The transcript
@@ -210,33 +180,47 @@ $("add-voice").addEventListener("click", () => dialog.addVoice());
 function fieldsOf(whose) {
   const fields = [["model", "softspoken"], ["stream", "true"], ["response_format", whose === "plain" ? "json" : "diarized_json"]];
   if (!$("language-row").hidden) fields.push(["language", $("language").value]);
-  if (whose === "some") for (const name of chosenVoices()) fields.push(["speakers[]", name]);
-  if (whose === "all") for (const name of allVoices().slice(0, limits.known_speakers)) fields.push(["known_speaker_names[]", name]);
+  if (whose !== "plain") fields.push(["timestamp_granularities[]", "word"]);
+  if (whose === "some") for (const name of voices.ticked) fields.push(["speakers[]", name]);
+  if (whose === "all") for (const name of voices.names.slice(0, limits.known_speakers)) fields.push(["known_speaker_names[]", name]);
   return fields;
 }
 
+// Whether the transcript may go: somebody's own corrections are asked for first.
+const mayClear = () => !transcript.mended || confirm("Your corrections are not saved yet. Go on without them?");
+
+// Give up what runs; nothing more of it is shown.
+function abandon() {
+  const ended = running;
+  if (!ended) return;
+  busy(false);
+  ended.abort();
+}
+
 async function transcribe() {
+  if (!mayClear()) return;
   const whose = document.querySelector("[name=whose]:checked").value;
-  if (whose === "some" && !chosenVoices().length) {
+  if (whose === "some" && !voices.ticked.length) {
     say("Tick a voice first, or choose Everybody.", true);
     return;
   }
   transcript.clear();
-  running = new AbortController();
+  const mine = running = new AbortController();
   busy(true);
   show();
   $("busy").scrollIntoView({ block: "nearest" });
   say(whose === "all" ? "Listening for who speaks ..." : "Transcribing ...");
   let reached = 0;
   try {
-    for await (const event of api.transcribe(fieldsOf(whose), recording, recording.name, running.signal)) {
+    for await (const event of api.transcribe(fieldsOf(whose), recording, recording.name, mine.signal)) {
+      if (running !== mine) return;
       if (event.type === "progress") {
         $("progress").max = event.total;
         $("progress").value = event.done;
         reached = event.done;
         if (event.done) say(`Transcribing, ${clock(event.done)} of ${clock(event.total)} done`);
       } else if (event.type === "transcript.text.segment") {
-        transcript.add({ start: event.start, end: event.end, speaker: event.speaker, text: event.text });
+        transcript.add({ start: event.start, end: event.end, speaker: event.speaker, text: event.text, words: event.words });
       } else if (event.type === "transcript.text.delta" && whose === "plain") {
         transcript.add({ start: event.start, end: event.end, speaker: "", text: event.delta.trim() });
       }
@@ -246,6 +230,7 @@ async function transcribe() {
     const who = whose === "plain" ? "" : `, ${talkers} ${talkers === 1 ? "talker" : "talkers"}`;
     say(count ? `Done: ${count} ${count === 1 ? "segment" : "segments"}${who}.` : "Nothing was said.");
   } catch (error) {
+    if (running !== mine) return;
     if (error.name === "AbortError") say(`Stopped at ${clock(reached)}.`);
     else trouble(error);
   }
@@ -253,20 +238,23 @@ async function transcribe() {
 }
 
 function busy(yes) {
+  // Who works by keyboard goes on where something happens: at Stop, then at the transcript.
+  const held = document.activeElement === $("go") || document.activeElement === $("stop");
   $("busy").hidden = !yes;
-  $("go").disabled = yes;
+  for (const id of ["go", "live", "record"]) $(id).disabled = yes;
   if (yes) $("progress").removeAttribute("value");
   else {
     running = null;
     show();
   }
+  if (held) $(yes ? "stop" : "transcript").focus({ preventScroll: true });
 }
 
 function show() {
   const some = transcript.segments.length > 0;
   $("empty").hidden = some || running !== null || live.running;
   $("downloads").hidden = !some;
-  wave.mark(transcript.segments, transcript.talkers);
+  player.mark(transcript.segments, transcript.talkers);
   $("legend").replaceChildren(...[...transcript.talkers].map(([name, number]) => {
     const item = document.createElement("li");
     item.style.setProperty("--talker", `var(--t${number % 8})`);
@@ -276,58 +264,18 @@ function show() {
 }
 
 $("go").addEventListener("click", transcribe);
-$("stop").addEventListener("click", () => running?.abort());
+$("stop").addEventListener("click", () => (live.running ? live.stop() : running?.abort()));
 for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => {
     const { format } = button.dataset;
-    save(written(format, transcript.segments, recording.name), `${recording.name.replace(/\.[^.]*$/, "")}.${format}`);
+    const name = recording?.name ?? "live";
+    save(written(format, transcript.segments, name), `${name.replace(/\.[^.]*$/, "")}.${format}`);
+    transcript.mended = false;
   });
 }
 
-// Playing
-
-function seek(seconds, play) {
-  audio.currentTime = seconds;
-  moved();
-  if (play) audio.play();
-}
-
-function moved() {
-  const total = Number.isFinite(audio.duration) ? audio.duration : wave.duration;
-  const text = `${clock(audio.currentTime)} of ${clock(total)}`;
-  $("time").textContent = `${clock(audio.currentTime)} / ${clock(total)}`;
-  wave.at(audio.currentTime, text);
-  transcript.at(audio.currentTime, !audio.paused);
-}
-
-function toggle() {
-  if (audio.paused) audio.play();
-  else audio.pause();
-}
-
-function follow() {
-  moved();
-  if (!audio.paused) requestAnimationFrame(follow);
-}
-
-$("play").addEventListener("click", toggle);
-audio.addEventListener("play", follow);
-for (const kind of ["play", "pause", "ended"]) {
-  audio.addEventListener(kind, () => {
-    $("play").firstElementChild.textContent = audio.paused ? "▶" : "❚❚";
-    $("play").setAttribute("aria-label", audio.paused ? "Play" : "Pause");
-    moved();
-  });
-}
-audio.addEventListener("loadedmetadata", () => {
-  if (!wave.duration && Number.isFinite(audio.duration)) wave.show(samples, audio.duration);
-  moved();
-});
-addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, button, [contenteditable], dialog, label");
-  if (event.key !== " " || typing || $("player").hidden) return;
-  event.preventDefault();
-  toggle();
+addEventListener("beforeunload", (event) => {
+  if (transcript.mended) event.preventDefault();
 });
 
 // The beginning
@@ -340,7 +288,7 @@ async function begin() {
     $("language").replaceChildren(...server.languages.map((code) => new Option(code, code)));
     $("language").value = "en";
     $("language-row").hidden = server.languages.length < 2;
-    await listVoices();
+    await voices.refresh();
   } catch (error) {
     trouble(error);
   }

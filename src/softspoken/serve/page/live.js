@@ -78,16 +78,18 @@ export class Live {
   show(speaker, change) {
     if (!this.rows.has(speaker)) {
       const item = document.createElement("li");
-      const parts = ["who", "said", "maybe"].map((name) => Object.assign(document.createElement("span"), { className: name }));
-      parts[0].textContent = speaker ? `${speaker} ` : "";
-      item.append(...parts);
+      const [who, said, sure, maybe] = ["who", speaker ? "said" : "said plain", "sure", "maybe"].map(
+        (name) => Object.assign(document.createElement("span"), { className: name }));
+      who.textContent = speaker ?? "";
+      said.append(sure, maybe);
+      item.append(...(speaker ? [who] : []), said);
       this.list.append(item);
-      this.rows.set(speaker, { item, parts, text: "", maybe: "" });
+      this.rows.set(speaker, { item, parts: [sure, maybe], text: "", maybe: "" });
     }
     const row = this.rows.get(speaker);
     change(row);
-    row.parts[1].textContent = row.text;
-    row.parts[2].textContent = row.maybe ? ` ${row.maybe}` : "";
+    row.parts[0].textContent = row.text;
+    row.parts[1].textContent = row.maybe ? ` ${row.maybe}` : "";
     row.item.hidden = !row.text && !row.maybe;
   }
 

@@ -7,9 +7,18 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 
-// Words of a segment with times; the server gives those of the segment, a word's share is that of its letters.
+// Words of a segment with times: the server's as long as there are as many, else a share of the segment by letters.
 function timed(one) {
   const words = one.text.split(/(\s+)/).filter(Boolean);
+  const spoken = words.filter((word) => word.trim());
+  if (spoken.length === one.words?.length) {
+    const times = one.words[Symbol.iterator]();
+    return words.map((text) => {
+      if (!text.trim()) return { text, space: true };
+      const { start, end } = times.next().value;
+      return { text, from: start, to: end, space: false };
+    });
+  }
   const letters = words.reduce((sum, word) => sum + word.length, 0) || 1;
   let at = one.start;
   return words.map((text) => {
@@ -26,6 +35,7 @@ export class Transcript {
     this.on = on;
     this.clear();
     list.addEventListener("click", (event) => this.clicked(event));
+    list.addEventListener("keydown", (event) => this.pressed(event));
     list.addEventListener("dblclick", (event) => {
       const item = event.target.closest("li");
       if (item && event.target.closest(".said")) this.edit(item);
@@ -35,6 +45,7 @@ export class Transcript {
   clear() {
     this.segments = [];
     this.talkers = new Map();
+    this.mended = false;
     this.list.replaceChildren();
   }
 
@@ -75,6 +86,28 @@ export class Transcript {
       return span;
     });
     item.querySelector(".said").replaceChildren(...words);
+    this.enter(item.querySelector(".word"));
+  }
+
+  // Tab leads to one word of each segment, the arrow keys from there to the others.
+  enter(word) {
+    for (const each of word?.parentElement.querySelectorAll(".word") ?? []) each.tabIndex = each === word ? 0 : -1;
+  }
+
+  pressed(event) {
+    if (!event.target.times) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.on.seek(event.target.times.from);
+      return;
+    }
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const words = [...event.target.parentElement.querySelectorAll(".word")];
+    const next = step && words[words.indexOf(event.target) + step];
+    if (!next) return;
+    event.preventDefault();
+    this.enter(next);
+    next.focus();
   }
 
   clicked(event) {
@@ -99,7 +132,18 @@ export class Transcript {
     const end = (keep) => {
       said.removeEventListener("blur", blurred);
       said.removeEventListener("keydown", pressed);
-      if (keep) item.segment.text = said.textContent.trim().replace(/\s+/g, " ");
+      const text = said.textContent.trim().replace(/\s+/g, " ");
+      if (keep && text !== item.segment.text) {
+        this.mended = true;
+        item.segment.text = text;
+      }
+      if (!item.segment.text) {
+        // Nothing is left of it.
+        this.segments = this.segments.filter((one) => one !== item.segment);
+        item.remove();
+        this.on.changed();
+        return;
+      }
       for (const name of ["contenteditable", "role", "aria-label"]) said.removeAttribute(name);
       this.write(item);
       this.on.changed();
@@ -107,22 +151,27 @@ export class Transcript {
     const blurred = () => end(true);
     const pressed = (event) => {
       event.stopPropagation();
-      if (event.key !== "Enter" && event.key !== "Escape") return;
+      if ((event.key !== "Enter" && event.key !== "Escape") || event.isComposing) return;
       event.preventDefault();
+      const next = item.nextElementSibling ?? item.previousElementSibling;
       end(event.key === "Enter");
-      item.querySelector(".edit").focus();
+      (item.isConnected ? item : next)?.querySelector(".edit").focus();
     };
     said.addEventListener("blur", blurred);
     said.addEventListener("keydown", pressed);
   }
 
   rename(speaker, name) {
+    if (speaker === name) return;
+    this.mended = true;
+    const at = [...this.list.children].findIndex((item) => item.contains(document.activeElement));
     // Two talkers who get one name are one from now on, in the colour of the first.
     const number = Math.min(this.talkers.get(speaker), this.talkers.get(name) ?? Infinity);
     const others = [...this.talkers].filter(([each]) => each !== speaker && each !== name);
     this.talkers = new Map([...others, [name, number]].sort((a, b) => a[1] - b[1]));
     for (const one of this.segments) if (one.speaker === speaker) one.speaker = name;
     this.list.replaceChildren(...this.segments.map((one) => this.item(one)));
+    this.list.children[at]?.querySelector(".who").focus();
     this.on.changed();
   }
 
