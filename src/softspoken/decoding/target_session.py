@@ -22,6 +22,7 @@ from softspoken.decoding.conditioning import (
     verdict,
     window_features,
 )
+from softspoken.decoding.edges import edged
 from softspoken.decoding.journal import Step
 from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions
@@ -254,7 +255,7 @@ def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedW
     for (index, voice), decoded in zip(prepared.pairs, found, strict=False):
         window = prepared.windows[index]
         place = {"offset_s": window.start_s, "window_s": window.duration_s}
-        segments = window_segments(decoded, engine.tokens, **place)
+        segments = map(edged, window_segments(decoded, engine.tokens, **place))
         answers[index][voice] = VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded))
     return answers
 

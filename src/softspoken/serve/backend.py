@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
-from softspoken.decoding.edges import edged
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared, settle
@@ -223,7 +222,7 @@ class _VoicesJob(_Job):
         spoken = [
             _spoken(segment if self._words else replace(segment, words=()), start_s, name)
             for name, one in zip(self._names, heard, strict=True)
-            for segment in map(edged, one.segments)
+            for segment in one.segments
         ]
         return sorted(spoken, key=lambda one: one.start_s)
 
