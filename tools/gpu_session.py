@@ -132,8 +132,12 @@ class Session:
                 changes |= SMALL
             recipe = self.into / f"{row}.toml"
             recipe.write_text(recipe_text(row, changes), encoding="utf-8")
-            command = [sys.executable, "-m", "softspoken.cli.main", "prompt", "train", str(recipe), "--out", str(run)]
-            self.call(row, command, self.left_s - 5, self.into)
+            train = (
+                ("softspoken_lab.cli.main", "train")
+                if row in OF_STUDIES
+                else ("softspoken.cli.main", "prompt", "train")
+            )
+            self.call(row, [sys.executable, "-m", *train, str(recipe), "--out", str(run)], self.left_s - 5, self.into)
             self.say(f"{row}: {pace(run)}")
 
     def keep(self) -> None:
@@ -161,6 +165,8 @@ def kept(path: Path) -> bool:
 
 
 BY_THE_CLOCK = ("base", "tiny.en")
+OF_STUDIES = ("lora", "full")
+"""Rows that train weights: for the laboratory."""
 STATES = ("last.safetensors", "best.safetensors")
 
 

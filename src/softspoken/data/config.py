@@ -28,9 +28,6 @@ class DataConfig(Frozen):
     """Speech manifests (JSON lines); see `softspoken.data.manifest.read_manifest`."""
     noise: tuple[Path, ...] = ()
     """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
-    mixtures: Path | None = None
-    """A corpus's own training mixtures (`softspoken-lab prepare librimix`), instead of such that are drawn from
-    `speech`; the talkers put aside for development are those of `speech` as ever."""
     shards: ShardConfig | None = None
     """Speech too large for one machine, read from front to back, instead of the training talkers of `speech`."""
     texts: Path | None = None

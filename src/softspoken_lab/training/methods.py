@@ -20,7 +20,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, MissingExtra
 from softspoken.prompts import PromptRows, SoftPrompts
-from softspoken.training.config import (
+from softspoken_lab.training.config import (
     AdapterMethod,
     FullMethod,
     LoraMethod,
