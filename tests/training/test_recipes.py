@@ -163,7 +163,13 @@ def test_a_single_recipe_has_no_rows(rowed: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ['task = "transcription"', 'method = { kind = "full" }', 'window = "30s"', 'data.mixtures = "manifest.jsonl"'],
+    [
+        'task = "transcription"',
+        'method = { kind = "full" }',
+        'window = "30s"',
+        "mix_on_device = true",
+        'data.mixtures = "manifest.jsonl"',
+    ],
 )
 def test_a_recipe_of_a_study_is_sent_to_the_laboratory(tmp_path: Path, key: str) -> None:
     path = tmp_path / "recipe.toml"

@@ -34,9 +34,6 @@ class DataConfig(Frozen):
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
     voices: Path | None = None
     """Speaker embeddings of the pieces (`softspoken.data.voices.write_vectors`); others are made when needed."""
-    resident: Path | None = None
-    """File for what `mix_on_device` has read, so that the next start takes seconds; made where it is not there or is of
-    other speech. 115 MB an hour and speed."""
     piece_s: tuple[float, float] = (2.0, 9.0)
     """Shortest and longest stretch of a talker's speech."""
     speeds: tuple[float, ...] = (1.0,)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
@@ -87,25 +87,12 @@ class TrainConfig(LoopConfig):
     """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
     repository 'owner/name'). Prompts and embedder must be the same; parts that a stored prompt lacks, such as
     'prompts.enrolment', begin new. None: all is new."""
-    mix_on_device: bool = False
-    """Mix, and compare with the voices, where the model is and a whole batch at a time, out of speech that is read once
-    and stays there. For GPUs; for CAM++ alone."""
     mixtures_per_batch: int = Field(default=4, ge=1)
     """Mixtures of a batch; several processes share them, so that a run is the same with any number of these."""
     development_mixtures: int = Field(default=32, ge=2)
     """Mixtures of talkers put aside that show how far it is; the same in every run."""
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
-
-    @model_validator(mode="after")
-    def _on_device(self) -> "TrainConfig":
-        if self.mix_on_device and self.data.shards is not None:
-            raise ValueError("'data.shards' is mixed by the processor; leave out 'mix_on_device'")
-        if self.mix_on_device and self.embedder != "campplus":
-            raise ValueError("'mix_on_device' compares mixtures with voices by CAM++; set embedder to 'campplus'")
-        if self.mix_on_device and self.mixing.channels.probability:
-            raise ValueError("'mix_on_device' knows no rooms; leave out 'mixing.channels'")
-        return self
 
     @property
     def items_per_batch(self) -> int:

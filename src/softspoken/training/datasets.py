@@ -10,15 +10,11 @@ from torch.utils.data import Dataset
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
-from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, load_corpus
-from softspoken.data.device_mixing import DeviceMixer
-from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import Example, MixtureDataset, Scorer
 from softspoken.data.manifest import read_noises, read_texts
-from softspoken.data.resident import make_resident
 from softspoken.data.streaming import ShardedMixtures
 from softspoken.data.voices import VoiceCache, read_vectors
 from softspoken.prompts import FramePrompt
@@ -78,33 +74,13 @@ class Source:
 
     dataset: Dataset[Any]
     collate: Callable[[list[Any]], TrainingBatch]
-    rendered: Callable[[Any], Batch]
+    rendered: Callable[[Any], Batch] = lambda batch: batch
 
 
-def training_source(
-    config: TrainConfig,
-    dataset: MixtureDataset | ShardedMixtures,
-    embedder: SpeakerEmbedder | None,
-    backbone: WhisperBackbone,
-) -> Source:
-    """Batches made by the processor, or drawn there and made where the backbone is."""
+def training_source(dataset: Dataset[Any], backbone: WhisperBackbone) -> Source:
+    """Batches made by the processor."""
     longest = backbone.max_tokens // 2
-    if not config.mix_on_device:
-        together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest)
-        return Source(dataset, together, lambda batch: batch)
-    assert isinstance(embedder, TorchCamPlus)
-    assert isinstance(dataset, MixtureDataset)
-    table, resident = make_resident(dataset, embedder.embed_all, backbone.device, file=config.data.resident)
-    drawn = functools.partial(
-        draw_batch,
-        table=table,
-        vocabulary=backbone.tokens,
-        max_tokens=longest,
-        window_s=frames_of(config).window_s,
-        hop_s=frames_of(config).hop_s,
-        clips=config.prompts.enrolment is not None,
-    )
-    return Source(DrawnMixtures(dataset), drawn, DeviceMixer(resident, embedder))
+    return Source(dataset, functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest))
 
 
 def development_data(config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone) -> list[Batch]:

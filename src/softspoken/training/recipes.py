@@ -35,8 +35,9 @@ STUDY_COMMANDS = {
     "target-speaker-study": "softspoken-lab study",
 }
 """What runs all rows of a file, by its `task`."""
-_OF_STUDIES = ("task", "method", "prompt_start", "window")
-"""Keys that only the laboratory's trainings know."""
+_OF_STUDIES = ("task", "method", "prompt_start", "window", "mix_on_device")
+_DATA_OF_STUDIES = ("mixtures", "resident")
+"""Keys that only the laboratory's trainings know, of a recipe and of its `data`."""
 _SEEDS = "seeds"
 _HAVE_SEEDS = "target-speaker-study"
 _HEADER = re.compile(r"\s*\[+([^\]]+)\]+")
@@ -68,8 +69,9 @@ def read_recipe(reference: str | Path, overrides: Mapping[str, Any] | None = Non
     """
     values = recipe_values(reference)
     data = values.get("data")
-    of_studies = ["data.mixtures"] if isinstance(data, dict) and "mixtures" in data else []
-    if found := [key for key in _OF_STUDIES if key in values] + of_studies:
+    data = data if isinstance(data, dict) else {}
+    found = [key for key in _OF_STUDIES if key in values] + [f"data.{key}" for key in _DATA_OF_STUDIES if key in data]
+    if found:
         raise ConfigError(f"recipe '{reference}' has '{found[0]}', for studies; train it with 'softspoken-lab train'")
     return recipe_as(TrainConfig, reference, values | dict(overrides or {}))
 
@@ -79,7 +81,7 @@ def read_data(reference: str | Path) -> TrainConfig:
     values = recipe_values(reference)
     found: dict[str, Any] = {key: values[key] for key in ("backbone", "data") if key in values}
     if isinstance(found.get("data"), dict):
-        found["data"].pop("mixtures", None)
+        found["data"] = {key: value for key, value in found["data"].items() if key not in _DATA_OF_STUDIES}
     return recipe_as(TrainConfig, reference, found)
 
 

@@ -67,7 +67,7 @@ def run_training(
         backbone.round_weights(torch.bfloat16)
     embedder = learning_embedder(config, accelerator.device)
     dataset = training_data(config, embedder)
-    source = training_source(config, dataset, embedder, backbone)
+    source = training_source(dataset, backbone)
 
     # What is trained, what for, and what shows how far it is.
     prompts = new_prompts(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)

@@ -1,18 +1,23 @@
 """What the studies' runs hear: a corpus's own mixtures, windows for everybody's words, or what the product draws."""
 
+from functools import partial
 from typing import Any
 
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch
+from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.manifest import read_noises
 from softspoken.data.streaming import ShardedMixtures
 from softspoken.speakers import SpeakerEmbedder
 from softspoken.training import datasets
-from softspoken.training.datasets import development_batches, frames_of, scorer_for, texts_of
+from softspoken.training.datasets import Source, development_batches, frames_of, scorer_for, texts_of
 from softspoken_lab.training.config import StudyTrainConfig
+from softspoken_lab.training.device_mixing import DeviceMixer
+from softspoken_lab.training.drawn import DrawnMixtures, draw_batch
 from softspoken_lab.training.fixed_mixtures import FixedMixtures, read_fixed_mixtures
+from softspoken_lab.training.resident import make_resident
 from softspoken_lab.training.windows import WindowDataset, clips
 
 DEVELOPMENT_WINDOWS = 64
@@ -45,6 +50,31 @@ def training_data(config: StudyTrainConfig, embedder: SpeakerEmbedder | None) ->
         pool=config.pool,
         batch=config.mixtures_per_batch,
     )
+
+
+def training_source(
+    config: StudyTrainConfig,
+    dataset: MixtureDataset | ShardedMixtures,
+    embedder: SpeakerEmbedder | None,
+    backbone: WhisperBackbone,
+) -> Source:
+    """Batches made by the processor, or drawn there and made where the backbone is."""
+    if not config.mix_on_device:
+        return datasets.training_source(dataset, backbone)
+    assert isinstance(embedder, TorchCamPlus)
+    assert isinstance(dataset, MixtureDataset)
+    table, resident = make_resident(dataset, embedder.embed_all, backbone.device, file=config.data.resident)
+    frames = frames_of(config)
+    drawn = partial(
+        draw_batch,
+        table=table,
+        vocabulary=backbone.tokens,
+        max_tokens=backbone.max_tokens // 2,
+        window_s=frames.window_s,
+        hop_s=frames.hop_s,
+        clips=config.prompts.enrolment is not None,
+    )
+    return Source(DrawnMixtures(dataset), drawn, DeviceMixer(resident, embedder))
 
 
 def development_data(

@@ -12,7 +12,6 @@ from softspoken.data.streaming import ShardedMixtures
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptInfo
 from softspoken.training.checkpoint import StateName, run_config
-from softspoken.training.datasets import training_source
 from softspoken.training.loop import BEST
 from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.processes import average_of
@@ -22,7 +21,7 @@ from softspoken.training.run import export_run as export_prompts
 from softspoken.training.run_folder import begin_run, finish_run
 from softspoken_lab.training.checkpoint import new_trained
 from softspoken_lab.training.config import PromptMethod, StudyTrainConfig
-from softspoken_lab.training.datasets import development_data, heard_mixtures, training_data
+from softspoken_lab.training.datasets import development_data, heard_mixtures, training_data, training_source
 from softspoken_lab.training.methods import attached, prompts_of, weights_of
 
 
