@@ -57,7 +57,6 @@ class LoopConfig(Frozen):
     log_every: int = Field(default=1, ge=1)
     """Steps between two lines of the log. A GPU waits while figures are read, so more than 1 is faster there."""
     workers: int = Field(default=0, ge=0)
-    tensorboard: bool = False
 
     def time_is_up(self, seconds: float) -> bool:
         """Whether a run that has trained for so long is at its end."""
