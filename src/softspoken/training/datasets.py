@@ -124,7 +124,7 @@ def scorer_for(embedder: SpeakerEmbedder, frames: FramePrompt) -> Scorer:
     """Frame scores exactly as they are made when transcribing."""
 
     def score(audio: np.ndarray, voices: np.ndarray) -> np.ndarray:
-        return FrameScores.measure(embedder, audio, (frames.window_s,), frames.hop_s).against(voices)
+        return FrameScores.measure(embedder, audio, frames.window_s, frames.hop_s).against(voices)
 
     return score
 

@@ -59,7 +59,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, embedder: TorchCamPlus) ->
         noises.append((str(path), seconds))
 
     def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (WINDOW_S,), HOP_S).against(voices)
+        return FrameScores.measure(embedder, audio, WINDOW_S, HOP_S).against(voices)
 
     texts = {piece.id: piece.text.title() for piece in pieces if piece is not pieces[1]}
     return MixtureDataset(corpus, texts, embedder.embed, scorer, MIXING, 3, 400, noises, clips=True, pool=8, batch=4)

@@ -51,7 +51,7 @@ def dataset(manifest: Path, speech: Path, size: int = 8, **changes) -> FixedMixt
     texts = {piece.id: piece.text for piece in corpus.pieces}
 
     def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (0.8,), 0.2).against(voices)
+        return FrameScores.measure(embedder, audio, 0.8, 0.2).against(voices)
 
     return FixedMixtures(manifest, corpus, texts, embedder.embed, scorer, MixingConfig(), 3, size, **changes)
 
