@@ -32,8 +32,6 @@ class DataConfig(Frozen):
     """Speech too large for one machine, read from front to back, instead of the training talkers of `speech`."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
-    voices: Path | None = None
-    """Speaker embeddings of the pieces (`softspoken.data.voices.write_vectors`); others are made when needed."""
     piece_s: tuple[float, float] = (2.0, 9.0)
     """Shortest and longest stretch of a talker's speech."""
     speeds: tuple[float, ...] = (1.0,)

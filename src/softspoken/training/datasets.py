@@ -16,7 +16,7 @@ from softspoken.data.corpus import Corpus, load_corpus
 from softspoken.data.examples import Example, MixtureDataset, Scorer
 from softspoken.data.manifest import read_noises, read_texts
 from softspoken.data.streaming import ShardedMixtures
-from softspoken.data.voices import VoiceCache, read_vectors
+from softspoken.data.voices import VoiceCache
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 from softspoken.training.config import TrainConfig
@@ -45,7 +45,6 @@ def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureData
         pool=config.pool,
         batch=config.mixtures_per_batch,
         voices=VoiceCache(embedder.name),
-        vectors=read_vectors(config.data.voices) if config.data.voices is not None else {},
     )
 
 

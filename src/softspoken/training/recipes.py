@@ -36,7 +36,7 @@ STUDY_COMMANDS = {
 }
 """What runs all rows of a file, by its `task`."""
 _OF_STUDIES = ("task", "method", "prompt_start", "window", "mix_on_device")
-_DATA_OF_STUDIES = ("mixtures", "resident")
+_DATA_OF_STUDIES = ("mixtures", "resident", "voices")
 """Keys that only the laboratory's trainings know, of a recipe and of its `data`."""
 _SEEDS = "seeds"
 _HAVE_SEEDS = "target-speaker-study"

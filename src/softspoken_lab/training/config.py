@@ -63,6 +63,8 @@ class StudyData(DataConfig):
     mixtures: Path | None = None
     """A corpus's own training mixtures (`softspoken-lab prepare librimix`), instead of such that are drawn from
     `speech`; the talkers put aside for development are those of `speech` as ever."""
+    voices: Path | None = None
+    """Speaker embeddings of the pieces (`softspoken_lab.training.vectors`); others are made when needed."""
     resident: Path | None = None
     """File for what `mix_on_device` has read, so that the next start takes seconds; made where it is not there or is of
     other speech. 115 MB an hour and speed."""

@@ -18,6 +18,7 @@ from softspoken_lab.training.device_mixing import DeviceMixer
 from softspoken_lab.training.drawn import DrawnMixtures, draw_batch
 from softspoken_lab.training.fixed_mixtures import FixedMixtures, read_fixed_mixtures
 from softspoken_lab.training.resident import make_resident
+from softspoken_lab.training.vectors import read_vectors
 from softspoken_lab.training.windows import WindowDataset, clips
 
 DEVELOPMENT_WINDOWS = 64
@@ -33,7 +34,10 @@ def training_data(config: StudyTrainConfig, embedder: SpeakerEmbedder | None) ->
         noises = read_noises(config.data.noise)
         return WindowDataset(*shared, noises, pool=config.pool, batch=config.mixtures_per_batch)
     if config.data.mixtures is None:
-        return datasets.training_data(config, embedder)
+        dataset = datasets.training_data(config, embedder)
+        if config.data.voices is not None and isinstance(dataset, MixtureDataset):
+            dataset.vectors |= read_vectors(config.data.voices)
+        return dataset
     corpus = load_corpus(config.data)
     return FixedMixtures(
         config.data.mixtures,
