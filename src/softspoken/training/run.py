@@ -205,7 +205,7 @@ def development_wer(
             engine = TorchEngine(backbone, graphs=False)
             rows = engine.compile_rows(trained(*given.of_prompts))
             activity = None if given.activity is None else given.activity.float().cpu().numpy()
-            heard = engine.encode(engine.features(batch.audio), rows, activity)
+            heard = engine.encode(engine.features(batch.audio, objective.window_s), rows, activity)
             found = decode_batch(heard, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
         scores += [
             score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)

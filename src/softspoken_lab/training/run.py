@@ -49,7 +49,12 @@ def run_training(
     trained = new_trained(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)
     prompts, weights = prompts_of(trained), weights_of(trained)
     objective = TargetSpeakerObjective(
-        backbone, config.prompts, config.objective, partial(attached, weights), average=average_of(accelerator)
+        backbone,
+        config.prompts,
+        config.objective,
+        partial(attached, weights),
+        config.window_s,
+        average_of(accelerator),
     )
     development = development_data(config, embedder, backbone) if main else []
     if main:
