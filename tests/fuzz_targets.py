@@ -26,9 +26,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.ctranslate2 import load_ctranslate2
 from softspoken.backbones.openai import load_openai
 from softspoken.data.corpus import cut_into_pieces
-from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.data.manifest import read_manifest, read_noises, read_texts
-from softspoken.data.voices import read_vectors, write_vectors
 from softspoken.errors import SoftspokenError
 from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.prompts.checkpoint import load_prompts, save_prompts
@@ -43,6 +41,8 @@ from softspoken.training.run_folder import begin_run, check_same_run
 from softspoken.training.state import UNREADABLE, Progress, load_state, save_state, unreadable
 from softspoken_lab.noise.language_model import load_language_model
 from softspoken_lab.prompts.authors import import_authors
+from softspoken_lab.training.fixed_mixtures import read_fixed_mixtures
+from softspoken_lab.training.vectors import read_vectors, write_vectors
 
 ARPA = (
     "\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-99\t<s>\t-0.3\n-0.9\t</s>\n-0.6\tthe\t-0.2\n-0.8\tcat\t-0.4\n\n"

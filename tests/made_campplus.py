@@ -8,10 +8,50 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from softspoken.data.campplus_network import BOTTLENECK, GROWTH, Head
+from softspoken.data.campplus_network import BOTTLENECK, GROWTH
 from softspoken.speakers.campplus import BANDS, BLOCKS, SEGMENT, STRIDE, WIDTH
 
 _FIRST = 128
+
+
+class Head(nn.Module):
+    """Two-dimensional convolutions in front; they fold the bands eightfold."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
+        self.layer1 = nn.Sequential(Residual(width, 2), Residual(width, 1))
+        self.layer2 = nn.Sequential(Residual(width, 2), Residual(width, 1))
+        self.conv2 = nn.Conv2d(width, width, 3, stride=(2, 1), padding=1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(width)
+
+    def forward(self, mel: Float[Tensor, "B M T"]) -> Tensor:
+        """To [B, C, T]."""
+        x = self.bn1(self.conv1(mel[:, None])).relu()
+        for part in (*self.layer1, *self.layer2):
+            x = part(x)
+        folded: Tensor = self.bn2(self.conv2(x)).relu().flatten(1, 2)
+        return folded
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, stride=(stride, 1), padding=1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(width)
+        self.shortcut = nn.Sequential()
+        if stride > 1:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(width, width, 1, stride=(stride, 1), bias=False), nn.BatchNorm2d(width)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        summed: Tensor = (inner + self.shortcut(x)).relu()
+        return summed
 
 
 class CamPlusPlus(nn.Module):

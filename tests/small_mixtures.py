@@ -20,7 +20,7 @@ def small_mixtures(folder: Path, **mixing: object) -> MixtureDataset:
     corpus = Corpus(cut_into_pieces(read_manifest(manifest), 1.0, 9.0))
 
     def scorer(audio, voices):
-        return FrameScores.measure(EMBEDDER, audio, (0.4,), 0.2).against(voices)
+        return FrameScores.measure(EMBEDDER, audio, 0.4, 0.2).against(voices)
 
     texts = {piece.id: piece.text.title() for piece in corpus.pieces}
     config = MixingConfig(talkers={2: 1.0}, max_s=3.0, silent_probability=0.0, **mixing)

@@ -58,9 +58,8 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"errors"},
     # A run is one entry from its recipe to its export; its development figures are words that it decodes.
     "training": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring"},
-    # What is compared: prompts as they are stored or trained, and the cascade, a speaker embedder in front of plain
-    # decoding.
-    "evaluation": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring", "training"},
+    # What is compared: stored prompts, and the cascade, a speaker embedder in front of plain decoding.
+    "evaluation": LEAVES | {"backbones", "engines", "speakers", "data", "prompts", "decoding", "scoring"},
     # What transcribes is handed in.
     "bulk": LEAVES,
     "demo": LEAVES,
@@ -70,6 +69,8 @@ EVERYTHING = set(ALLOWED)
 
 ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
     "prompts": set(),
+    # The first paper's runs that the product does not need.
+    "training": set(),
     # The second paper's recogniser as a whole, and recordings of noise.
     "noise": {"prompts"},
     "corpora": {"noise", "testsets"},
@@ -78,8 +79,19 @@ ALLOWED_IN_THE_LABORATORY: dict[str, set[str]] = {
     "bench": {"testsets"},
     "analysis": {"prompts", "noise", "testsets"},
     "report": {"noise", "testsets", "analysis"},
-    "studies": {"noise", "testsets", "corpora", "measures", "analysis", "report"},
-    "cli": {"prompts", "noise", "corpora", "measures", "testsets", "bench", "analysis", "report", "studies"},
+    "studies": {"noise", "testsets", "corpora", "measures", "analysis", "report", "training"},
+    "cli": {
+        "prompts",
+        "noise",
+        "corpora",
+        "measures",
+        "testsets",
+        "bench",
+        "analysis",
+        "report",
+        "studies",
+        "training",
+    },
 }
 """Rooms of the laboratory and what they may import of each other; of softspoken every room but `cli` and `serve`, whose
 options only the laboratory's own `cli` shares."""

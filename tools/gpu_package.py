@@ -24,12 +24,13 @@ from softspoken.data.corpus import is_development_talker, load_corpus
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.manifest import pack_manifest, read_texts, write_texts
 from softspoken.data.pauses import cuts_file
-from softspoken.data.voices import VoiceCache, write_vectors
+from softspoken.data.voices import VoiceCache
 from softspoken.packages import PinnedPackage, cache_folder
 from softspoken.speakers import load_embedder
 from softspoken.speakers.campplus import MEMBER, PACKAGE
 from softspoken.training.config import TrainConfig
 from softspoken.training.recipes import read_recipe
+from softspoken_lab.training.vectors import write_vectors
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 WHEELS = (

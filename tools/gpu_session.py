@@ -26,7 +26,7 @@ from gpu_parts import missing_parts, receive, restore_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECIPE = REPOSITORY / "recipes" / "target-speaker" / "gpu.toml"
-TESTS = ("tests/data/test_device_mixing.py", "tests/training/test_on_cuda.py")
+TESTS = ("tests/lab/training/test_device_mixing.py", "tests/training/test_on_cuda.py")
 TESTS_S = 120
 ENDING_S, ENDING_ON_CPU_S = 30.0, 80.0
 """Behind the last step: the last validation, and the prompt."""
@@ -132,7 +132,7 @@ class Session:
                 changes |= SMALL
             recipe = self.into / f"{row}.toml"
             recipe.write_text(recipe_text(row, changes), encoding="utf-8")
-            command = [sys.executable, "-m", "softspoken.cli.main", "prompt", "train", str(recipe), "--out", str(run)]
+            command = [sys.executable, "-m", "softspoken_lab.cli.main", "train", str(recipe), "--out", str(run)]
             self.call(row, command, self.left_s - 5, self.into)
             self.say(f"{row}: {pace(run)}")
 
@@ -195,10 +195,10 @@ from pathlib import Path
 from softspoken.data.corpus import load_corpus
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.manifest import read_noises, read_texts
-from softspoken.data.resident import read_all
-from softspoken.training.recipes import read_recipe
+from softspoken_lab.studies.recipes import read_any_recipe
+from softspoken_lab.training.resident import read_all
 
-config = read_recipe(Path(sys.argv[1]))
+config = read_any_recipe(Path(sys.argv[1]))
 data = config.data
 texts = read_texts(data.texts)
 dataset = MixtureDataset(load_corpus(data), texts, None, None, config.mixing, 0, 1, read_noises(data.noise))

@@ -30,7 +30,7 @@ def dataset(corpus: Corpus, config: MixingConfig, **changes) -> MixtureDataset:
     embedder = PitchEmbedder()
 
     def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (0.8,), 0.2).against(voices)
+        return FrameScores.measure(embedder, audio, 0.8, 0.2).against(voices)
 
     texts = {piece.id: piece.text.title() for piece in corpus.pieces}
     given = {"texts": texts, "embed": embedder.embed, "scorer": scorer, "config": config, "seed": 3, "size": 20}

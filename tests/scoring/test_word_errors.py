@@ -5,7 +5,6 @@ from softspoken.errors import DataError
 from softspoken.scoring.text import TextNormalizer, writes_something
 from softspoken.scoring.word_errors import (
     UtteranceScore,
-    cp_wer,
     paired_difference,
     score_utterance,
     summarize,
@@ -115,11 +114,3 @@ def test_pairing_sees_a_small_steady_difference_that_single_intervals_hide() -> 
 def test_pairing_refuses_other_items() -> None:
     with pytest.raises(DataError, match="same items"):
         paired_difference([scored("A B", "a")], [scored("A B C", "a")])
-
-
-def test_cp_wer_does_not_care_who_is_called_what() -> None:
-    texts = ["HELLO THERE FRIEND", "GOOD MORNING"]
-    assert cp_wer(texts, ["good morning", "hello there friend"], normalize) == 0.0
-    assert cp_wer(texts, ["good evening", "hello there friend"], normalize) == pytest.approx(1 / 5)
-    with pytest.raises(DataError, match="no reference words"):
-        cp_wer([""], ["hello"], normalize)

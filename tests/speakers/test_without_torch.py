@@ -21,7 +21,7 @@ embedder = load_embedder()
 enrolled = EnrolmentStore(sys.argv[2]).enrol("ada", [sys.argv[1]], embedder)
 audio = load_audio(sys.argv[1])
 for one in (embedder, embedder.rounding()):
-    scores = FrameScores.measure(one, audio, (0.8,), 0.4).against(enrolled.vector[None])
+    scores = FrameScores.measure(one, audio, 0.8, 0.4).against(enrolled.vector[None])
     assert scores.shape == (1, 300), scores.shape
 print(len(diarise(audio, embedder).voices))
 print(*[name for name in {heavy!r} if name in sys.modules])

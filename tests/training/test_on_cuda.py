@@ -64,7 +64,8 @@ def test_a_rounded_backbone_transcribes_under_autocast(tmp_path, device: str) ->
     prompts = SoftPrompts(config, WIDTH, {"encoder": LAYERS, "decoder": LAYERS}).to(device)
     batch = collate([data[0]], backbone.tokens, 40).to(torch.device(device))
     with torch.autocast(device, dtype=torch.bfloat16):
-        assert development_wer(backbone, prompts, [batch])["wer"] > 0
+        objective = TargetSpeakerObjective(backbone, config, ObjectiveConfig())
+        assert development_wer(objective, prompts, [batch])["wer"] > 0
 
 
 @pytest.mark.cuda

@@ -16,12 +16,13 @@ from softspoken.data.batches import collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
-from softspoken.training.config import LoraMethod, MethodConfig, ObjectiveConfig, PromptMethod, TrainConfig
+from softspoken.training.config import ObjectiveConfig
 from softspoken.training.loop import TrainingStopped, train
-from softspoken.training.methods import tuned, weights_of
 from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.processes import Shares, average_of
 from softspoken.training.run import new_accelerator
+from softspoken_lab.training.config import LoraMethod, MethodConfig, PromptMethod, StudyTrainConfig
+from softspoken_lab.training.methods import attached, tuned, weights_of
 
 PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),
@@ -50,7 +51,7 @@ def trained(folder: Path, data: MixtureDataset, method: MethodConfig, changes: d
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator, backbone = new_accelerator("no"), tiny_backbone()
     objectives = ObjectiveConfig(states=0.5, layers=0.5, tokens=0.5)
-    config = TrainConfig(
+    config = StudyTrainConfig(
         **{"method": method, "prompts": PROMPTS, "objective": objectives, "steps": STEPS, "mixtures_per_batch": 4}
         | {"warmup_steps": 2, "save_every": 2, "learning_rate": 0.01, "schedule": "stepped"}
         | changes
@@ -58,7 +59,7 @@ def trained(folder: Path, data: MixtureDataset, method: MethodConfig, changes: d
     torch.manual_seed(0)
     learner = tuned(method, SoftPrompts(PROMPTS, WIDTH, {"encoder": LAYERS, "decoder": LAYERS}), backbone)
     objective = TargetSpeakerObjective(
-        backbone, PROMPTS, objectives, weights_of(learner), average=average_of(accelerator)
+        backbone, PROMPTS, objectives, functools.partial(attached, weights_of(learner)), average=average_of(accelerator)
     )
     together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
 

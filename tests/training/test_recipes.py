@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from softspoken.errors import ConfigError
-from softspoken.training.config import TrainConfig
-from softspoken.training.recipes import STUDY_COMMANDS, RecipeReference, read_recipe, rows_of
+from softspoken.training.recipes import STUDY_COMMANDS, RecipeReference, read_data, read_recipe, rows_of
 from softspoken_lab.studies.recipes import read_any_recipe
+from softspoken_lab.training.config import StudyTrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOUND = sorted((REPOSITORY / "recipes").rglob("*.toml"))
@@ -68,8 +68,8 @@ def test_a_recipe_may_extend_another_and_say_only_what_differs(tmp_path: Path) -
     )
     above = tmp_path / "above.toml"
     above.write_text('extends = "base.toml"\n[prompts]\nencoder = { length = 9 }\n[method]\nkind = "full"\n')
-    config = read_recipe(above)
-    assert isinstance(config, TrainConfig)
+    config = read_any_recipe(above)
+    assert isinstance(config, StudyTrainConfig)
     assert (config.steps, config.prompts.placement, config.method.kind) == (7, "shifted", "full")
     assert config.prompts.encoder is not None
     assert (config.prompts.encoder.length, config.prompts.encoder.depth) == (9, "deep")
@@ -106,31 +106,31 @@ def rowed(tmp_path: Path) -> Path:
 
 
 def test_a_row_is_the_base_then_the_row_that_it_extends_then_its_own(rowed: Path) -> None:
-    one, two = (read_recipe(f"{rowed}:{row}") for row in ("one", "two.en"))
-    assert isinstance(one, TrainConfig)
-    assert isinstance(two, TrainConfig)
+    one, two = (read_any_recipe(f"{rowed}:{row}") for row in ("one", "two.en"))
+    assert isinstance(one, StudyTrainConfig)
+    assert isinstance(two, StudyTrainConfig)
     assert (one.steps, one.seed, one.prompts.encoder, one.method.kind) == (8, 0, None, "lora")
     assert (two.steps, two.seed, two.method) == (8, 3, one.method)
     assert two.prompts.encoder is not None
     # What `one` leaves out, `two` begins anew.
     assert (two.prompts.encoder.length, two.prompts.encoder.depth) == (9, "deep")
-    assert read_recipe(f"{rowed}:one", {"seed": 5}).seed == 5
+    assert read_any_recipe(f"{rowed}:one", {"seed": 5}).seed == 5
 
 
 def test_a_recipe_may_extend_a_row(rowed: Path, tmp_path: Path) -> None:
     (tmp_path / "above.toml").write_text('extends = "rowed.toml:two.en"\nsteps = 9\n')
     (tmp_path / "study.toml").write_text('[base]\nextends = "above.toml"\n[rows.three]\nseed = 4\n')
-    config = read_recipe(tmp_path / "study.toml:three")
-    assert isinstance(config, TrainConfig)
+    config = read_any_recipe(tmp_path / "study.toml:three")
+    assert isinstance(config, StudyTrainConfig)
     assert (config.steps, config.seed, config.method.kind) == (9, 4, "lora")
 
 
 def test_the_seeds_of_a_row_are_the_study_s_alone(rowed: Path) -> None:
     rowed.write_text(rowed.read_text().replace("seed = 3", "seeds = [1, 2]"))
     with pytest.raises(ConfigError, match="seeds"):
-        read_recipe(f"{rowed}:two.en")
+        read_any_recipe(f"{rowed}:two.en")
     rowed.write_text('task = "target-speaker-study"\n' + rowed.read_text())
-    assert read_recipe(f"{rowed}:two.en").seed == 0
+    assert read_any_recipe(f"{rowed}:two.en").seed == 0
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,29 @@ def test_the_seeds_of_a_row_are_the_study_s_alone(rowed: Path) -> None:
 def test_a_row_that_cannot_be_is_told_in_one_line(rowed: Path, change: tuple[str, str], row: str, said: str) -> None:
     rowed.write_text(rowed.read_text().replace(*change) if change[0] else rowed.read_text())
     with pytest.raises(ConfigError, match=said) as caught:
-        read_recipe(f"{rowed}{row}")
+        read_any_recipe(f"{rowed}{row}")
     assert "\n" not in str(caught.value)
 
 
 def test_a_single_recipe_has_no_rows(rowed: Path) -> None:
     with pytest.raises(ConfigError, match=r"no row 'one' in '.*shared\.toml'; it has none, so give the file alone"):
         read_recipe(rowed.with_name("shared.toml:one"))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        'task = "transcription"',
+        'method = { kind = "full" }',
+        'window = "30s"',
+        "mix_on_device = true",
+        'data.mixtures = "manifest.jsonl"',
+    ],
+)
+def test_a_recipe_of_a_study_is_sent_to_the_laboratory(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'backbone = "tiny"\ndata.speech = ["speech.jsonl"]\n{key}\n')
+    with pytest.raises(ConfigError, match=rf"'{key.partition(' ')[0]}'.*softspoken-lab train"):
+        read_recipe(path)
+    # Its speech can be taught and packed all the same.
+    assert (read_data(path).backbone, read_data(path).data.speech) == ("tiny", (Path("speech.jsonl"),))

@@ -44,7 +44,7 @@ def test_a_run_keeps_its_recipe_configuration_and_environment(tmp_path: Path) ->
     text = "steps = 10\n# why\nseed = 3\n"
     begin_run(CONFIG, tmp_path / "run", text)
     assert (tmp_path / "run" / "recipe.toml").read_text() == text
-    assert read_config(tmp_path / "run", recipe_of) == CONFIG.model_dump(mode="json")
+    assert read_config(tmp_path / "run", TrainConfig.model_validate) == CONFIG.model_dump(mode="json")
     (start,) = json.loads((tmp_path / "run" / "environment.json").read_text())["starts"]
     assert start["from_step"] == 0
     assert start["packages"]["torch"] == torch.__version__
@@ -81,7 +81,7 @@ def test_another_recipe_is_refused_in_one_line(tmp_path: Path, values: dict[str,
     begin_run(CONFIG, tmp_path)
     trained(tmp_path, 4)
     before = (tmp_path / "config.json").read_text()
-    other = recipe_of(values if "task" in values else {**CONFIG.model_dump(), **values})
+    other = recipe_of(values) if "task" in values else changed(**values)
     with pytest.raises(ConfigError, match="another recipe") as caught:
         begin_run(other, tmp_path)
     assert "\n" not in str(caught.value)
@@ -93,7 +93,7 @@ def test_more_steps_and_other_watching_may_go_on(tmp_path: Path) -> None:
     begin_run(CONFIG, tmp_path)
     trained(tmp_path, 4)
     begin_run(changed(steps=20, validate_every=3, save_every=2, workers=1), tmp_path)
-    assert read_config(tmp_path, recipe_of)["steps"] == 20
+    assert read_config(tmp_path, TrainConfig.model_validate)["steps"] == 20
     with pytest.raises(ConfigError, match="has done 4 steps, 3 are asked for"):
         begin_run(changed(steps=3), tmp_path)
 
@@ -101,7 +101,7 @@ def test_more_steps_and_other_watching_may_go_on(tmp_path: Path) -> None:
 def test_where_nothing_was_trained_any_recipe_may_start(tmp_path: Path) -> None:
     begin_run(CONFIG, tmp_path)
     begin_run(changed(seed=9), tmp_path)
-    assert read_config(tmp_path, recipe_of)["seed"] == 9
+    assert read_config(tmp_path, TrainConfig.model_validate)["seed"] == 9
 
 
 def test_a_configuration_of_before_an_option_existed_goes_on(tmp_path: Path) -> None:

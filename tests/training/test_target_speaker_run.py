@@ -119,7 +119,7 @@ def test_a_run_stopped_in_time_goes_on(recipe: Path, tmp_path: Path) -> None:
     command = ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")]
     stopped = CliRunner().invoke(app, [*command, "--stop-after-s", "0"])
     assert stopped.exit_code == 0
-    assert "goes on" in stopped.output
+    assert "to continue" in stopped.output
     assert not (tmp_path / "run" / "prompt").exists()
     assert CliRunner().invoke(app, command).exit_code == 0
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]

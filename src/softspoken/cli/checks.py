@@ -9,7 +9,6 @@ from softspoken.defaults import BACKBONE_SIZES
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ELSEWHERE = "a folder, or a hub repository owner/name"
 _METHODS = ("none", "clean", "cascade", "diarise")
-_WITH_VALUE = ("separate", "run")
 _DEVICE = re.compile(r"cpu|(cuda|xpu|mps)(:\d+)?")
 
 
@@ -60,9 +59,8 @@ def require_prompt(reference: str | None, methods: tuple[str, ...] = ()) -> None
 
 def require_method(name: str) -> None:
     """Raise PromptError for what is neither a method by its name nor a prompt."""
-    kind, _, rest = name.partition(":")
-    if kind not in (*(_WITH_VALUE if rest else ()), *_METHODS):
-        require_prompt(name, (*_METHODS, *(f"{kind}:..." for kind in _WITH_VALUE)))
+    if name.partition(":")[0] not in _METHODS:
+        require_prompt(name, _METHODS)
 
 
 def _close(name: str, known: tuple[str, ...]) -> str:

@@ -51,9 +51,9 @@ def shard(
     from softspoken.data.corpus import load_corpus
     from softspoken.data.manifest import read_texts
     from softspoken.data.shards import write_shards
-    from softspoken.training.recipes import read_recipe
+    from softspoken.training.recipes import read_data
 
-    config = read_recipe(recipe)
+    config = read_data(recipe)
     corpus = load_corpus(config.data.model_copy(update={"speeds": (1.0,)}))
     texts = {piece.id: piece.text for piece in corpus.pieces}
     if config.data.texts is not None:
@@ -89,9 +89,9 @@ def teach(
     from softspoken.data.corpus import Corpus, load_corpus
     from softspoken.data.manifest import read_texts, write_texts
     from softspoken.decoding import PromptedTranscriber
-    from softspoken.training.recipes import read_recipe
+    from softspoken.training.recipes import read_data
 
-    config = read_recipe(recipe)
+    config = read_data(recipe)
     config = config.model_copy(update={"data": config.data.model_copy(update={"texts": None, "speeds": (1.0,)})})
     texts = read_texts(out, rejected=True) if out.is_file() else {}
     precision: Precision = "bfloat16" if multiplies_bfloat16() else "float32"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from softspoken.evaluation.runner import Method, MethodResult
     from softspoken.evaluation.systems import Systems
 
+    AnySystems = TypeVar("AnySystems", bound=Systems)
 
 Manifest = Annotated[
     Path,
@@ -30,11 +31,9 @@ Methods = Annotated[
     list[str] | None,
     typer.Option(
         help="shipped (the prompt in this package), none (plain Whisper), clean (plain Whisper on the target "
-        "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), "
-        "'separate:COMMAND {mixture} {folder}' (a separator of yours, then plain Whisper on the nearest source), "
-        "run:FOLDER (what a training run has trained; run:FOLDER@last: its last state), or a prompt's folder or "
-        "repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is "
-        "what the others are compared with. Default: shipped."
+        "alone), cascade (find the target's stretches, then plain Whisper), diarise (the same by diarisation), or a "
+        "prompt's folder or repository. 'cascade:0.35' sets the threshold. Repeat it to compare; the first is what "
+        "the others are compared with. Default: shipped."
     ),
 ]
 BackboneName = Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own, else tiny.en.")]
@@ -55,6 +54,7 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Number of threads. Default: OMP_NUM_THREADS where it is set, else all cores.")
 ]
 Anew = Annotated[bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")]
+Out = Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Number of items to take from the beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -67,7 +67,7 @@ def evaluate(
     precision: Precisions = None,
     threads: Threads = None,
     anew: Anew = False,
-    out: Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")] = None,
+    out: Out = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,13 +80,28 @@ def evaluate(
     require_backbone(backbone, "cpu")
     for name in method or ():
         require_method(name)
+    from softspoken.evaluation.systems import Systems
+
+    show_scores(manifest, method, systems_of(Systems, backbone, engine, precision, threads), anew, out, limit, as_json)
+
+
+def show_scores(
+    manifest: Path,
+    names: list[str] | None,
+    kinds: "Sequence[Systems]",
+    anew: bool,
+    out: Path | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Score the first `limit` items of a manifest and print the table, or JSON; `out`: a file for what was heard."""
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import write_items
 
     items = read_evaluation_manifest(manifest)[:limit]
-    results = run_methods(manifest, items, method, systems_of(backbone, engine, precision, threads), anew)
+    results = run_methods(manifest, items, names, kinds, anew)
     if out is not None:
         write_items(results, out)
         Console(stderr=True).print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
@@ -98,19 +113,22 @@ def evaluate(
 
 
 def systems_of(
-    backbone: str | None, engine: EngineChoice, precision: list[PrecisionChoice] | None, threads: int | None
-) -> "list[Systems]":
-    """What runs the methods: one for each precision."""
+    kind: "type[AnySystems]",
+    backbone: str | None,
+    engine: EngineChoice,
+    precision: list[PrecisionChoice] | None,
+    threads: int | None,
+) -> "list[AnySystems]":
+    """What runs the methods: one of `kind` for each precision."""
     from softspoken.engines.torch_engine import share_threads
-    from softspoken.evaluation.systems import Systems
 
     precisions = list(dict.fromkeys(precision)) if precision else [None]
     used = share_threads(threads)
-    return [Systems(backbone, engine.value, None if each is None else each.value, used) for each in precisions]
+    return [kind(backbone, engine.value, None if each is None else each.value, used) for each in precisions]
 
 
 def run_methods(
-    manifest: Path, items: "Sequence[EvaluationItem]", names: list[str] | None, kinds: "list[Systems]", anew: bool
+    manifest: Path, items: "Sequence[EvaluationItem]", names: list[str] | None, kinds: "Sequence[Systems]", anew: bool
 ) -> "list[MethodResult]":
     """Each method under each of `kinds`, shown on stderr; answers are kept beside the manifest."""
     from rich.console import Console

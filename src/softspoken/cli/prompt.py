@@ -18,7 +18,6 @@ app = typer.Typer(
 
 app.command("verify")(trust.verify)
 app.command("doctor")(doctor.doctor)
-app.command("seal")(trust.seal)
 app.command("keygen")(trust.keygen)
 app.command("trust")(trust.trust)
 app.command("sign")(trust.sign)

@@ -1,4 +1,4 @@
-"""`softspoken prompt seal|keygen|trust|sign|verify`: whether a prompt is what was saved, and who vouches for it."""
+"""`softspoken prompt keygen|trust|sign|verify`: whether a prompt is what was saved, and who vouches for it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,24 +39,6 @@ def verify(
     elif (place / SIGNATURE_FILE).is_file():
         said.append("has a signature that was not checked (give --key or --require-signature)")
     typer.echo(f"{folder}: {', '.join(said)}")
-
-
-def seal(folder: Folder) -> None:
-    """Write the integrity file of a prompt that was stored before there was one; trust it first."""
-    from tempfile import TemporaryDirectory
-
-    from softspoken.prompts.checkpoint import load_prompts
-    from softspoken.prompts.folder import unsealed, write_folder
-    from softspoken.prompts.integrity import read_integrity
-
-    place = folder.expanduser().resolve()
-    files = unsealed(place)
-    with TemporaryDirectory() as parent:
-        trial = Path(parent) / "prompt"
-        write_folder(trial, files)
-        load_prompts(trial)
-    write_folder(place, files)
-    typer.echo(f"{folder}: sealed as it is now, identity {read_integrity(place).identity[:12]}")
 
 
 def keygen(

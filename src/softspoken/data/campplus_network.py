@@ -13,14 +13,23 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from softspoken.speakers.campplus import BLOCKS, SEGMENT, STRIDE
 
 GROWTH, BOTTLENECK = 32, 128
 _EPSILON = 1e-5
+
+
+_Convolution = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class _Residual:
+    first: _Convolution
+    second: _Convolution
+    shortcut: _Convolution | None
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,14 @@ class WindowNetwork:
     def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> None:
         """`weights`: where the network is to be."""
         state = {name.removeprefix("xvector."): tensor for name, tensor in weights.items()}
-        head = Head().to(state["dense.linear.weight"].device)
-        head.load_state_dict({k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")})
-        self._head = _folded_head(head).to(dtype)
-        scale, shift = _norm(state, "tdnn.nonlinear")
+        self._front = _convolution(state, "head.conv1", "head.bn1", dtype)
+        self._residuals = [_residual(state, f"head.layer{n}.{part}", dtype) for n in (1, 2) for part in (0, 1)]
+        self._fold = _convolution(state, "head.conv2", "head.bn2", dtype)
+        scale, shift = _norm(state, "tdnn.nonlinear.batchnorm")
         self._first = (state["tdnn.linear.weight"] * scale[:, None, None]).to(dtype), shift.to(dtype)
         self._blocks = [_block(state, number, dtype) for number in range(1, len(BLOCKS) + 1)]
-        self._last = tuple(x.to(dtype) for x in _norm(state, "out_nonlinear"))
-        scale, shift = _norm(state, "dense.nonlinear")
+        self._last = tuple(x.to(dtype) for x in _norm(state, "out_nonlinear.batchnorm"))
+        scale, shift = _norm(state, "dense.nonlinear.batchnorm")
         self._dense = state["dense.linear.weight"][..., 0] * scale[:, None], shift
         self._dtype = dtype
 
@@ -66,7 +75,7 @@ class WindowNetwork:
     def __call__(self, mel: Float[Tensor, "B T M"], frames: Int[Tensor, "B"] | None = None) -> Float[Tensor, "B S"]:
         """Vectors in float32, not scaled to length one. `frames` of each recording, 0 behind; None: all are whole."""
         inside = None if frames is None else _inside(frames, mel.shape[1], self._dtype)
-        x = self._head(mel.to(self._dtype).transpose(1, 2), None if inside is None else inside[:, None, None])
+        x = self._folded_bands(mel.to(self._dtype).transpose(1, 2), None if inside is None else inside[:, None, None])
         x = functional.conv1d(x, *self._first, stride=STRIDE, padding=2).relu_().transpose(1, 2)
         known = None
         if frames is not None:
@@ -84,44 +93,17 @@ class WindowNetwork:
             moments = [mean, (away.square().sum(dim=1) / (count - 1)).sqrt()]
         return functional.linear(torch.cat(moments, dim=-1), *self._dense)
 
-
-class Head(nn.Module):
-    """Two-dimensional convolutions in front; they fold the bands eightfold."""
-
-    def __init__(self, width: int = 32) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, width, 3, padding=1, bias=False)
-        self.bn1: nn.Module = nn.BatchNorm2d(width)
-        self.layer1 = nn.Sequential(Residual(width, 2), Residual(width, 1))
-        self.layer2 = nn.Sequential(Residual(width, 2), Residual(width, 1))
-        self.conv2 = nn.Conv2d(width, width, 3, stride=(2, 1), padding=1, bias=False)
-        self.bn2: nn.Module = nn.BatchNorm2d(width)
-
-    def forward(self, mel: Float[Tensor, "B M T"], inside: Float[Tensor, "B 1 1 T"] | None = None) -> Tensor:
-        """To [B, C, T]. `inside`: 1 for frames of a recording, 0 for what fills it up; None: there is none of that."""
-        x = cut(self.bn1(self.conv1(mel[:, None])).relu(), inside)
-        for part in (*self.layer1, *self.layer2):
-            x = part(x, inside)
-        folded: Tensor = cut(self.bn2(self.conv2(x)).relu(), inside).flatten(1, 2)
-        return folded
-
-
-class Residual(nn.Module):
-    def __init__(self, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, stride=(stride, 1), padding=1, bias=False)
-        self.bn1: nn.Module = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2: nn.Module = nn.BatchNorm2d(width)
-        self.shortcut = nn.Sequential()
-        if stride > 1:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(width, width, 1, stride=(stride, 1), bias=False), nn.BatchNorm2d(width)
-            )
-
-    def forward(self, x: Tensor, inside: Float[Tensor, "B 1 1 T"] | None = None) -> Tensor:
-        inner = self.bn2(self.conv2(cut(self.bn1(self.conv1(x)).relu(), inside)))
-        return cut((inner + self.shortcut(x)).relu(), inside)
+    def _folded_bands(self, mel: Float[Tensor, "B M T"], inside: Float[Tensor, "B 1 1 T"] | None) -> Tensor:
+        """Two-dimensional convolutions that fold the bands eightfold, [B, C, T]. `inside`: 1 for frames of a recording,
+        0 for what fills it up; None: there is none of that."""
+        x = cut(functional.conv2d(mel[:, None], *self._front, padding=1).relu_(), inside)
+        for part in self._residuals:
+            # Where there is a shortcut, bands are halved.
+            stride = (1 if part.shortcut is None else 2, 1)
+            inner = cut(functional.conv2d(x, *part.first, stride=stride, padding=1).relu_(), inside)
+            beside = x if part.shortcut is None else functional.conv2d(x, *part.shortcut, stride=stride)
+            x = cut((functional.conv2d(inner, *part.second, padding=1) + beside).relu_(), inside)
+        return cut(functional.conv2d(x, *self._fold, stride=(2, 1), padding=1).relu_(), inside).flatten(1, 2)
 
 
 def cut(x: Tensor, inside: Tensor | None) -> Tensor:
@@ -169,14 +151,14 @@ def _context(y: Float[Tensor, "B P K"], known: Float[Tensor, "B P 1"] | None) ->
 def _block(state: Mapping[str, Tensor], number: int, dtype: torch.dtype) -> _Block:
     count, dilation = BLOCKS[number - 1]
     layers = tuple(_layer(state, f"block{number}.tdnnd{layer}", dtype) for layer in range(1, count + 1))
-    scale, shift = _norm(state, f"transit{number}.nonlinear")
+    scale, shift = _norm(state, f"transit{number}.nonlinear.batchnorm")
     halve = state[f"transit{number}.linear.weight"][..., 0].T
     return _Block(dilation, layers, scale.to(dtype), shift.to(dtype), halve.to(dtype).contiguous())
 
 
 def _layer(state: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> _Layer:
-    scale, shift = _norm(state, f"{name}.nonlinear1")
-    narrow_scale, narrow_shift = _norm(state, f"{name}.nonlinear2")
+    scale, shift = _norm(state, f"{name}.nonlinear1.batchnorm")
+    narrow_scale, narrow_shift = _norm(state, f"{name}.nonlinear2.batchnorm")
     tensors = (
         scale,
         shift,
@@ -192,33 +174,24 @@ def _layer(state: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> _Layer
 
 
 def _norm(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """What the normalisation in part `name` multiplies with and adds, in evaluation mode."""
-    scale = torch.rsqrt(state[f"{name}.batchnorm.running_var"] + _EPSILON)
-    shift = -state[f"{name}.batchnorm.running_mean"] * scale
-    if f"{name}.batchnorm.weight" not in state:
+    """What a normalisation multiplies with and adds, in evaluation mode."""
+    scale = torch.rsqrt(state[f"{name}.running_var"] + _EPSILON)
+    shift = -state[f"{name}.running_mean"] * scale
+    if f"{name}.weight" not in state:
         return scale, shift
-    weight = state[f"{name}.batchnorm.weight"]
-    return weight * scale, weight * shift + state[f"{name}.batchnorm.bias"]
+    weight = state[f"{name}.weight"]
+    return weight * scale, weight * shift + state[f"{name}.bias"]
 
 
-def _folded_head(head: Head) -> Head:
-    """The same with convolutions that have taken in the normalisation behind them."""
-    folded = head.eval().requires_grad_(False)
-    residuals = [part for part in folded.modules() if isinstance(part, Residual)]
-    parts: list[Head | Residual] = [folded, *residuals]
-    for part in parts:
-        part.conv1, part.bn1 = _folded(part.conv1, part.bn1), nn.Identity()
-        part.conv2, part.bn2 = _folded(part.conv2, part.bn2), nn.Identity()
-    for residual in residuals:
-        if len(residual.shortcut):
-            residual.shortcut = nn.Sequential(_folded(*residual.shortcut))
-    for weight in folded.parameters():
-        if weight.dim() == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return folded
+def _convolution(state: Mapping[str, Tensor], name: str, norm: str, dtype: torch.dtype) -> _Convolution:
+    """A convolution that has taken in the normalisation behind it."""
+    scale, shift = _norm(state, norm)
+    weight = state[f"{name}.weight"] * scale[:, None, None, None]
+    return weight.to(dtype).contiguous(memory_format=torch.channels_last), shift.to(dtype)
 
 
-def _folded(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
-    assert isinstance(convolution, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
-    return fuse_conv_bn_eval(convolution, norm)
+def _residual(state: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> _Residual:
+    first, second = (_convolution(state, f"{name}.conv{n}", f"{name}.bn{n}", dtype) for n in (1, 2))
+    if f"{name}.shortcut.0.weight" not in state:
+        return _Residual(first, second, None)
+    return _Residual(first, second, _convolution(state, f"{name}.shortcut.0", f"{name}.shortcut.1", dtype))

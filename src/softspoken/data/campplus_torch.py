@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,7 +41,6 @@ from softspoken.speakers.features import (
 )
 
 _BATCH = 16
-_TOGETHER = 512
 _RECORDINGS = 64
 """Whose spectrograms are made together."""
 _ROUND = 100
@@ -67,7 +66,7 @@ class TorchCamPlus(SpeakerEmbedder):
         self.device, self.weights = torch.device(device), weights
         placed = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in weights.items()}
         self._recordings = WindowNetwork(placed)
-        self._for_windows = self._recordings if windows == torch.float32 else WindowNetwork(placed, windows)
+        self.for_windows = self._recordings if windows == torch.float32 else WindowNetwork(placed, windows)
 
     @classmethod
     def load(cls, device: str = "cpu") -> "TorchCamPlus":
@@ -112,32 +111,8 @@ class TorchCamPlus(SpeakerEmbedder):
         window, starts = window_frames(len(audio), window_s, hop_s)
         rows = [mel[s : s + window] for s in starts]
         batches = [torch.stack(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
-        vectors = torch.cat([self._for_windows(centred(batch)) for batch in batches])
+        vectors = torch.cat([self.for_windows(centred(batch)) for batch in batches])
         return functional.normalize(vectors, dim=1).cpu().numpy(), seconds_of(starts)
-
-    @torch.no_grad()
-    def embed_windows_of(
-        self,
-        audio: Float[Tensor, "M N"],
-        rows: Int[Tensor, "W"],
-        starts: Int[Tensor, "W"],
-        window: int,
-    ) -> Float[Tensor, "W S"]:
-        """Unit vectors of windows of several recordings together, where the network is.
-
-        Window w begins at frame `starts[w]` of recording `rows[w]` and has `window` frames, as `window_frames` has it.
-        """
-        mel = kaldi_log_mel(audio, BANDS)
-        frames = starts[:, None] + torch.arange(window, device=starts.device)
-        # Filled up, so that a GPU sees one size alone: it plans convolutions anew for every other.
-        fill = -len(rows) % _TOGETHER if audio.is_cuda else 0
-        taken = functional.pad(rows, (0, fill)), functional.pad(frames, (0, 0, 0, fill))
-        vectors = [
-            self._for_windows(centred(mel[rows_here[:, None], frames_here]))
-            for rows_here, frames_here in zip(*(torch.split(each, _TOGETHER) for each in taken), strict=True)
-        ]
-        # A copy: what inference mode has made cannot be part of what is trained.
-        return functional.normalize(torch.cat(vectors)[: len(rows)], dim=1).clone()
 
     def _sounding(self, audio: list[np.ndarray]) -> list[Float[Tensor, "_ M"]]:
         """Log mel of each recording, of what is not far below its loud frames (the 95th percentile)."""

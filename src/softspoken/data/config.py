@@ -28,18 +28,10 @@ class DataConfig(Frozen):
     """Speech manifests (JSON lines); see `softspoken.data.manifest.read_manifest`."""
     noise: tuple[Path, ...] = ()
     """Noise manifests (JSON lines with `path`, `duration_s`, `split`)."""
-    mixtures: Path | None = None
-    """A corpus's own training mixtures (`softspoken-lab prepare librimix`), instead of such that are drawn from
-    `speech`; the talkers put aside for development are those of `speech` as ever."""
     shards: ShardConfig | None = None
     """Speech too large for one machine, read from front to back, instead of the training talkers of `speech`."""
     texts: Path | None = None
     """What targets say, piece by piece (`softspoken data teach`); None: the manifests' own transcripts."""
-    voices: Path | None = None
-    """Speaker embeddings of the pieces (`softspoken.data.voices.write_vectors`); others are made when needed."""
-    resident: Path | None = None
-    """File for what `mix_on_device` has read, so that the next start takes seconds; made where it is not there or is of
-    other speech. 115 MB an hour and speed."""
     piece_s: tuple[float, float] = (2.0, 9.0)
     """Shortest and longest stretch of a talker's speech."""
     speeds: tuple[float, ...] = (1.0,)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -152,13 +151,11 @@ class MixtureDataset(Dataset[list[Example]]):
         pool: int = 1,
         batch: int = 1,
         voices: VoiceCache | None = None,
-        vectors: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
         """`texts`: a piece's `original_id` to what a target says in it; pieces without one only disturb others.
 
         `clips`: examples carry a clip of the enrolment. `voices`: embeddings that other runs have made.
-        `vectors`: embeddings that are known, by the pieces' ids. `pool`: so many
-        mixtures at a time are sorted by length and dealt out in batches of `batch`, as in `Pools`.
+        `pool`: so many mixtures at a time are sorted by length and dealt out in batches of `batch`, as in `Pools`.
         """
         corpus.require_talkers(2, "mixing")
         if not any(piece.original_id in texts for piece in corpus.pieces):
@@ -168,7 +165,8 @@ class MixtureDataset(Dataset[list[Example]]):
         self.seed, self.size = seed, size
         self.noises = noises if noises is not None else []
         self.clips = clips
-        self.vectors: dict[str, np.ndarray] = dict(vectors)
+        self.vectors: dict[str, np.ndarray] = {}
+        """Embeddings that are known, by the pieces' ids."""
         self._voices = voices
         self._pools = Pools(size, pool, batch, seed, lambda place: self._drawn(place)[0].duration_s)
 

@@ -1,14 +1,20 @@
 """How loud speech is: powers over the frames in which somebody speaks, so that pauses do not count."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int16
 
 from softspoken.audio import SAMPLE_RATE_HZ
 
 FRAME = SAMPLE_RATE_HZ // 50
 """Samples in 20 ms."""
+FULL_SCALE = 32767.0
 SPEECH_BELOW_PEAK_DB = 30.0
 """A frame further than this below the loudest one is a pause."""
+
+
+def rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
+    """As 16-bit numbers, of which `FULL_SCALE` is the largest."""
+    return np.asarray(np.rint(audio * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE), np.int16)
 
 
 def frame_power(waveform: Float[np.ndarray, " N"]) -> Float[np.ndarray, " F"]:

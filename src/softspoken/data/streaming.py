@@ -10,7 +10,7 @@ from softspoken.audio import load_audio
 from softspoken.data.config import MixingConfig, ShardConfig
 from softspoken.data.corpus import Corpus, Piece, waveform
 from softspoken.data.examples import Example, MixtureDataset
-from softspoken.data.resident import FULL_SCALE, rounded
+from softspoken.data.levels import FULL_SCALE, rounded
 from softspoken.data.shards import Shard, list_shards, read_shard
 
 MakeMixtures = Callable[[Corpus, Mapping[str, str], MixingConfig, int, int], MixtureDataset]

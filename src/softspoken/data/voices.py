@@ -1,15 +1,12 @@
 """Speaker embeddings of pieces of training speech, kept in the user's cache: every run enrols with the same ones."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from softspoken.data.corpus import Piece
-from softspoken.errors import DataError
 from softspoken.files import replacing
 from softspoken.packages import cache_folder
 
@@ -63,22 +60,3 @@ class VoiceCache:
             self._sizes[piece.path] = Path(piece.path).stat().st_size
         path = str(Path(piece.path).resolve())
         return f"{path}:{self._sizes[piece.path]}:{piece.start_s:.3f}:{piece.duration_s:.3f}:{piece.speed:g}"
-
-
-def write_vectors(path: Path, vectors: Mapping[str, np.ndarray]) -> None:
-    """Write embeddings (S,) by name, in half precision."""
-    names = sorted(vectors)
-    stacked = np.array([vectors[name] for name in names], dtype=np.float16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        save_file({"vectors": stacked}, temporary, metadata={"names": json.dumps(names)})
-
-
-def read_vectors(path: Path) -> dict[str, np.ndarray]:
-    """What `write_vectors` wrote, as unit vectors. Raises DataError when it cannot be read."""
-    try:
-        with safe_open(str(path), framework="np") as file:
-            names, stacked = json.loads(file.metadata()["names"]), file.get_tensor("vectors").astype(np.float32)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"no embeddings in '{path}' ({error}); leave out 'data.voices', or write them anew") from error
-    return {name: vector / np.linalg.norm(vector) for name, vector in zip(names, stacked, strict=True)}

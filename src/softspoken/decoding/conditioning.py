@@ -87,7 +87,7 @@ def score_voices(
     """
     frames = FramePrompt() if frames is None else frames
     audio = audio.astype(np.float32, copy=False)
-    measured = FrameScores.measure(embedder, audio, (frames.window_s,), frames.hop_s)
+    measured = FrameScores.measure(embedder, audio, frames.window_s, frames.hop_s)
     return target_of(embedder, measured.against(vectors, float(FRAME_RATE_HZ)), audio, frames, enrolled_by_telephone)
 
 

@@ -3,11 +3,12 @@
 Radford et al. (2022), section 3.8, without conditioning on the text before.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
-from softspoken.decoding.journal import Journal, OnSegment, Run, Step, run_through
+from softspoken.decoding.journal import Journal, OnSegment, Step, run_through
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, Transcript, VoiceWindow
@@ -22,7 +23,50 @@ IGNORED_REST_S = 0.5
 """Less than this after the last sentence holds no further one."""
 
 
-class PlainTranscriber:
+class EverybodyTranscriber(ABC):
+    """Transcribes everything that is said in a recording, whoever says it."""
+
+    @abstractmethod
+    def resolved(self, options: DecodingOptions | None) -> DecodingOptions:
+        """The options as they count here."""
+
+    @abstractmethod
+    def _steps(self, reader: Reader, options: DecodingOptions, batch: int, last: Step | None = None) -> Iterator[Step]:
+        """Through a recording, behind `last`; `batch`: windows at the same time, where they do not depend on others."""
+
+    def transcribe(
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
+        journal: Journal | None = None,
+    ) -> Transcript:
+        """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
+
+        Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
+        """
+        options = self.resolved(options)
+        reader, batch = Reader(audio_blocks(audio, sample_rate)), options.windows.batch
+        heard = run_through(lambda reader, last: self._steps(reader, options, batch, last), reader, journal, on_segment)
+        segments = tuple(segment for (one,) in heard for segment in one.segments)
+        return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
+
+    def stream(
+        self,
+        audio: AudioLike,
+        speaker: None = None,
+        options: DecodingOptions | None = None,
+        *,
+        sample_rate: int | None = None,
+    ) -> Iterator[Segment]:
+        """`transcribe`, segment by segment as they are found, in order."""
+        return segments_of(self._steps(Reader(audio_blocks(audio, sample_rate)), self.resolved(options), batch=1))
+
+
+class PlainTranscriber(EverybodyTranscriber):
     """Transcribes everything that is said in a recording, without a prompt. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
@@ -46,37 +90,33 @@ class PlainTranscriber:
         """See `Transcriber`."""
         return self.engine.identity
 
-    def transcribe(
-        self,
-        audio: AudioLike,
-        speaker: None = None,
-        options: DecodingOptions | None = None,
-        *,
-        sample_rate: int | None = None,
-        on_segment: OnSegment | None = None,
-        journal: Journal | None = None,
-    ) -> Transcript:
-        """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
+    def resolved(self, options: DecodingOptions | None) -> DecodingOptions:
+        """The options as they count here."""
+        return DecodingOptions() if options is None else options
 
-        Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
-        """
-        options = DecodingOptions() if options is None else options
-        reader = Reader(audio_blocks(audio, sample_rate))
-        return whole_transcript(
-            lambda reader, last: _steps(self.engine, reader, options, last), reader, options, on_segment, journal
-        )
-
-    def stream(
-        self,
-        audio: AudioLike,
-        speaker: None = None,
-        options: DecodingOptions | None = None,
-        *,
-        sample_rate: int | None = None,
-    ) -> Iterator[Segment]:
-        """`transcribe`, segment by segment as they are found, in order."""
-        options = DecodingOptions() if options is None else options
-        return segments_of(_steps(self.engine, Reader(audio_blocks(audio, sample_rate)), options))
+    def _steps(self, reader: Reader, options: DecodingOptions, batch: int, last: Step | None = None) -> Iterator[Step]:
+        longest_s = min(MAX_WINDOW_S, self.engine.max_frames / FRAME_RATE_HZ)
+        number = 0
+        if last is not None:
+            number = last.windows
+            reader.pass_over(last.position)
+        while True:
+            audio = reader.peek(round(longest_s * SAMPLE_RATE_HZ))
+            window_s = audio.size / SAMPLE_RATE_HZ
+            if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
+                reader.skip(audio.size)
+                return
+            heard = self.engine.encode(self.engine.features([audio], longest_s))
+            found = decode_batch(heard, options, window_s=[window_s], seeds=[number])
+            (decoded,) = with_words(heard, found, [audio], options)
+            place = {"offset_s": reader.position_s, "window_s": window_s}
+            if options.timestamps:
+                segments, advance_s = seek(decoded, self.engine.tokens, **place)
+            else:
+                segments, advance_s = window_segments(decoded, self.engine.tokens, **place), window_s
+            reader.skip(round(advance_s * SAMPLE_RATE_HZ))
+            number += 1
+            yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), ((VoiceWindow(tuple(segments)),),))
 
 
 def language_of(options: DecodingOptions) -> str:
@@ -84,40 +124,6 @@ def language_of(options: DecodingOptions) -> str:
     return "en" if options.language is None else options.language
 
 
-def whole_transcript(
-    run: Run, reader: Reader, options: DecodingOptions, on_segment: OnSegment | None, journal: Journal | None
-) -> Transcript:
-    """Everybody's words of a recording."""
-    heard = run_through(run, reader, journal, on_segment)
-    segments = tuple(segment for (one,) in heard for segment in one.segments)
-    return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
-
-
 def segments_of(steps: Iterable[Step]) -> Iterator[Segment]:
     """One after the other."""
     return (segment for step in steps for window in step.said for one in window for segment in one.segments)
-
-
-def _steps(engine: Engine, reader: Reader, options: DecodingOptions, last: Step | None = None) -> Iterator[Step]:
-    longest_s = min(MAX_WINDOW_S, engine.max_frames / FRAME_RATE_HZ)
-    number = 0
-    if last is not None:
-        number = last.windows
-        reader.pass_over(last.position)
-    while True:
-        audio = reader.peek(round(longest_s * SAMPLE_RATE_HZ))
-        window_s = audio.size / SAMPLE_RATE_HZ
-        if audio.size == 0 or (number > 0 and window_s < IGNORED_REST_S):
-            reader.skip(audio.size)
-            return
-        heard = engine.encode(engine.features([audio], longest_s))
-        found = decode_batch(heard, options, window_s=[window_s], seeds=[number])
-        (decoded,) = with_words(heard, found, [audio], options)
-        place = {"offset_s": reader.position_s, "window_s": window_s}
-        if options.timestamps:
-            segments, advance_s = seek(decoded, engine.tokens, **place)
-        else:
-            segments, advance_s = window_segments(decoded, engine.tokens, **place), window_s
-        reader.skip(round(advance_s * SAMPLE_RATE_HZ))
-        number += 1
-        yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), ((VoiceWindow(tuple(segments)),),))

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
+from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import MAX_WINDOW_S
-from softspoken.decoding.journal import Journal, OnSegment, Step
-from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
+from softspoken.decoding.journal import Step
+from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions, options_under
-from softspoken.decoding.plain import segments_of, whole_transcript
-from softspoken.decoding.result import Segment, Transcript, VoiceWindow
+from softspoken.decoding.plain import EverybodyTranscriber
+from softspoken.decoding.result import Segment, VoiceWindow
 from softspoken.decoding.search import DecodedWindow, decode_batch
 from softspoken.decoding.segments import window_segments
 from softspoken.decoding.words import with_words
@@ -36,7 +36,7 @@ QUIETER_DB = 20.0
 FRAME_S = 0.3
 
 
-class PromptedTranscriber:
+class PromptedTranscriber(EverybodyTranscriber):
     """Transcribes what everybody says in a recording, window by window. Safe to share between threads."""
 
     def __init__(self, engine: Engine, prompts: LoadedPrompts) -> None:
@@ -88,39 +88,6 @@ class PromptedTranscriber:
     def identity(self) -> str:
         """See `Transcriber`."""
         return f"{self.engine.identity} {self.info.digest} {self.info.model_dump_json()}"
-
-    def transcribe(
-        self,
-        audio: AudioLike,
-        speaker: None = None,
-        options: DecodingOptions | None = None,
-        *,
-        sample_rate: int | None = None,
-        on_segment: OnSegment | None = None,
-        journal: Journal | None = None,
-    ) -> Transcript:
-        """Everything that is heard in a recording. Arguments: see `Transcriber.transcribe`; there is no `speaker` here.
-
-        Raises AudioError for a recording that cannot be used, ConfigError for options that are not possible.
-        """
-        options = self.resolved(options)
-        reader = Reader(audio_blocks(audio, sample_rate))
-        batch = options.windows.batch
-        return whole_transcript(
-            lambda reader, last: self._steps(reader, options, batch, last), reader, options, on_segment, journal
-        )
-
-    def stream(
-        self,
-        audio: AudioLike,
-        speaker: None = None,
-        options: DecodingOptions | None = None,
-        *,
-        sample_rate: int | None = None,
-    ) -> Iterator[Segment]:
-        """`transcribe`, segment by segment as they are found, in order."""
-        options = self.resolved(options)
-        return segments_of(self._steps(Reader(audio_blocks(audio, sample_rate)), options, batch=1))
 
     def texts(self, clips: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[str]:
         """The words of each of some clips (mono, 16 kHz), a window each, all in one batch."""

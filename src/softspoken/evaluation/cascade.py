@@ -111,7 +111,7 @@ def target_audio(
     if isinstance(options, DiariseOptions):
         frames = of_talker(diarise(heard, embedder, options.talkers, segmenter), voice, options.threshold)
     else:
-        scores = FrameScores.measure(embedder, heard, (options.window_s,), options.hop_s)
+        scores = FrameScores.measure(embedder, heard, options.window_s, options.hop_s)
         frames = np.asarray(scores.against(voice[None], FRAME_RATE_HZ)[0] >= options.threshold)
     stretches = stretches_of(frames, options)
     if not stretches:

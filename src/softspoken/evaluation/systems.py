@@ -1,29 +1,28 @@
 """Systems under test by the names that a command line gives them: plain Whisper, the cascade, stored prompts."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from softspoken.backbones import load_backbone
-from softspoken.decoding import DecodingOptions, PlainTranscriber, TargetSpeakerTranscriber, Transcript
+from softspoken.decoding import PlainTranscriber, TargetSpeakerTranscriber, Transcript
 from softspoken.decoding.conditioning import LENIENT, window_embedder
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines import Engine, EngineName, Precision, load_engine
-from softspoken.errors import ConfigError, PromptError
+from softspoken.errors import PromptError
 from softspoken.evaluation import runner
 from softspoken.evaluation.cascade import cascade_named
-from softspoken.evaluation.separation import separated, separation_named
 from softspoken.speakers import Clip, RecentWindows, load_embedder
 from softspoken.speakers.enrolment import enrol
-from softspoken.training.checkpoint import StateName, digest_of, load_run, run_named, transcriber_of
 
-_EMBEDDER = "campplus"
-"""The embedder of methods without a prompt; the thresholds of `CascadeOptions` and `SeparationOptions` fit it."""
-_WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise", "separate:COMMAND", "run:FOLDER")
+EMBEDDER = "campplus"
+"""The embedder of methods without a prompt; the threshold of `CascadeOptions` fits it."""
+_WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise")
 _LIMITS = replace(LENIENT, look_for_two_voices=False)
 """Nobody reads the warnings of a thousand clips."""
 _DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
@@ -48,41 +47,34 @@ class Systems:
         self.threads = threads
 
     def method(self, name: str) -> runner.Method:
-        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]',
-        'separate:[THRESHOLD:]COMMAND', 'run:FOLDER[@best|@last]' or by a prompt's reference.
+        """The method called 'none', 'clean', 'cascade[:THRESHOLD]', 'diarise[:THRESHOLD]' or by a prompt's reference.
 
         Raises SoftspokenError when something it needs cannot be had.
         """
         if name == "none":
-            return replace(runner.plain(self._plain), identity=self._backbone_facts)
+            return replace(runner.plain(self.plain), identity=self._backbone_facts)
         if name == "clean":
-            return replace(runner.clean(self._plain), identity=self._backbone_facts)
+            return replace(runner.clean(self.plain), identity=self._backbone_facts)
         options = cascade_named(name)
         if options is not None:
-            embedder = RecentWindows(window_embedder(load_embedder(_EMBEDDER), self._loaded))
+            embedder = RecentWindows(window_embedder(load_embedder(EMBEDDER), self.loaded))
             facts = self._backbone_facts | {"embedder": embedder.name, name.partition(":")[0]: asdict(options)}
-            return replace(runner.cascade(embedder, self._plain, options, name), identity=facts)
-        separation = separation_named(name)
-        if separation is not None:
-            return separated(load_embedder(_EMBEDDER), self._plain, separation, name)
-        found = run_named(name)
-        return self._prompted(name) if found is None else self._of_run(name, *found)
-
-    def plain_text(self, audio: runner.Waveform) -> Transcript:
-        """Plain Whisper without timestamps: its other way of writing, which natural text is compared with."""
-        return PlainTranscriber(self._loaded).transcribe(audio, options=DecodingOptions(timestamps=False))
+            return replace(runner.cascade(embedder, self.plain, options, name), identity=facts)
+        return self._prompted(name)
 
     @cached_property
-    def _loaded(self) -> Engine:
+    def loaded(self) -> Engine:
+        """What plain Whisper runs on."""
         backbone = DEFAULT_BACKBONE if self.backbone is None else self.backbone
         return load_engine(backbone, self.engine, self.precision, threads=self.threads)
 
     @property
     def _backbone_facts(self) -> dict[str, Any]:
-        return {"backbone": self._loaded.backbone.fingerprint} | _ran_on(self._loaded)
+        return {"backbone": self.loaded.backbone.fingerprint} | _ran_on(self.loaded)
 
-    def _plain(self, audio: runner.Waveform) -> Transcript:
-        return PlainTranscriber(self._loaded).transcribe(audio)
+    def plain(self, audio: runner.Waveform) -> Transcript:
+        """What plain Whisper hears."""
+        return PlainTranscriber(self.loaded).transcribe(audio)
 
     def _prompted(self, name: str) -> runner.Method:
         # 'shipped' means the prompt in this package that was trained on the backbone asked for.
@@ -95,23 +87,12 @@ class Systems:
             if "/" in name or Path(name).exists():
                 raise
             raise type(error)(f"{error}; methods without a prompt: {', '.join(_WITHOUT_PROMPT)}") from error
-        return _following(name, transcriber, {})
-
-    def _of_run(self, name: str, run: Path, state: StateName) -> runner.Method:
-        loaded = load_run(run, state, None if self.backbone is None else load_backbone(self.backbone))
-        engine = self.engine
-        if loaded.config.method.kind != "prompt":
-            if engine == "openvino" or self.precision not in (None, "float32"):
-                raise ConfigError(
-                    f"method '{name}' changes weights of the backbone, which only engine 'torch' runs, in float32; "
-                    "leave --engine and --precision out"
-                )
-            engine = "torch"
-        weights = {"weights": digest_of(loaded.trained), "method": loaded.config.method.model_dump(mode="json")}
-        return _following(name, transcriber_of(loaded, engine, self.precision, self.threads), weights)
+        return following(name, transcriber)
 
 
-def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[str, Any]) -> runner.Method:
+def following(
+    name: str, transcriber: TargetSpeakerTranscriber, weights: Mapping[str, Any] = MappingProxyType({})
+) -> runner.Method:
     """The method that transcribes the enrolled voice. `weights`: what its answers depend on beside the prompt."""
     transcriber.embedder = RecentWindows(transcriber.embedder)
 
@@ -123,7 +104,7 @@ def _following(name: str, transcriber: TargetSpeakerTranscriber, weights: dict[s
     # What the prompt is, not where it lies, nor what its card says of it.
     facts = transcriber.info.model_dump(mode="json", include=_DECODED_BY)
     ran_on = {"backbone": transcriber.engine.backbone.fingerprint} | _ran_on(transcriber.engine)
-    return replace(method, identity=facts | weights | ran_on)
+    return replace(method, identity={**facts, **weights, **ran_on})
 
 
 def _ran_on(engine: Engine) -> dict[str, str]:

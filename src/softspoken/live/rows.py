@@ -131,9 +131,9 @@ class _StreamScores:
         used = {place: self._vectors[place] for place in places} | {starts[-1]: made[-1]}
         measured = FrameScores(
             audio.size,
-            (self._frames.window_s,),
-            (np.stack(list(used.values())),),
-            (np.array([(place - first) / SAMPLE_RATE_HZ for place in used], np.float32),),
+            self._frames.window_s,
+            np.stack(list(used.values())),
+            np.array([(place - first) / SAMPLE_RATE_HZ for place in used], np.float32),
         )
         return self._session.target(measured, audio)
 

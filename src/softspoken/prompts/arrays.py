@@ -5,6 +5,7 @@ layers, N prompt vectors, D width, S speaker dimensions, F frames of a clip.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -120,14 +121,11 @@ def rows_of(
 
     Raises PromptMismatch when a voice is missing or has another dimension.
     """
-    if (clips is None) != (config.enrolment is None):
-        raise PromptMismatch(
-            "this prompt hears the enrolment clip itself; give the clip, not only its embedding"
-            if clips is None
-            else "this prompt does not hear enrolment clips; leave them out"
-        )
+    require_what_it_follows(config, speaker, clips)
     exact = {name: part.astype(np.float32) for name, part in tensors.items()}
-    voice = _normalised(config, exact, speaker)
+    voice = None
+    if speaker is not None:
+        voice = ((speaker - exact["speaker_mean"]) * exact["speaker_scale"]).astype(np.float32)
     heard = None if clips is None or config.enrolment is None else _heard(config.enrolment, exact, clips)
     return PromptRows(
         encoder=_stack_rows("encoder", exact, voice, heard),
@@ -137,11 +135,18 @@ def rows_of(
     )
 
 
-def _normalised(config: PromptConfig, exact: Tensors, speaker: np.ndarray | None) -> Float[np.ndarray, "B S"] | None:
+def require_what_it_follows(config: PromptConfig, speaker: Any, clips: Any) -> None:
+    """Raise PromptMismatch unless voices and clips (arrays or tensors) are given exactly where prompts follow them."""
+    if (clips is None) != (config.enrolment is None):
+        raise PromptMismatch(
+            "this prompt hears the enrolment clip itself; give the clip, not only its embedding"
+            if clips is None
+            else "this prompt does not hear enrolment clips; leave them out"
+        )
     if config.speaker is None:
         if speaker is not None:
             raise PromptMismatch("this prompt follows no voice; leave the speaker out, or use a target-speaker prompt")
-        return None
+        return
     expected = config.speaker.dimension
     if speaker is None:
         raise PromptMismatch(f"this prompt follows a voice; give a speaker embedding of {expected} dimensions")
@@ -150,8 +155,6 @@ def _normalised(config: PromptConfig, exact: Tensors, speaker: np.ndarray | None
             f"speaker embedding of {speaker.shape[-1]} dimensions, the prompt expects {expected}; "
             "use the embedder it was trained with"
         )
-    voice: np.ndarray = (speaker - exact["speaker_mean"]) * exact["speaker_scale"]
-    return voice.astype(np.float32)
 
 
 def _stack_rows(

@@ -10,10 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from softspoken.backbones.hub import hub_errors
-from softspoken.defaults import EMBEDDER_FINGERPRINTS
 from softspoken.errors import PromptDamaged, PromptError
 from softspoken.files import replacing
-from softspoken.prompts.info import FORMAT_VERSION, PromptInfo
+from softspoken.prompts.info import FORMAT_VERSION
 from softspoken.prompts.integrity import AGAIN, INTEGRITY_FILE, sealed
 from softspoken.prompts.signatures import SIGNATURE_FILE
 
@@ -57,28 +56,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             f"cannot write prompts to '{folder}': {error.strerror or error}; nothing was changed; "
             "give a folder that can be written"
         ) from error
-
-
-def unsealed(folder: Path) -> dict[str, bytes]:
-    """The files of a prompt or recogniser that was stored without `integrity.json`, for `write_folder`.
-
-    Raises PromptError where it has one: what was sealed and then changed is not sealed again.
-    """
-    if not folder.is_dir():
-        raise PromptError(f"no folder '{folder}'; give a prompt folder")
-    if (folder / INTEGRITY_FILE).exists():
-        raise PromptError(f"'{folder}' has its {INTEGRITY_FILE} already; save it again, or get it again")
-    names = [CONFIG_FILE, TENSOR_FILE, CARD_FILE, RECOGNIZER_FILE, HEAD_FILE]
-    files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-    if CONFIG_FILE in files:
-        path = folder / CONFIG_FILE
-        info = read_metadata(path, files[CONFIG_FILE], PromptInfo, "prompt")
-        info = info.model_copy(update={"embedder_fingerprint": EMBEDDER_FINGERPRINTS.get(info.embedder or "")})
-        files[CONFIG_FILE] = info.model_dump_json(indent=2).encode() + b"\n"
-    if (folder / PROMPT_FOLDER).is_dir():
-        inner = sealed(unsealed(folder / PROMPT_FOLDER))
-        files |= {f"{PROMPT_FOLDER}/{name}": content for name, content in inner.items()}
-    return files
 
 
 def _refuse_other_content(folder: Path, known: tuple[str, ...]) -> None:

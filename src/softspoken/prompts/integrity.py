@@ -96,10 +96,7 @@ def read_integrity(folder: Path) -> Integrity:
     """What a folder's `integrity.json` says, and that nobody changed it; other files are not read. Raises as above."""
     path = folder / INTEGRITY_FILE
     if not path.is_file():
-        raise PromptDamaged(
-            f"'{folder}' has no {INTEGRITY_FILE}, so nobody can tell whether it was changed; {AGAIN}, or "
-            "if you trust it: softspoken prompt seal DIR"
-        )
+        raise PromptDamaged(f"'{folder}' has no {INTEGRITY_FILE}, so nobody can tell whether it was changed; {AGAIN}")
     content = _bytes_of(path, path.stat().st_size)
     try:
         known = Integrity.model_validate_json(content)

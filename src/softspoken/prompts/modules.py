@@ -17,6 +17,7 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.base import Backbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import PromptMismatch
+from softspoken.prompts.arrays import require_what_it_follows
 from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
 from softspoken.prompts.rows import Bank, FrameRows, PromptRows, StackRows
 from softspoken.waveforms import Waveforms
@@ -208,24 +209,9 @@ class SoftPrompts(nn.Module):
 
         Raises PromptMismatch when a voice is missing or has another dimension.
         """
-        if (clips is None) != (self.enrolment is None):
-            raise PromptMismatch(
-                "this prompt hears the enrolment clip itself; give the clip, not only its embedding"
-                if clips is None
-                else "this prompt does not hear enrolment clips; leave them out"
-            )
-        if self.config.speaker is not None:
-            expected = self.config.speaker.dimension
-            if speaker is None:
-                raise PromptMismatch(f"this prompt follows a voice; give a speaker embedding of {expected} dimensions")
-            if speaker.shape[-1] != expected:
-                raise PromptMismatch(
-                    f"speaker embedding of {speaker.shape[-1]} dimensions, the prompt expects {expected}; "
-                    "use the embedder it was trained with"
-                )
+        require_what_it_follows(self.config, speaker, clips)
+        if speaker is not None:
             speaker = self.normalise_speaker(speaker)
-        elif speaker is not None:
-            raise PromptMismatch("this prompt follows no voice; leave the speaker out, or use a target-speaker prompt")
         return PromptRows(
             encoder=self._rows("encoder", speaker, clips),
             decoder=self._rows("decoder", speaker, None),

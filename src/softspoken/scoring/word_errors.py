@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from softspoken.errors import DataError, MissingExtra
-from softspoken.scoring.text import TextNormalizer, writes_something
+from softspoken.scoring.text import writes_something
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -133,22 +133,6 @@ def paired_difference(
         raise DataError("no reference words to compare two systems on; give a manifest with spoken targets")
     rates = _resampled_wer(np.stack([errors_a, errors_b], axis=1), sizes, resamples, seed)
     return Difference(float((errors_a.sum() - errors_b.sum()) / sizes.sum()), _interval(rates[:, 0] - rates[:, 1]))
-
-
-def cp_wer(references: Sequence[str], hypotheses: Sequence[str], normalize: TextNormalizer) -> float:
-    """Concatenated minimum-permutation WER: several talkers' transcripts, one text each, whoever is called what.
-
-    Watanabe et al., "CHiME-6 challenge" (2020). Raises DataError without reference words.
-    """
-    expected = [normalize(text) for text in references]
-    if not any(expected):
-        raise DataError("no reference words for cpWER; give at least one talker's text")
-    try:
-        from meeteval.wer import cp_word_error_rate
-    except ImportError as error:
-        raise MissingExtra("meeteval", "eval", "cpWER") from error
-    written = [normalize(text) for text in hypotheses]
-    return float(cp_word_error_rate(expected, written, reference_sort=False, hypothesis_sort=False).error_rate)
 
 
 def _counts(scores: Sequence[UtteranceScore]) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:

@@ -1,6 +1,5 @@
 """Who speaks when, softly: the cosine between an enrolled voice and the short windows of a recording."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,59 +14,48 @@ def activity_scores(
     embedder: SpeakerEmbedder,
     audio: Waveform,
     enrolment_vector: Vector,
-    window_s: float | Sequence[float] = Windows.window_s,
+    window_s: float = Windows.window_s,
     hop_s: float = Windows.hop_s,
     frame_rate_hz: float = Windows.frame_rate_hz,
 ) -> Float32[np.ndarray, " frames"]:
     """Raw cosine [frames] of each frame's windows with one voice; the mean over all windows that cover the frame.
 
-    There are ceil(seconds * frame_rate_hz) frames. With several window lengths the mean is taken over them too. For
-    several voices use `FrameScores.measure(...).against(...)`, which embeds the recording once.
+    There are ceil(seconds * frame_rate_hz) frames. For several voices use `FrameScores.measure(...).against(...)`,
+    which embeds the recording once.
     """
-    windows_s = [window_s] if isinstance(window_s, int | float) else window_s
-    measured = FrameScores.measure(embedder, audio, windows_s, hop_s)
-    scores: np.ndarray = measured.against(enrolment_vector[None], frame_rate_hz)[0]
+    scores: np.ndarray = FrameScores.measure(embedder, audio, window_s, hop_s).against(
+        enrolment_vector[None], frame_rate_hz
+    )[0]
     return scores
 
 
 @dataclass(frozen=True)
 class FrameScores:
-    """The window vectors of one recording, for each of several window lengths, ready to be scored against any voice."""
+    """The window vectors of one recording, ready to be scored against any voice."""
 
     samples: int
-    windows_s: tuple[float, ...]
-    vectors: tuple[Float32[np.ndarray, "_ S"], ...]
-    starts_s: tuple[Float32[np.ndarray, " _"], ...]
+    window_s: float
+    vectors: Float32[np.ndarray, "W S"]
+    starts_s: Float32[np.ndarray, " W"]
 
     @classmethod
     def measure(
         cls,
         embedder: SpeakerEmbedder,
         audio: Waveform,
-        windows_s: Sequence[float] = (Windows.window_s,),
+        window_s: float = Windows.window_s,
         hop_s: float = Windows.hop_s,
     ) -> "FrameScores":
         """Embed the windows of `audio`. AudioError for audio under 0.1 s."""
-        measured = [embedder.embed_windows(audio, window_s, hop_s) for window_s in windows_s]
-        return cls(len(audio), tuple(windows_s), tuple(m[0] for m in measured), tuple(m[1] for m in measured))
+        return cls(len(audio), window_s, *embedder.embed_windows(audio, window_s, hop_s))
 
     def against(
         self, voices: Float32[np.ndarray, "K S"], frame_rate_hz: float = Windows.frame_rate_hz
     ) -> Float32[np.ndarray, "K frames"]:
-        """Raw cosine of every voice in every frame, the mean over the window lengths."""
-        mean: np.ndarray = self.each_against(voices, frame_rate_hz).mean(axis=0)
-        return mean
-
-    def each_against(
-        self, voices: Float32[np.ndarray, "K S"], frame_rate_hz: float = Windows.frame_rate_hz
-    ) -> Float32[np.ndarray, "lengths K frames"]:
-        """As `against`, but with the window lengths kept apart."""
+        """Raw cosine of every voice in every frame."""
         frames = int(np.ceil(self.samples / SAMPLE_RATE_HZ * frame_rate_hz))
-        each = [
-            spread_over_frames(cosines(voices, vectors), starts_s, window_s, frames, frame_rate_hz)
-            for vectors, starts_s, window_s in zip(self.vectors, self.starts_s, self.windows_s, strict=True)
-        ]
-        return np.stack(each)
+        found = cosines(voices, self.vectors)
+        return spread_over_frames(found, self.starts_s, self.window_s, frames, frame_rate_hz)
 
 
 def cosines(voices: Float32[np.ndarray, "K _"], vectors: Float32[np.ndarray, "W _"]) -> Float32[np.ndarray, "K W"]:

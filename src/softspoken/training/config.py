@@ -1,9 +1,9 @@
 """Everything that determines a training run. Recipes (TOML) and the command line derive from it."""
 
 from abc import abstractmethod
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
@@ -12,53 +12,6 @@ from softspoken.prompts.config import PromptConfig
 
 CONFIG = "config.json"
 """A run's own copy of it, in its folder."""
-
-Stacks = Literal["both", "encoder", "decoder"]
-Projection = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
-
-
-class PromptMethod(Frozen):
-    """Prompts alone: the backbone stays as it is."""
-
-    kind: Literal["prompt"] = "prompt"
-
-
-class WeightMethod(Frozen):
-    """Weights of the backbone are trained beside the prompts, which still say whose words are wanted."""
-
-    stacks: Stacks = "both"
-    weight_rate: float = Field(default=1.0, gt=0)
-    """Factor on the learning rate of these weights; the prompts (the speaker projection) keep the run's own."""
-
-
-class LoraMethod(WeightMethod):
-    """Low-rank updates of projections (Hu et al. 2021), the target-speaker paper's baseline: rank 4, query and value.
-
-    In the decoder they are those of its self-attention and of its attention to the audio.
-    """
-
-    kind: Literal["lora"] = "lora"
-    rank: int = Field(default=4, ge=1)
-    alpha: float = Field(default=8.0, gt=0)
-    """The update is scaled by alpha / rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[Projection, ...] = Field(default=("q_proj", "v_proj"), min_length=1)
-
-
-class AdapterMethod(WeightMethod):
-    """A bottleneck behind each block's feed-forward, before the residual (Houlsby et al. 2019, section 2.1)."""
-
-    kind: Literal["adapters"] = "adapters"
-    width: int = Field(default=16, ge=1)
-
-
-class FullMethod(WeightMethod):
-    """All weights, but for the encoder's sinusoidal positions, which are no weights. Kept in float32 while training."""
-
-    kind: Literal["full"] = "full"
-
-
-MethodConfig = Annotated[PromptMethod | LoraMethod | AdapterMethod | FullMethod, Field(discriminator="kind")]
 
 
 class ObjectiveConfig(Frozen):
@@ -104,7 +57,6 @@ class LoopConfig(Frozen):
     log_every: int = Field(default=1, ge=1)
     """Steps between two lines of the log. A GPU waits while figures are read, so more than 1 is faster there."""
     workers: int = Field(default=0, ge=0)
-    tensorboard: bool = False
 
     def time_is_up(self, seconds: float) -> bool:
         """Whether a run that has trained for so long is at its end."""
@@ -122,30 +74,18 @@ class LoopConfig(Frozen):
 
 
 class TrainConfig(LoopConfig):
-    """A run for one voice out of a mixture (first paper), or for everybody's words in windows as long as the audio."""
+    """A run that trains a prompt for one voice out of a mixture (first paper)."""
 
-    task: Literal["target-speaker", "transcription"] = "target-speaker"
-    """`transcription`: prompts that follow no voice, on talkers who do not speak at the same time."""
     backbone: str = DEFAULT_BACKBONE
     embedder: str = DEFAULT_EMBEDDER
-    method: MethodConfig = PromptMethod()
     prompts: PromptConfig = PromptConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     mixing: MixingConfig = MixingConfig()
     data: DataConfig = DataConfig()
-    prompt_start: Literal["normal", "silence"] = "normal"
-    """How the encoder's vectors begin: normal with deviation 0.02, or as what the frozen encoder makes of the silence
-    behind speech in a 30 s window, up to the window's end, which windows as long as the audio lack
-    (`softspoken.prompts.initialization`)."""
     start: str | None = None
     """What it begins with: a run's folder, whose best state it takes, or a stored prompt ('tiny.en', a folder, a hub
-    repository 'owner/name'). Prompts, method and embedder must be the same; parts that a stored prompt lacks, such as
+    repository 'owner/name'). Prompts and embedder must be the same; parts that a stored prompt lacks, such as
     'prompts.enrolment', begin new. None: all is new."""
-    window: Literal["audio", "30s"] = "audio"
-    """How long the windows are that the model hears: as the mixture, or 30 s as in the paper (section 3)."""
-    mix_on_device: bool = False
-    """Mix, and compare with the voices, where the model is and a whole batch at a time, out of speech that is read once
-    and stays there. For GPUs; for CAM++ alone."""
     mixtures_per_batch: int = Field(default=4, ge=1)
     """Mixtures of a batch; several processes share them, so that a run is the same with any number of these."""
     development_mixtures: int = Field(default=32, ge=2)
@@ -153,52 +93,11 @@ class TrainConfig(LoopConfig):
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
 
-    @model_validator(mode="after")
-    def _possible(self) -> "TrainConfig":
-        if self.method.kind != "prompt" and self.prompts.enrolment is not None:
-            raise ValueError(
-                f"'prompts.enrolment' is what the frozen encoder hears; method '{self.method.kind}' changes it"
-            )
-        if self.data.shards is not None and (self.data.mixtures is not None or self.mix_on_device):
-            raise ValueError("'data.shards' is mixed by the processor; leave out 'data.mixtures' and 'mix_on_device'")
-        if self.mix_on_device:
-            self._on_device()
-        if self.prompt_start == "silence":
-            self._plain_vectors()
-        if self.task == "transcription":
-            self._for_everybody()
-        return self
-
-    def _on_device(self) -> None:
-        if self.task == "transcription" or self.embedder != "campplus" or self.data.mixtures is not None:
-            raise ValueError(
-                "'mix_on_device' draws mixtures for one voice and compares them by CAM++; set embedder to 'campplus', "
-                "and leave out 'data.mixtures'"
-            )
-        if self.mixing.channels.probability:
-            raise ValueError("'mix_on_device' knows no rooms; leave out 'mixing.channels'")
-
-    def _plain_vectors(self) -> None:
-        encoder, placement = self.prompts.encoder, self.prompts.placement
-        if encoder is None or encoder.rank or placement == "shifted" or self.prompts.reparameterisation != "none":
-            raise ValueError(
-                "'prompt_start' silence sets plain encoder vectors, which carry their positions; give "
-                "'prompts.encoder' without rank, reparameterisation 'none', and placement 'unshifted'"
-            )
-
-    def _for_everybody(self) -> None:
-        if self.prompts.follows_voice:
-            raise ValueError("task 'transcription' follows no voice; set prompts.speaker to 'none'")
-        if self.data.mixtures is not None or self.data.shards is not None:
-            raise ValueError(
-                "task 'transcription' draws its windows from 'data.speech'; leave out 'data.mixtures' and 'data.shards'"
-            )
-        if any(count > 1 for count in self.mixing.talkers) and self.mixing.overlap[1] > 0:
-            raise ValueError(
-                "task 'transcription' wants the words of all, one after the other; set mixing.talkers to {1 = 1.0}, or "
-                "an overlap of at most 0"
-            )
-
     @property
     def items_per_batch(self) -> int:
         return self.mixtures_per_batch
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What stored prompts say of how they are to be used, as fields of `PromptInfo`."""
+        return {"task": "target-speaker", "embedder": self.embedder, "window": "audio"}

@@ -22,23 +22,18 @@ def _step_of(line: str) -> float:
 
 
 class RunLog:
-    """Figures of each step: JSON lines always, TensorBoard where wanted. Lines behind the resumed step are dropped."""
+    """Figures of each step as JSON lines. Those behind the resumed step are dropped."""
 
     def __init__(self, folder: Path, config: LoopConfig, accelerator: Accelerator, done: int) -> None:
         """`done`: steps that the state holds which the run goes on from."""
         self._path = folder / LOG
         self._main = accelerator.is_main_process
-        self._board = None
         if self._main:
             if self._path.is_file():
                 lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
                 kept = [line for line in lines if _step_of(line) <= done]
                 replace_text(self._path, "".join(kept))
             replace_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
-            if config.tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._board = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, progress: Progress, figures: dict[str, float]) -> None:
         if not self._main:
@@ -46,10 +41,3 @@ class RunLog:
         rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": progress.step, "seconds": round(progress.seconds, 1), **rounded}) + "\n")
-        if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, progress.step)
-
-    def close(self) -> None:
-        if self._board is not None:
-            self._board.close()

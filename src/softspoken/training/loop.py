@@ -124,10 +124,8 @@ def train(
         if main and (progress.step % config.save_every == 0 or last or stopping):
             save_state(folder / STATE, trained, optimiser, progress)
         if stopping:
-            log.close()
             raise TrainingStopped
     accelerator.wait_for_everyone()
-    log.close()
     return progress
 
 

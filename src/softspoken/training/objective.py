@@ -1,5 +1,7 @@
 """The losses of target-speaker training: from a batch of targets in mixtures to what a step minimises."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +15,6 @@ from softspoken.data.batches import IGNORED, Batch
 from softspoken.prompts import PromptConfig, inject
 from softspoken.prompts.modules import activity_of, clip_states
 from softspoken.training.config import ObjectiveConfig
-from softspoken.training.methods import TunedWeights, attached
 from softspoken.training.processes import Average, alone
 
 
@@ -24,8 +25,9 @@ class TargetSpeakerObjective:
     backbone: WhisperBackbone
     prompts: PromptConfig
     config: ObjectiveConfig
-    tuned: TunedWeights | None = None
-    """Weights of the backbone that are trained, too: only the one who learns has them, never the teacher."""
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext
+    """In which the one who learns runs, never the teacher: where the laboratory trains weights beside prompts, the
+    backbone has them in it."""
     window_s: float | None = None
     """Seconds of the window; None: as long as the mixture."""
     average: Average = alone
@@ -39,7 +41,7 @@ class TargetSpeakerObjective:
         rows = prompts(*given.of_prompts)
         slots = rows.encoder.slots if rows.encoder is not None else 0
         wanted = batch.labels != IGNORED
-        with attached(self.tuned), inject(backbone, rows, activity=given.activity):
+        with self.beside(), inject(backbone, rows, activity=given.activity):
             heard = backbone.encode_layers(features)
             logits = backbone.logits(backbone.decode_states(batch.tokens, heard.last)[wanted])
         parts = {"cross_entropy": cross_entropy(logits, batch.labels[wanted], self.average)}

@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,13 @@ import torch
 
 from softspoken.data.config import DataConfig
 from softspoken.data.corpus import load_corpus
-from softspoken.data.fixed_mixtures import read_fixed_mixtures
 from softspoken.errors import SoftspokenError
 from softspoken.files import replace_text
-from softspoken.prompts import load_prompts
+from softspoken.prompts import SoftPrompts, load_prompts
 from softspoken.prompts.card import HOW_LONG
 from softspoken.training.checkpoint import run_config, state_file
 from softspoken.training.config import TrainConfig
 from softspoken.training.loop import STATE
-from softspoken.training.methods import Trained, prompts_of, weights_of
 from softspoken.training.run_folder import FACTS, is_run, read_json
 from softspoken.training.state import Progress, read_progress
 
@@ -28,31 +27,29 @@ _MB = 1e6
 _UNKNOWN = "another run or prompt"
 
 
-def sizes_of(trained: Trained, backbone_parameters: int) -> dict[str, Any]:
+def sizes_of(prompts: SoftPrompts, backbone_parameters: int, beside: int = 0) -> dict[str, Any]:
     """How many numbers are trained and deployed, and the bytes that those take in float16 (statistics of voices in
-    float32)."""
-    weights = weights_of(trained)
-    prompts, changed = prompts_of(trained), 0 if weights is None else weights.parameter_count
-    kept = prompts.fold().parameter_count + changed
+    float32). `beside`: weights of the backbone among them."""
+    kept = prompts.fold().parameter_count + beside
     statistics = sum(buffer.numel() for buffer in prompts.buffers())
     return {
-        "trained_parameters": prompts.parameter_count + changed,
+        "trained_parameters": prompts.parameter_count + beside,
         "deployed_parameters": kept,
         "share_percent": 100.0 * kept / backbone_parameters,
         "stored_bytes": 2 * kept + 4 * statistics,
     }
 
 
-def note_sizes(run: Path, trained: Trained, backbone_parameters: int, start: str | None = None) -> None:
+def note_sizes(run: Path, config: TrainConfig, prompts: SoftPrompts, backbone_parameters: int, beside: int = 0) -> None:
     """Note the sizes when a run starts or goes on. What was noted at an earlier start stays so.
 
-    `start`: the run or prompt that it begins with; how long that was trained is noted as 'before'.
+    How long the run or prompt was trained that it begins with is noted as 'before'. `beside`: as of `sizes_of`.
     """
     run.mkdir(parents=True, exist_ok=True)
     earlier = read_json(run / FACTS) if (run / STATE).is_file() else {}
-    known = {**earlier, **sizes_of(trained, backbone_parameters)}
-    if start is not None and "before" not in known:
-        known["before"] = history_of(start)
+    known = {**earlier, **sizes_of(prompts, backbone_parameters, beside)}
+    if config.start is not None and "before" not in known:
+        known["before"] = _history_of(config.start, config)
     replace_text(run / FACTS, json.dumps(known, indent=2) + "\n")
 
 
@@ -80,10 +77,15 @@ def _device_peak_mb() -> float | None:
     return round(torch.cuda.max_memory_allocated() / _MB, 1) if torch.cuda.is_available() else None
 
 
-def training_metadata(run: Path, config: TrainConfig, progress: Progress) -> dict[str, Any]:
-    """For the model card; `before` tells of the run that this one began with, as far as that could be read then."""
+def training_metadata(
+    run: Path, config: TrainConfig, progress: Progress, heard: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """For the model card; `before` tells of the run that this one began with, as far as that could be read then.
+
+    `heard`: what is said of the speech; None: what is in the manifests.
+    """
     return {
-        **_speech_metadata(config.data),
+        **(_speech_metadata(config.data) if heard is None else heard),
         **run_history(run, config, progress),
         "development_wer": progress.best,
         "objective": config.objective.model_dump(),
@@ -106,12 +108,12 @@ def run_history(run: Path, config: TrainConfig, progress: Progress) -> dict[str,
     return facts | {"before": read_json(run / FACTS).get("before", _UNKNOWN)}
 
 
-def history_of(start: str) -> dict[str, Any] | str:
+def _history_of(start: str, config: TrainConfig) -> dict[str, Any] | str:
     """For the model card: how long it had been trained before; in words where nothing is known any more."""
     try:
         if is_run(start):
             run = Path(start)
-            return run_history(run, run_config(run), read_progress(state_file(run, "best")))
+            return run_history(run, run_config(run, type(config)), read_progress(state_file(run, "best")))
         known = load_prompts(start).info.training
         return {name: known[name] for name in HOW_LONG if name in known} or _UNKNOWN
     except SoftspokenError:
@@ -119,14 +121,9 @@ def history_of(start: str) -> dict[str, Any] | str:
 
 
 def _speech_metadata(data: DataConfig) -> dict[str, Any]:
-    """What was heard: a corpus's own mixtures, or the speech that mixtures are drawn from."""
+    """The speech that mixtures are drawn from."""
     if data.shards is not None:
         return {"shards": [folder.rstrip("/").rpartition("/")[2] for folder in data.shards.folders]}
-    if data.mixtures is not None:
-        fixed = read_fixed_mixtures(data.mixtures)
-        talkers = {talker for mixture in fixed for talker in mixture.talkers}
-        seconds = sum(mixture.duration_s for mixture in fixed)
-        return {"corpus": data.mixtures.parent.name, "talkers": len(talkers), "mixture_hours": round(seconds / 3600, 2)}
     pieces = [piece for piece in load_corpus(data).pieces if piece.speed == 1.0]
     return {
         "talkers": len({piece.speaker for piece in pieces}),

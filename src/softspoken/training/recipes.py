@@ -35,6 +35,9 @@ STUDY_COMMANDS = {
     "target-speaker-study": "softspoken-lab study",
 }
 """What runs all rows of a file, by its `task`."""
+_OF_STUDIES = ("task", "method", "prompt_start", "window", "mix_on_device")
+_DATA_OF_STUDIES = ("mixtures", "resident", "voices")
+"""Keys that only the laboratory's trainings know, of a recipe and of its `data`."""
 _SEEDS = "seeds"
 _HAVE_SEEDS = "target-speaker-study"
 _HEADER = re.compile(r"\s*\[+([^\]]+)\]+")
@@ -65,9 +68,21 @@ def read_recipe(reference: str | Path, overrides: Mapping[str, Any] | None = Non
     Raises ConfigError in one line.
     """
     values = recipe_values(reference)
-    if values.get("task") == "noise":
-        raise ConfigError(f"recipe '{reference}' trains a recogniser; give it to 'softspoken-lab noise train'")
+    data = values.get("data")
+    data = data if isinstance(data, dict) else {}
+    found = [key for key in _OF_STUDIES if key in values] + [f"data.{key}" for key in _DATA_OF_STUDIES if key in data]
+    if found:
+        raise ConfigError(f"recipe '{reference}' has '{found[0]}', for studies; train it with 'softspoken-lab train'")
     return recipe_as(TrainConfig, reference, values | dict(overrides or {}))
+
+
+def read_data(reference: str | Path) -> TrainConfig:
+    """The backbone and the speech that a recipe of any kind names, all else by default. Errors as of `read_recipe`."""
+    values = recipe_values(reference)
+    found: dict[str, Any] = {key: values[key] for key in ("backbone", "data") if key in values}
+    if isinstance(found.get("data"), dict):
+        found["data"] = {key: value for key, value in found["data"].items() if key not in _DATA_OF_STUDIES}
+    return recipe_as(TrainConfig, reference, found)
 
 
 def recipe_as(kind: type[Recipe], reference: str | Path, values: Mapping[str, Any]) -> Recipe:

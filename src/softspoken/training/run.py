@@ -1,12 +1,13 @@
-"""A training run from top to bottom: recipe, data, model, loop, export. One voice's words, or everybody's."""
+"""A training run from top to bottom: recipe, data, prompts, loop, export."""
 
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -28,22 +29,10 @@ from softspoken.prompts import PromptInfo, save_prompts
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.speakers import SpeakerEmbedder
-from softspoken.training.checkpoint import (
-    new_trained,
-    run_config,
-    state_file,
-    stored_metadata,
-    untrained,
-)
-from softspoken.training.config import LoopConfig, MethodConfig, PromptMethod, TrainConfig
-from softspoken.training.datasets import (
-    development_data,
-    training_data,
-    training_source,
-    window_data,
-)
-from softspoken.training.loop import BEST, STATE, Report, TrainingStopped, train
-from softspoken.training.methods import Trained, attached, prompts_of, weights_of
+from softspoken.training.checkpoint import StateName, new_prompts, run_config, state_file, untrained
+from softspoken.training.config import LoopConfig, TrainConfig
+from softspoken.training.datasets import Source, development_data, training_data, training_source
+from softspoken.training.loop import STATE, Report, TrainingStopped, train
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
 from softspoken.training.processes import average_of, require_supported
 from softspoken.training.provenance import note_memory, note_sizes, training_metadata
@@ -61,10 +50,10 @@ CARD_KEYS = (
 def run_training(
     config: TrainConfig, out: Path, stop_after_s: float | None = None, recipe: str | None = None
 ) -> Path | None:
-    """Train by `config` in `out` and write `out/prompt`; where weights are trained, the best state is the result.
+    """Train by `config` in `out` and write `out/prompt`, which is the result.
 
-    Returns the result; None when it stopped early because the time was up. `recipe`: the text that `config` was read
-    from, for the run's folder. Raises ConfigError when `out` holds another recipe's run.
+    Returns None when it stopped early because the time was up. `recipe`: the text that `config` was read from, for the
+    run's folder. Raises ConfigError when `out` holds another recipe's run.
     """
     # The recipe, and where it runs.
     begun = time.monotonic() if config.minutes is not None else None
@@ -74,30 +63,61 @@ def run_training(
 
     # Frozen models, and the mixtures that are made for them.
     backbone = load_backbone(config.backbone).to(accelerator.device)
-    if accelerator.device.type == "cuda" and config.precision == "bf16" and config.method.kind == "prompt":
+    if accelerator.device.type == "cuda" and config.precision == "bf16":
         backbone.round_weights(torch.bfloat16)
-    embedder = _embedder(config, accelerator.device)
-    dataset = window_data(config) if embedder is None else training_data(config, embedder)
-    source = training_source(config, dataset, embedder, backbone)
+    embedder = learning_embedder(config, accelerator.device)
+    dataset = training_data(config, embedder)
+    source = training_source(dataset, backbone)
 
     # What is trained, what for, and what shows how far it is.
-    trained = new_trained(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)
-    objective = TargetSpeakerObjective(
-        backbone, config.prompts, config.objective, weights_of(trained), average=average_of(accelerator)
-    )
-    found = development_data(config, embedder, backbone) if main else []
-    development = [batch.to(accelerator.device) for batch in found]
-    validate = partial(_validated, accelerator, objective, development, embedder is not None)
+    prompts = new_prompts(config, backbone, dataset.first if isinstance(dataset, ShardedMixtures) else dataset)
+    objective = TargetSpeakerObjective(backbone, config.prompts, config.objective, average=average_of(accelerator))
+    development = development_data(config, embedder, backbone) if main else []
     if main:
-        note_sizes(out, trained, backbone.parameter_count, config.start)
+        note_sizes(out, config, prompts, backbone.parameter_count)
 
-    # The loop, which goes on from the last state in `out`.
+    # The loop, and the best state as it is deployed.
+    if not train_to_end(config, out, prompts, objective, source, development, accelerator, begun, stop_after_s):
+        return None
+    if main:
+        export_run(out, out / PROMPT_FOLDER, "best", backbone=backbone)
+    finish_run(out, out / PROMPT_FOLDER, config.steps)
+    return out / PROMPT_FOLDER
+
+
+def learning_embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder:
+    """The speaker embedder, on a GPU if there is one."""
+    embedder = load_learning_embedder(config.embedder, str(device))
+    return embedder.rounding() if config.precision == "bf16" else embedder
+
+
+def train_to_end(
+    config: TrainConfig,
+    out: Path,
+    trained: nn.Module,
+    objective: TargetSpeakerObjective,
+    source: Source,
+    development: Sequence[Batch],
+    accelerator: Accelerator,
+    begun: float | None,
+    stop_after_s: float | None,
+    rates: Mapping[str, float] = MappingProxyType({}),
+    contrast: bool = True,
+) -> bool:
+    """The loop with its progress on stderr, which goes on from the last state in `out`; False: the time was up first.
+
+    `begun`, `rates`: as of `train`. `contrast`: whether `voice_contrast` is among the figures.
+    """
+    main = accelerator.is_main_process
+    batches = [batch.to(accelerator.device) for batch in development]
+    validate = partial(_validated, accelerator, objective, batches, contrast)
+
     def step(module: nn.Module, batch: Any) -> dict[str, Tensor]:
         return objective(module, source.rendered(batch))
 
     def once(again: bool) -> Progress:
         # What an earlier try took is in the state that it left.
-        since, rates = None if again else begun, rates_of(config.method)
+        since = None if again else begun
         items, collate = source.dataset, source.collate
         return train(config, trained, step, items, collate, out, validate, report, accelerator, rates, begun=since)
 
@@ -105,71 +125,55 @@ def run_training(
         try:
             surviving_workers(once, out / STATE, accelerator.num_processes)
         except TrainingStopped:
-            return None
+            return False
         finally:
             if main:
                 note_memory(out)
-
-    # The best state, as it is deployed.
-    result = out / (PROMPT_FOLDER if config.method.kind == "prompt" else BEST)
-    if main and config.method.kind == "prompt":
-        export_run(out, result, "best", backbone=backbone)
-    finish_run(out, result, config.steps)
-    return result
+    return True
 
 
 def _validated(
-    accelerator: Accelerator, objective: TargetSpeakerObjective, batches: list[Batch], follows_voice: bool, module: Any
+    accelerator: Accelerator, objective: TargetSpeakerObjective, batches: list[Batch], contrast: bool, module: Any
 ) -> dict[str, float]:
     """Figures of the talkers who are put aside; the word error rate chooses the best state."""
     module.eval()
     # Weights that are rounded already must run as they are trained.
     with accelerator.autocast() if objective.backbone.rounded else nullcontext():
-        figures = voice_contrast(objective, module, batches) if follows_voice else {}
-        wer = development_wer(objective.backbone, module, batches)
+        figures = voice_contrast(objective, module, batches) if contrast else {}
+        wer = development_wer(objective, module, batches)
     module.train()
     return {**figures, **wer, "score": wer["wer"]}
-
-
-def _embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder | None:
-    """The speaker embedder, on a GPU if there is one; None for a run that follows no voice."""
-    if config.task != "target-speaker":
-        return None
-    embedder = load_learning_embedder(config.embedder, str(device))
-    return embedder.rounding() if config.precision == "bf16" else embedder
 
 
 def export_run(
     run: Path,
     out: Path,
-    state: Literal["best", "last"],
+    state: StateName,
     half: bool = False,
     silence_threshold: float | None = None,
     results: Sequence[Path] = (),
     backbone: WhisperBackbone | None = None,
+    config: TrainConfig | None = None,
+    heard: Mapping[str, Any] | None = None,
 ) -> PromptInfo:
     """Make a prompt folder out of a state of a run.
 
-    Raises ConfigError when the run has none yet, or trains more than prompts.
+    `config`: as what the run is read; None: the `TrainConfig` in its folder. `heard`: what the model card says of the
+    speech; None: what is in the manifests of `config`. Raises ConfigError when the run has no such state yet.
     """
-    config = run_config(run)
+    config = run_config(run, TrainConfig) if config is None else config
     path = state_file(run, state)
-    if config.method.kind != "prompt":
-        raise ConfigError(
-            f"the run in '{run}' trains weights of the backbone ('{config.method.kind}'), which are no prompt; "
-            f"'softspoken evaluate --method run:{run}' uses them"
-        )
     backbone = load_backbone(config.backbone) if backbone is None else backbone
-    prompts = prompts_of(untrained(config, backbone))
+    prompts = untrained(config.prompts, backbone)
     progress = load_state(path, prompts, None)
     return save_prompts(
         prompts,
         out,
         backbone=backbone,
         dtype="float16" if half else "float32",
-        **stored_metadata(config),
+        **config.stored,
         silence_threshold=silence_threshold,
-        training=training_metadata(run, config, progress),
+        training=training_metadata(run, config, progress, heard),
         results=[row for path in results for row in card_rows(path)],
     )
 
@@ -184,27 +188,24 @@ def card_rows(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"no results in '{path}' ({error}); give what 'softspoken evaluate --json' prints") from error
 
 
-def rates_of(method: MethodConfig) -> dict[str, float]:
-    """Factors on the learning rate of the parts of what is trained."""
-    return {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
-
-
 @torch.no_grad()
-def development_wer(backbone: WhisperBackbone, trained: Trained, batches: list[Batch]) -> dict[str, float]:
+def development_wer(
+    objective: TargetSpeakerObjective, trained: nn.Module, batches: Sequence[Batch]
+) -> dict[str, float]:
     """Word error rate of greedy search on the development mixtures, and its 95 % interval."""
-    prompts, weights = prompts_of(trained), weights_of(trained)
+    backbone = objective.backbone
     normalize = TextNormalizer()
     options = DecodingOptions(timestamps=False, temperatures=(0.0,), start="any")
     scores = []
     for batch in batches:
         batch = batch.to(backbone.device)
-        given = conditioning(backbone, prompts.config, batch)
-        with attached(weights):
+        given = conditioning(backbone, objective.prompts, batch)
+        with objective.beside():
             # Weights are attached in turns, and autocasting keeps copies of them: no recorded steps.
             engine = TorchEngine(backbone, graphs=False)
-            rows = engine.compile_rows(prompts(*given.of_prompts))
+            rows = engine.compile_rows(trained(*given.of_prompts))
             activity = None if given.activity is None else given.activity.float().cpu().numpy()
-            heard = engine.encode(engine.features(batch.audio), rows, activity)
+            heard = engine.encode(engine.features(batch.audio, objective.window_s), rows, activity)
             found = decode_batch(heard, options, window_s=[len(a) / SAMPLE_RATE_HZ for a in batch.audio])
         scores += [
             score_utterance(text, window.text, normalize) for text, window in zip(batch.texts, found, strict=True)

@@ -33,7 +33,7 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 FACTS = "facts.json"
 RESULT = "result.json"
-MAY_CHANGE = frozenset({"steps", "minutes", "validate_every", "save_every", "log_every", "workers", "tensorboard"})
+MAY_CHANGE = frozenset({"steps", "minutes", "validate_every", "save_every", "log_every", "workers"})
 """Settings that may differ when a run is resumed: how long it lasts, and how it is watched."""
 
 

@@ -14,7 +14,6 @@ from softspoken.cli.evaluate import (
     Engine,
     Limit,
     Manifest,
-    Methods,
     Precisions,
     Threads,
     print_json,
@@ -23,6 +22,7 @@ from softspoken.cli.evaluate import (
     run_methods,
     systems_of,
 )
+from softspoken_lab.cli.evaluate import StudyMethods
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def detail(
     by_tag: Annotated[
         bool, typer.Option("--by-tag", help="Word error rates of the items with each tag, in place of all that.")
     ] = False,
-    method: Methods = None,
+    method: StudyMethods = None,
     backbone: BackboneName = None,
     engine: Engine = EngineChoice.AUTO,
     precision: Precisions = None,
@@ -64,9 +64,10 @@ def detail(
 
     from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.scoring.text import TextNormalizer
+    from softspoken_lab.studies.systems import StudySystems
 
     items = read_evaluation_manifest(manifest)[:limit]
-    kinds = systems_of(backbone, engine, precision, threads)
+    kinds = systems_of(StudySystems, backbone, engine, precision, threads)
     results = run_methods(manifest, items, method, kinds, anew)
     rows, normalize = rows_of(results), TextNormalizer()
     shown: list[Callable[[Console, Rows], None]] = [print_table]

@@ -32,7 +32,7 @@ def grid(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="Beside the prompt: none, clean, cascade, run:..., as for 'softspoken evaluate'; repeatable."
+            help="Beside the prompt: none, clean, cascade, run:..., as for 'softspoken-lab evaluate'; repeatable."
         ),
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Frozen Whisper. Default: the prompt's own.")] = None,
@@ -54,12 +54,12 @@ def grid(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Score a prompt on every number of talkers, overlap and level asked for: a heat map, tables and JSON."""
-    from softspoken.evaluation.systems import Systems
+    from softspoken_lab.studies.systems import StudySystems
 
     options: dict[str, Any] = {"--talkers": talkers, "--overlap": overlap, "--snr-db": snr_db, "--mixtures": mixtures}
     options |= {"--noise-snr-db": noise_snr_db, "--rt60-s": rt60_s, "--seed": seed, "--split": split}
     spec = _grid_of(options)
-    systems = Systems(backbone, engine.value, None if precision is None else precision.value)
+    systems = StudySystems(backbone, engine.value, None if precision is None else precision.value)
     # All are loaded before the first cell is made: a missing prompt shows at once.
     methods = [systems.method(name) for name in dict.fromkeys([reference, *(method or [])])]
     _run(spec, speech, out, methods, noise, as_json)

@@ -17,6 +17,7 @@ def _register() -> None:
         corpora,
         curves,
         detail,
+        evaluate,
         grid,
         meetings,
         noise,
@@ -25,8 +26,12 @@ def _register() -> None:
         scenes,
         silence,
         studies,
+        train,
     )
 
+    app.command("train")(train.train)
+    app.command("export")(train.export)
+    app.command("evaluate")(evaluate.evaluate)
     app.command("study")(studies.study)
     app.command("search")(studies.search)
     app.command("score")(studies.score)

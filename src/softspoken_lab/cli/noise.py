@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli.checks import require_recipe
+from softspoken.cli.train import Half, Recipe, Run, RunFolder, State, StopAfter, show_result
 from softspoken_lab.cli.noise_table import print_table
 
 if TYPE_CHECKING:
@@ -64,37 +66,24 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 
 @app.command("train")
 def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes/noise'.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the run; a run that is already there goes on.")] = Path(
-        "runs/noise"
-    ),
-    stop_after_s: Annotated[
-        float | None,
-        typer.Option(help="Save and stop after this long; run the same command to continue.", show_default=False),
-    ] = None,
+    recipe: Recipe,
+    out: RunFolder = Path("runs/noise"),
+    stop_after_s: StopAfter = None,
 ) -> None:
     """Train a recogniser. Kill it at any time; run the same command to continue."""
-    from softspoken.cli.checks import require_recipe
-
     require_recipe(recipe)
     from softspoken.training.recipes import recipe_text
     from softspoken_lab.noise.training import read_noise_recipe, run_noise_training
 
-    folder = run_noise_training(read_noise_recipe(recipe), out, stop_after_s, recipe_text(recipe))
-    if folder is None:
-        typer.echo(f"stopped in time; run the same command to continue from '{out}'", err=True)
-    else:
-        typer.echo(folder)
+    show_result(run_noise_training(read_noise_recipe(recipe), out, stop_after_s, recipe_text(recipe)), out)
 
 
 @app.command("export")
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run, going on or done.", show_default=False)],
+    run: Run,
     out: Annotated[Path, typer.Option(help="New folder of the recogniser.", show_default=False)],
-    state: Annotated[Literal["best", "last"], typer.Option(help="State of the run to take.")] = "best",
-    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    state: State = "best",
+    half: Half = False,
 ) -> None:
     """Make a recogniser's folder out of a state of a training run."""
     from softspoken_lab.noise.training import export_noise_run

@@ -53,10 +53,10 @@ def score(
     ] = None,
 ) -> None:
     """Score runs on a manifest and keep it in RUN/evaluations; what is there for the same state is not made again."""
-    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.scoring import Scored, TestManifest, score
+    from softspoken_lab.studies.systems import StudySystems
 
-    wanted, systems = TestManifest.of(test, name, limit), Systems()
+    wanted, systems = TestManifest.of(test, name, limit), StudySystems()
     # All are looked at before the first is scored: a missing one shows at once, not after an hour.
     waiting = [Scored.run(run, state, systems.method) for run in runs]
     for each in waiting:
@@ -113,14 +113,14 @@ def study(
     ] = None,
 ) -> None:
     """Train what is not trained, score what is not scored, and write the table. Kill it at any time."""
-    from softspoken.evaluation.systems import Systems
     from softspoken_lab.studies.compare_files import write_comparison
     from softspoken_lab.studies.compare_table import comparison_markdown
     from softspoken_lab.studies.prompt_study import compare_study, run_study
     from softspoken_lab.studies.prompt_study_config import read_prompt_study
+    from softspoken_lab.studies.systems import StudySystems
 
     asked = read_prompt_study(recipe).narrowed(only if only is not None else (), _numbers(seeds))
-    done = run_study(asked, out, Systems().method, _say, stop_after_s)
+    done = run_study(asked, out, StudySystems().method, _say, stop_after_s)
     found = compare_study(asked, out, by)
     if found is not None:
         for path in write_comparison(found, out):

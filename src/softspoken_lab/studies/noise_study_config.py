@@ -111,7 +111,7 @@ def study_values(path: Path, task: str) -> tuple[dict[str, Any], dict[str, Mappi
     values = _read(path)
     if values.get("task", task) != task:
         known = STUDY_COMMANDS.get(str(values["task"]))
-        advice = "train it with 'softspoken prompt train'" if known is None else f"run it with '{known}'"
+        advice = "train it with 'softspoken-lab train'" if known is None else f"run it with '{known}'"
         raise ConfigError(f"'{path}' has task = '{values['task']}', expected '{task}'; {advice}")
     rows = rows_of(values, path)
     return {key: value for key, value in values.items() if key not in ("base", "rows")}, rows

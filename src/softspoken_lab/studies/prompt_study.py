@@ -8,14 +8,14 @@ from pathlib import Path
 
 from softspoken.errors import ConfigError
 from softspoken.evaluation.runner import Method
-from softspoken.training.config import TrainConfig
 from softspoken.training.recipes import recipe_text
-from softspoken.training.run import run_training
 from softspoken.training.run_folder import check_same_run, finished
 from softspoken_lab.studies.compare import By, Comparison, compare_runs
 from softspoken_lab.studies.prompt_study_config import PromptStudyConfig
 from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.studies.scoring import EVALUATIONS, Scored, ScoringStopped, Tell, TestManifest, score
+from softspoken_lab.training.config import StudyTrainConfig
+from softspoken_lab.training.run import run_training
 
 MakeMethod = Callable[[str], Method]
 """A method of its name, as `Systems.method`."""
@@ -100,9 +100,9 @@ def rival_folder(out: Path, name: str) -> Path:
     return out / "rivals" / re.sub(r"[^\w.:-]+", "_", name).strip(".")
 
 
-def _recipe(reference: str, seed: int) -> TrainConfig:
+def _recipe(reference: str, seed: int) -> StudyTrainConfig:
     config = read_any_recipe(reference, {"seed": seed})
-    if not isinstance(config, TrainConfig) or config.task != "target-speaker":
+    if not isinstance(config, StudyTrainConfig) or config.task != "target-speaker":
         raise ConfigError(
             f"recipe '{reference}' trains {config.task}; a study of prompts needs task = 'target-speaker'"
         )

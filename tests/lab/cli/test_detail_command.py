@@ -7,13 +7,13 @@ import pytest
 from known_systems import known_method, three_items
 from typer.testing import CliRunner
 
-from softspoken.evaluation.systems import Systems
 from softspoken_lab.cli.main import app
+from softspoken_lab.studies.systems import StudySystems
 
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(Systems, "method", known_method)
+    monkeypatch.setattr(StudySystems, "method", known_method)
     return three_items(tmp_path)
 
 
@@ -29,7 +29,7 @@ def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pyte
         one, other = row["text"].split()
         row |= {"words": [[one, 0.25, 0.5], [other, 0.5, 0.75]], "text": f"{one.title()} {other.lower()}."}
     manifest.write_text("\n".join(map(json.dumps, rows)))
-    monkeypatch.setattr(Systems, "plain_text", lambda self, audio: pytest.fail("the manifest has natural text"))
+    monkeypatch.setattr(StudySystems, "plain_text", lambda self, audio: pytest.fail("the manifest has natural text"))
     asked = (manifest, "--method", "right", "--method", "talks", "--timing", "--natural")
     right, talks = json.loads(run(*asked, "--json"))
     assert right["timing"]["truth"] == {"alignment": 2, "energy": 0}

@@ -10,8 +10,8 @@ from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.runner import Method
-from softspoken.evaluation.systems import Systems
 from softspoken_lab.cli.grid import grid
+from softspoken_lab.studies.systems import StudySystems
 
 app = typer.Typer()
 app.command()(grid)
@@ -30,7 +30,7 @@ def systems(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return Method(name, transcribe, identity={"name": name})
 
-    monkeypatch.setattr(Systems, "method", method)
+    monkeypatch.setattr(StudySystems, "method", method)
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_a_grid_is_one_command_with_tables_numbers_and_a_picture(speech: Path, t
 def test_the_engine_and_precision_asked_for(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def method(self: Systems, name: str) -> Method:
+    def method(self: StudySystems, name: str) -> Method:
         asked.append((self.engine, self.precision))
         return Method(name, lambda item: Transcript(()), identity={})
 
-    monkeypatch.setattr(Systems, "method", method)
+    monkeypatch.setattr(StudySystems, "method", method)
     run("any", speech, "--out", tmp_path / "grid", "--engine", "openvino", "--precision", "int8", *SMALL)
     assert asked == [("openvino", "int8")]
 

@@ -14,7 +14,6 @@ from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.runner import Method
-from softspoken.training.config import TrainConfig
 from softspoken.training.recipes import read_recipe
 from softspoken_lab.cli.main import app
 from softspoken_lab.studies import scoring
@@ -22,7 +21,9 @@ from softspoken_lab.studies.compare import compare_runs
 from softspoken_lab.studies.noise_study_config import read_study
 from softspoken_lab.studies.prompt_study import compare_study, run_folder, run_study
 from softspoken_lab.studies.prompt_study_config import PromptStudyConfig, read_prompt_study
+from softspoken_lab.studies.recipes import read_any_recipe
 from softspoken_lab.studies.scoring import Scored, ScoringStopped, TestManifest, score
+from softspoken_lab.training.config import StudyTrainConfig
 
 RECIPE = """
 mixtures_per_batch = 1
@@ -62,8 +63,8 @@ RUNS = (("one", 0), ("two", 0), ("two", 1))
 def test_every_study_names_rows_that_are_there(path: Path) -> None:
     """Each another configuration: two alike would be one row with a seed twice."""
     study = read_prompt_study(path)
-    configs = [read_recipe(row.recipe) for row in study.rows.values()]
-    assert all(isinstance(config, TrainConfig) for config in configs)
+    configs = [read_any_recipe(row.recipe) for row in study.rows.values()]
+    assert all(isinstance(config, StudyTrainConfig) for config in configs)
     assert len({config.model_dump_json() for config in configs}) == len(configs)
 
 
@@ -86,11 +87,11 @@ def study(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     (tmp_path / "shared.toml").write_text(RECIPE.format(manifest=speech))
     for room in ("run", "checkpoint"):
-        monkeypatch.setattr(f"softspoken.training.{room}.load_backbone", lambda reference: tiny_backbone())
+        monkeypatch.setattr(f"softspoken_lab.training.{room}.load_backbone", lambda reference: tiny_backbone())
     monkeypatch.setattr("softspoken.training.run.load_learning_embedder", lambda *given: PitchEmbedder())
-    monkeypatch.setattr("softspoken.training.checkpoint.load_embedder", lambda reference: PitchEmbedder())
+    monkeypatch.setattr("softspoken_lab.training.checkpoint.load_embedder", lambda reference: PitchEmbedder())
     # Searching on the development mixtures takes most of so short a run.
-    monkeypatch.setattr("softspoken.training.run.development_wer", lambda backbone, prompts, batches: {"wer": 0.5})
+    monkeypatch.setattr("softspoken.training.run.development_wer", lambda *given: {"wer": 0.5})
     monkeypatch.setattr(scoring, "PART_ITEMS", 4)
     path = tmp_path / "study.toml"
     path.write_text(STUDY.replace("{tests}", str(manifest)))
@@ -119,7 +120,7 @@ def nothing(line: str) -> None:
 def test_one_command_makes_the_table_and_makes_nothing_twice(study: Path, tmp_path: Path, monkeypatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        "softspoken.evaluation.systems.Systems.method", lambda self, name: asked.append(name) or by_name(name)
+        "softspoken_lab.studies.systems.StudySystems.method", lambda self, name: asked.append(name) or by_name(name)
     )
     command = ["study", str(study), "--out", str(tmp_path / "out")]
     ran = CliRunner().invoke(app, command)
@@ -207,7 +208,7 @@ def test_the_first_seed_of_every_row_comes_first() -> None:
         (("[rows.one]\nseeds = [0]", "[rows.one]\nseeds = 0"), "rows.one.seeds"),
         (("[base]", "[base]\n[rows]\nthree = 3"), "row 'three' of .* is not a table"),
         (("target-speaker-study", "noise-study"), "softspoken-lab analyse study"),
-        (("target-speaker-study", "noise"), "softspoken prompt train"),
+        (("target-speaker-study", "noise"), "softspoken-lab train"),
     ],
 )
 def test_a_study_that_cannot_be_is_told_in_one_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:

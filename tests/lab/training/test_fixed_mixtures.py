@@ -13,16 +13,17 @@ from voices import PitchEmbedder
 from softspoken.audio import load_audio
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.data.batches import collate
-from softspoken.data.config import DataConfig, MixingConfig
+from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces
-from softspoken.data.fixed_mixtures import FixedMixtures, read_fixed_mixtures
 from softspoken.data.manifest import read_manifest
 from softspoken.errors import DataError
 from softspoken.speakers import FrameScores
-from softspoken.training.config import ObjectiveConfig, TrainConfig
-from softspoken.training.datasets import training_data
+from softspoken.training.config import ObjectiveConfig
 from softspoken_lab.corpora.mixture_corpus import MixtureOptions
 from softspoken_lab.corpora.prepare_mixtures import prepare_mixtures
+from softspoken_lab.training.config import StudyData, StudyTrainConfig
+from softspoken_lab.training.datasets import training_data
+from softspoken_lab.training.fixed_mixtures import FixedMixtures, read_fixed_mixtures
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def dataset(manifest: Path, speech: Path, size: int = 8, **changes) -> FixedMixt
     texts = {piece.id: piece.text for piece in corpus.pieces}
 
     def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (0.8,), 0.2).against(voices)
+        return FrameScores.measure(embedder, audio, 0.8, 0.2).against(voices)
 
     return FixedMixtures(manifest, corpus, texts, embedder.embed, scorer, MixingConfig(), 3, size, **changes)
 
@@ -138,12 +139,12 @@ def test_a_teacher_needs_the_target_alone(manifest: Path, speech: Path, tmp_path
 
 
 def test_a_recipe_takes_the_corpus_s_own_mixtures(manifest: Path, speech: Path, tmp_path) -> None:
-    data = DataConfig(speech=(speech,), mixtures=manifest)
-    config = TrainConfig(data=data, steps=3, mixtures_per_batch=2)
+    data = StudyData(speech=(speech,), mixtures=manifest)
+    config = StudyTrainConfig(data=data, steps=3, mixtures_per_batch=2)
     found = training_data(config, PitchEmbedder())
     assert isinstance(found, FixedMixtures)
     assert (len(found), len(found[5])) == (6, 3)
-    without = DataConfig(speech=(speech,), mixtures=rewritten(manifest, tmp_path / "manifest.jsonl", clean=None))
-    taught = TrainConfig(data=without, objective=ObjectiveConfig(states=1.0))
+    without = StudyData(speech=(speech,), mixtures=rewritten(manifest, tmp_path / "manifest.jsonl", clean=None))
+    taught = StudyTrainConfig(data=without, objective=ObjectiveConfig(states=1.0))
     with pytest.raises(DataError, match="which this objective needs"):
         training_data(taught, PitchEmbedder())

@@ -8,7 +8,6 @@ from speech_folder import make_speech_folder
 from tiny import tiny_backbone
 from typer.testing import CliRunner
 
-from softspoken.cli.main import app
 from softspoken.prompts import load_prompts
 from softspoken_lab.cli.main import app as lab
 
@@ -43,7 +42,7 @@ def test_librimix_trains_a_prompt(tmp_path: Path) -> None:
     speech = make_speech_folder(tmp_path / "speech", talkers=40, utterances=2, seconds=1.2)
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE.format(speech=speech, mixtures=prepared.stdout.strip()))
-    ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
+    ran = CliRunner().invoke(lab, ["train", str(recipe), "--out", str(tmp_path / "run")])
     assert ran.exit_code == 0, ran.output
     info = load_prompts(tmp_path / "run" / "prompt", tiny_backbone()).info
     assert info.prompts.encoder.length == 2

@@ -6,7 +6,7 @@ from tiny import LAYERS, MAX_FRAMES, WIDTH, tiny_backbone, tone
 
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt
-from softspoken.prompts.initialization import initialize_as_silence, silent_states
+from softspoken_lab.training.initialization import initialize_as_silence, silent_states
 
 BACKBONE = tiny_backbone()
 SPEECH = [tone(0.5, 1), tone(0.8, 2)]

@@ -14,16 +14,19 @@ from torch.nn import functional
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.data.batches import Batch
-from softspoken.data.campplus_torch import TorchCamPlus
+from softspoken.data.campplus_torch import TorchCamPlus, centred, kaldi_log_mel
 from softspoken.data.channels import LINE_RINGS, LINE_SLOPE_HZ
-from softspoken.data.drawn import FRAME_RATE_HZ, DrawnBatch
 from softspoken.data.levels import FRAME, SPEECH_BELOW_PEAK_DB
 from softspoken.data.mixing import LOUDEST
-from softspoken.data.resident import ResidentSpeech
+from softspoken.speakers.campplus import BANDS
 from softspoken.waveforms import Waveforms
+from softspoken_lab.training.drawn import FRAME_RATE_HZ, DrawnBatch
+from softspoken_lab.training.resident import ResidentSpeech
 
 _ROUND = SAMPLE_RATE_HZ // 2
 """Lengths are rounded up to half seconds: few different ones, whose Fourier transforms are fast."""
+_TOGETHER = 512
+"""Windows that are embedded together."""
 _ROWS = 32
 """Rows that are transformed together are filled up to a multiple of this: transforms are planned for each number."""
 
@@ -90,7 +93,7 @@ class DeviceMixer:
 
     def _scores(self, drawn: DrawnBatch, mixed: Float[Tensor, "M N"]) -> Float[Tensor, "R T"]:
         """Cosine of each voice to the windows around each frame, as `FrameScores` has it; -1 behind the end."""
-        vectors = self.embedder.embed_windows_of(mixed, drawn.window_of, drawn.window_start, drawn.window)
+        vectors = self._window_vectors(drawn, mixed)
         frames = [math.ceil(size / SAMPLE_RATE_HZ * FRAME_RATE_HZ) for size in drawn.sizes]
         times = torch.arange(max(frames), device=mixed.device)
         shape = len(drawn.sizes), drawn.most_windows
@@ -104,6 +107,21 @@ class DeviceMixer:
         scores = torch.einsum("rw,rwt->rt", cosines, shares[drawn.target_of])
         ends = torch.tensor(frames, device=mixed.device)[drawn.target_of]
         return scores.masked_fill(times >= ends[:, None], -1.0)
+
+    def _window_vectors(self, drawn: DrawnBatch, mixed: Float[Tensor, "M N"]) -> Float[Tensor, "W S"]:
+        """Unit vectors of the windows of all mixtures."""
+        rows, starts = drawn.window_of, drawn.window_start
+        mel = kaldi_log_mel(mixed, BANDS)
+        frames = starts[:, None] + torch.arange(drawn.window, device=starts.device)
+        # Filled up, so that a GPU sees one size alone: it plans convolutions anew for every other.
+        fill = -len(rows) % _TOGETHER if mixed.is_cuda else 0
+        taken = functional.pad(rows, (0, fill)), functional.pad(frames, (0, 0, 0, fill))
+        vectors = [
+            self.embedder.for_windows(centred(mel[rows_here[:, None], frames_here]))
+            for rows_here, frames_here in zip(*(torch.split(each, _TOGETHER) for each in taken), strict=True)
+        ]
+        # A copy: what inference mode has made cannot be part of what is trained.
+        return functional.normalize(torch.cat(vectors)[: len(rows)], dim=1).clone()
 
 
 def speech_powers(waveforms: Float[Tensor, "B N"], sizes: Int[Tensor, "B"]) -> Float[Tensor, "B"]:

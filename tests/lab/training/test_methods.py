@@ -1,6 +1,6 @@
 """Prompt tuning's rivals: they train what they say, leave no trace when detached, and go on exactly when killed."""
 
-import functools
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,19 @@ from softspoken.data.batches import Batch, collate
 from softspoken.data.examples import MixtureDataset
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptConfig, SoftPrompts, SpeakerPrompt, inject
-from softspoken.training.config import (
+from softspoken.training.config import ObjectiveConfig
+from softspoken.training.loop import TrainingStopped, train
+from softspoken.training.objective import TargetSpeakerObjective, state_distance, voice_contrast
+from softspoken_lab.studies.recipes import read_any_recipe
+from softspoken_lab.training.config import (
     AdapterMethod,
     FullMethod,
     LoraMethod,
     MethodConfig,
-    ObjectiveConfig,
     PromptMethod,
-    TrainConfig,
+    StudyTrainConfig,
 )
-from softspoken.training.loop import TrainingStopped, train
-from softspoken.training.methods import Tuned, attached, prompts_of, tuned, weights_of
-from softspoken.training.objective import TargetSpeakerObjective, state_distance, voice_contrast
-from softspoken.training.recipes import read_recipe
+from softspoken_lab.training.methods import Tuned, attached, prompts_of, tuned, weights_of
 
 VOICE = PromptConfig(encoder=None, decoder=None, speaker=SpeakerPrompt(dimension=8))
 METHODS = [
@@ -70,9 +70,11 @@ def outputs(backbone: WhisperBackbone) -> torch.Tensor:
 def run(folder: Path, data: MixtureDataset, backbone: WhisperBackbone, trained, method: MethodConfig, **changes):
     report = changes.pop("report", None)
     small = {"steps": 4, "mixtures_per_batch": 2, "warmup_steps": 1, "save_every": 2, "learning_rate": 0.01}
-    config = TrainConfig(prompts=VOICE, method=method, objective=ObjectiveConfig(states=0.5), **{**small, **changes})
-    together = functools.partial(collate, vocabulary=backbone.tokens, max_tokens=40)
-    objective = TargetSpeakerObjective(backbone, VOICE, config.objective, tuned=weights_of(trained))
+    config = StudyTrainConfig(
+        prompts=VOICE, method=method, objective=ObjectiveConfig(states=0.5), **{**small, **changes}
+    )
+    together = partial(collate, vocabulary=backbone.tokens, max_tokens=40)
+    objective = TargetSpeakerObjective(backbone, VOICE, config.objective, partial(attached, weights_of(trained)))
     rates = {} if isinstance(method, PromptMethod) else {"weights": method.weight_rate}
     return train(config, trained, objective, data, together, folder, report=report, rates=rates)
 
@@ -174,7 +176,10 @@ def test_the_teacher_hears_with_the_frozen_weights(data: MixtureDataset, method:
         for value in trained.parameters():
             value.add_(0.1 * torch.randn_like(value))
     objective = TargetSpeakerObjective(
-        backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), tuned=weights_of(trained)
+        backbone,
+        VOICE,
+        ObjectiveConfig(states=1.0, tokens=1.0),
+        partial(attached, weights_of(trained)),
     )
     trained.eval()
     with torch.no_grad():
@@ -196,7 +201,10 @@ def test_gradients_flow_under_bfloat16_into_float32_weights(data: MixtureDataset
     backbone = tiny_backbone()
     trained = new(method, backbone)
     objective = TargetSpeakerObjective(
-        backbone, VOICE, ObjectiveConfig(states=1.0, tokens=1.0), tuned=weights_of(trained)
+        backbone,
+        VOICE,
+        ObjectiveConfig(states=1.0, tokens=1.0),
+        partial(attached, weights_of(trained)),
     )
     with torch.autocast("cpu", torch.bfloat16):
         objective(trained, batch_of(data, backbone))["loss"].backward()
@@ -229,13 +237,13 @@ def test_a_recipe_names_its_method(tmp_path) -> None:
         '[method]\nkind = "lora"\nrank = 4\ntargets = ["q_proj", "v_proj"]\n'
         '[prompts]\nencoder = "none"\ndecoder = "none"\nspeaker = { into = "encoder" }\n'
     )
-    config = read_recipe(recipe)
-    assert isinstance(config, TrainConfig)
+    config = read_any_recipe(recipe)
+    assert isinstance(config, StudyTrainConfig)
     assert config.method == LoraMethod()
     assert (config.prompts.encoder, config.prompts.decoder) == (None, None)
-    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+    assert StudyTrainConfig.model_validate_json(config.model_dump_json()) == config
     recipe.write_text("steps = 3")
-    assert read_recipe(recipe).method == PromptMethod()
+    assert read_any_recipe(recipe).method == PromptMethod()
 
 
 @pytest.mark.parametrize(
@@ -253,5 +261,5 @@ def test_an_impossible_method_is_one_clear_line(tmp_path, text: str, said: str) 
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text)
     with pytest.raises(ConfigError, match=said) as caught:
-        read_recipe(recipe)
+        read_any_recipe(recipe)
     assert "\n" not in str(caught.value)

@@ -22,11 +22,10 @@ from torch import Tensor
 from softspoken.audio import load_audio
 from softspoken.data.corpus import Piece, waveform
 from softspoken.data.examples import Enrolment, MixtureDataset, draw_crop
-from softspoken.data.levels import speech_power, speech_span
+from softspoken.data.levels import FULL_SCALE, rounded, speech_power, speech_span
 from softspoken.errors import DataError
 from softspoken.files import replacing
 
-FULL_SCALE = 32767.0
 _STORED = ("speech", "sizes", "powers", "spans_s", "noise", "noise_sizes")
 
 EmbedAll = Callable[[list[np.ndarray]], list[np.ndarray]]
@@ -223,11 +222,6 @@ def _entries(path: str, pieces: list[Piece], lone: frozenset[str]) -> list[_Entr
 
 def _entry(audio: Float[np.ndarray, "_"]) -> _Entry:
     return _Entry(rounded(audio), speech_power(audio), speech_span(audio))
-
-
-def rounded(audio: Float[np.ndarray, "N"]) -> Int16[np.ndarray, "N"]:
-    """As 16-bit numbers, of which `FULL_SCALE` is the largest."""
-    return np.asarray(np.rint(audio * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE), np.int16)
 
 
 def _vectors(

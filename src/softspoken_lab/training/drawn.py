@@ -15,10 +15,10 @@ from softspoken.data.batches import Vocabulary, token_rows, transcript
 from softspoken.data.channels import Telephone
 from softspoken.data.examples import MixtureDataset, Target
 from softspoken.data.mixing import Mixture
-from softspoken.data.resident import SpeechTable
 from softspoken.errors import ConfigError
 from softspoken.speakers.campplus import seconds_of, window_frames
 from softspoken.speakers.scores import covered_frames
+from softspoken_lab.training.resident import SpeechTable
 
 FRAME_RATE_HZ = 50.0
 _ALL_HZ = (-1e6, 1e6)

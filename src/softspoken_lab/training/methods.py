@@ -20,7 +20,7 @@ from softspoken.backbones import WhisperBackbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import ConfigError, MissingExtra
 from softspoken.prompts import PromptRows, SoftPrompts
-from softspoken.training.config import (
+from softspoken_lab.training.config import (
     AdapterMethod,
     FullMethod,
     LoraMethod,
@@ -131,7 +131,7 @@ class LoraWeights(TunedWeights):
             from peft import LoraConfig, inject_adapter_in_model
             from peft.tuners.lora import LoraLayer
         except ImportError as error:
-            raise MissingExtra("peft", "train", "LoRA") from error
+            raise MissingExtra("peft", "lab", "LoRA") from error
         host = nn.ModuleDict({name: backbone.stacks[name].layers for name in _names(config.stacks)})
         places = LoraConfig(
             r=config.rank,

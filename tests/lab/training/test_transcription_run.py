@@ -10,15 +10,15 @@ from tiny import tiny_backbone, tone
 from typer.testing import CliRunner
 from voices import PitchEmbedder
 
-from softspoken.cli.main import app
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
 from softspoken.engines import load_engine
 from softspoken.errors import ConfigError
 from softspoken.prompts import SoftPrompts, load_prompts
-from softspoken.prompts.initialization import initialize_as_silence
-from softspoken.training.checkpoint import load_run, transcriber_of
-from softspoken.training.config import TrainConfig
-from softspoken.training.recipes import read_recipe
+from softspoken_lab.cli.main import app
+from softspoken_lab.studies.recipes import read_any_recipe
+from softspoken_lab.training.checkpoint import load_run, transcriber_of
+from softspoken_lab.training.config import StudyTrainConfig
+from softspoken_lab.training.initialization import initialize_as_silence
 
 RECIPE = """
 task = "transcription"
@@ -63,7 +63,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, small_models: None) -> Path:
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(manifest=shared / "speech" / "manifest.jsonl"))
-    monkeypatch.setattr("softspoken.training.datasets.DEVELOPMENT_WINDOWS", 4)
+    monkeypatch.setattr("softspoken_lab.training.datasets.DEVELOPMENT_WINDOWS", 4)
 
     def no_embedder(reference: str, device: str) -> None:
         raise AssertionError("a prompt without a voice needs no embedder")
@@ -76,7 +76,7 @@ def recipe(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, small_
 def run(recipe: Path, shared: Path) -> Path:
     """What the recipe trains; tests only read it."""
     if not (shared / "run").exists():
-        ran = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(shared / "run")])
+        ran = CliRunner().invoke(app, ["train", str(recipe), "--out", str(shared / "run")])
         assert ran.exit_code == 0, ran.output
     return shared / "run"
 
@@ -95,7 +95,7 @@ def test_a_recipe_becomes_a_prompt_that_transcribes(run: Path) -> None:
 
 def test_training_begins_at_silence(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text().replace("steps = 3", "steps = 1").replace("= 0.01", "= 1e-9"))
-    assert CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")]).exit_code == 0
+    assert CliRunner().invoke(app, ["train", str(recipe), "--out", str(tmp_path / "run")]).exit_code == 0
     prompts = load_prompts(tmp_path / "run" / "prompt").prompts
     vectors = prompts.get_parameter("stacks.encoder.vectors").detach().numpy()
     # Normal vectors have a norm of 0.11.
@@ -127,8 +127,8 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, old: str, new: str
     path = tmp_path / "recipe.toml"
     content = RECIPE.format(manifest="none.jsonl")
     path.write_text(content)
-    assert isinstance(read_recipe(path), TrainConfig)
+    assert isinstance(read_any_recipe(path), StudyTrainConfig)
     assert old in content
     path.write_text(content.replace(old, new))
     with pytest.raises(ConfigError, match=said):
-        read_recipe(path)
+        read_any_recipe(path)

@@ -9,7 +9,7 @@ from speech_folder import make_speech_folder
 from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces
 from softspoken.data.manifest import read_manifest
-from softspoken.data.windows import WindowDataset, clips, short_speech
+from softspoken_lab.training.windows import WindowDataset, clips, short_speech
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from softspoken.data.campplus_torch import TorchCamPlus
 from softspoken.data.channels import ChannelConfig
 from softspoken.data.config import MixingConfig
 from softspoken.data.corpus import Corpus, cut_into_pieces
-from softspoken.data.device_mixing import DeviceMixer
-from softspoken.data.drawn import DrawnMixtures, draw_batch
 from softspoken.data.examples import MixtureDataset
 from softspoken.data.manifest import read_manifest
-from softspoken.data.resident import SpeechTable, make_resident, read_all
 from softspoken.errors import ConfigError, DataError
 from softspoken.speakers import FrameScores
+from softspoken_lab.training.device_mixing import DeviceMixer
+from softspoken_lab.training.drawn import DrawnMixtures, draw_batch
+from softspoken_lab.training.resident import SpeechTable, make_resident, read_all
 
 WINDOW_S, HOP_S = 0.8, 0.4
 MIXING = MixingConfig(
@@ -59,7 +59,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, embedder: TorchCamPlus) ->
         noises.append((str(path), seconds))
 
     def scorer(audio, voices):
-        return FrameScores.measure(embedder, audio, (WINDOW_S,), HOP_S).against(voices)
+        return FrameScores.measure(embedder, audio, WINDOW_S, HOP_S).against(voices)
 
     texts = {piece.id: piece.text.title() for piece in pieces if piece is not pieces[1]}
     return MixtureDataset(corpus, texts, embedder.embed, scorer, MIXING, 3, 400, noises, clips=True, pool=8, batch=4)
@@ -127,7 +127,9 @@ def test_speech_that_was_read_once_is_read_from_its_file(
 ) -> None:
     file = tmp_path / "resident.safetensors"
     ordered, first = read_all(dataset, threads=1, file=file)
-    monkeypatch.setattr("softspoken.data.resident.load_audio", lambda path: pytest.fail(f"'{path}' is read again"))
+    monkeypatch.setattr(
+        "softspoken_lab.training.resident.load_audio", lambda path: pytest.fail(f"'{path}' is read again")
+    )
     again, stored = read_all(dataset, threads=1, file=file)
     assert again == ordered
     assert stored.keys() == first.keys()

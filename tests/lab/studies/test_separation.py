@@ -14,7 +14,7 @@ from softspoken.audio import write_audio
 from softspoken.decoding.result import Segment, Transcript
 from softspoken.errors import ConfigError
 from softspoken.evaluation.manifest import EvaluationItem
-from softspoken.evaluation.separation import (
+from softspoken_lab.studies.separation import (
     SeparationOptions,
     nearest_source,
     separate,
