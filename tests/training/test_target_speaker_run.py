@@ -60,6 +60,12 @@ def recipe(tmp_path: Path, shared: Path, small_models: None) -> Path:
     return path
 
 
+def test_vectors_of_another_size_are_refused_before_anything_is_mixed(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("dimension = 8", "dimension = 16"))
+    refused = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
+    assert "'prompts.speaker.dimension' is 16, but 'campplus' makes vectors of 8; set it to 8" in str(refused.exception)
+
+
 @pytest.fixture
 def few(recipe: Path, tmp_path: Path) -> Path:
     """The same recipe for fewer talkers."""

@@ -86,8 +86,14 @@ def run_training(
 
 
 def learning_embedder(config: TrainConfig, device: torch.device) -> SpeakerEmbedder:
-    """The speaker embedder, on a GPU if there is one."""
+    """The speaker embedder, on a GPU if there is one. Raises ConfigError where the prompts expect other vectors."""
     embedder = load_learning_embedder(config.embedder, str(device))
+    speaker = config.prompts.speaker
+    if speaker is not None and speaker.dimension != embedder.dimension:
+        raise ConfigError(
+            f"'prompts.speaker.dimension' is {speaker.dimension}, but '{config.embedder}' makes vectors of "
+            f"{embedder.dimension}; set it to {embedder.dimension}"
+        )
     return embedder.rounding() if config.precision == "bf16" else embedder
 
 
