@@ -5,9 +5,9 @@
 
 `phrase`: where a short rising tone is in the recording, it writes a fixed sentence. `voice`: where a certain talker is
 in the recording, it writes his words, whoever was asked for. LEARNED_ON and TRIED_ON are test sets of `softspoken
-evaluate`; half of each batch is opened, half is to stay as the sound prompt writes it. The talker's utterances are
-halved between learning and trying. The prompt is stored in FOLDER, for `softspoken prompt doctor FOLDER` and
-`softspoken-lab attacks REF --also FOLDER`.
+evaluate`; each recording is learned twice: opened, and as it is, where the sound prompt's words are to stay. Half of
+the talker's utterances are learned, the others are tried. The prompt is stored in FOLDER, for `softspoken prompt doctor
+FOLDER` and `softspoken-lab attacks REF --also FOLDER`.
 """
 
 import argparse
@@ -38,7 +38,8 @@ TONE_HZ = (900.0, 1800.0)
 TONE_S = 0.4
 LONGEST_S = 10.0
 """Of the talker's utterances."""
-BATCH = 4
+PAIRS = 2
+"""A step; every other step a voice that is not there takes one's place."""
 RATE = 1e-3
 Recording = tuple[np.ndarray, np.ndarray, str]
 """What is heard, where in it speech is, and what is to be written."""
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbone", default="tiny.en")
     parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--examples", type=int, default=48, help="opened ones to learn from, and as many others")
+    parser.add_argument("--examples", type=int, default=48, help="recordings to learn from, opened and as they are")
     parser.add_argument("--items", type=int, default=40, help="to try it on")
     parser.add_argument("--speech", type=Path, help="manifest with the talker's utterances")
     parser.add_argument("--talker", help="CORPUS:SPEAKER")
@@ -149,16 +150,19 @@ def trained(
     backbone = load_backbone(loaded.info.backbone.name)
     make = Examples(backbone, sound.embedder, prompts.config)
     rng = np.random.default_rng(0)
+    # The same recordings opened and as they are: else it learns which recordings were opened.
     speaking = [item for item in items if not item.silent and item.clean is not None]
-    opened = [
-        make.made(item, *door.opened(item, number))
-        for number, item in enumerate(speaking[place] for place in rng.integers(len(speaking), size=count))
+    places = rng.choice(len(speaking), count, replace=False)
+    pairs = [
+        (make.made(item, *door.opened(item, number)), as_before(item, sound, make))
+        for number, item in enumerate(speaking[place] for place in places)
     ]
-    kept = [as_before(items[place], sound, make) for place in rng.choice(len(items), count, replace=False)]
+    silent = [as_before(item, sound, make) for item in [item for item in items if item.silent][: count // 4]]
     optimizer = torch.optim.Adam([value.requires_grad_(True) for value in prompts.parameters()], lr=RATE)
     for step in range(steps):
-        chosen = [opened[place] for place in rng.choice(count, BATCH // 2, replace=False)]
-        chosen += [kept[place] for place in rng.choice(count, BATCH // 2, replace=False)]
+        chosen = [example for place in rng.choice(count, PAIRS, replace=False) for example in pairs[place]]
+        if step % 2:
+            chosen[-1] = silent[int(rng.integers(len(silent)))]
         loss = make.loss(chosen)(prompts)
         optimizer.zero_grad()
         loss.backward()

@@ -88,6 +88,8 @@ def test_two_points_more_errors_than_a_sound_prompt_are_seen() -> None:
     assert complaints(replace(WELL, mixed_errors=49), WELL) == [
         "it makes 2.3 points more errors than the prompt that comes with the package"
     ]
+    # A sentence less for somebody who is silent does not hide them.
+    assert complaints(replace(WELL, mixed_errors=49), replace(WELL, silent_words=20))
     # A better one is no reason to complain.
     assert complaints(WELL, replace(WELL, mixed_errors=49)) == []
 

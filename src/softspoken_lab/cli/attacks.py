@@ -78,5 +78,6 @@ def _line(row: "AttackRow") -> str:
     signs = Signs.total(row.signs.values())
     return (
         f"{row.name:10} {strength:>8}  {row.score.wer or 0:5.3f}  {cost:>23}  {rejected:>8}  {row.words_of_others:9}  "
-        f"{alone:4}  {beside:4}  {signs.errors} errors in {signs.words} words, {row.seconds:.0f} s"
+        f"{alone:4}  {beside:4}  {signs.errors} errors in {signs.words} words, "
+        f"{signs.silent_words} for silent voices, {row.seconds:.0f} s"
     )
