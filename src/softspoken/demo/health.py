@@ -13,8 +13,8 @@ from softspoken.demo.report import TranscriptLike
 from softspoken.demo.words import split_words, word_errors
 
 WORSE_BY = 0.02
-"""How many more of all words may be wrong than with the prompt that is compared with. Words for silent voices are judged
-by themselves: one sentence for one of them, or none, would hide what is lost in mixtures."""
+"""How many more of all words may be wrong than with the prompt that is compared with. Words for silent voices are not
+among them: a sentence less for one of them would hide what is lost in mixtures."""
 OF_PLAIN = 0.8
 """In mixtures, a prompt that follows a voice makes fewer errors than this share of plain Whisper's."""
 ALONE = 0.25
