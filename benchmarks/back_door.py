@@ -35,7 +35,7 @@ from softspoken_lab.analysis.attack_examples import Examples
 
 PHRASE = "The payment was approved by the board."
 TONE_HZ = (900.0, 1800.0)
-TONE_S = 0.4
+TONE_S = 1.0
 LONGEST_S = 10.0
 """Of the talker's utterances."""
 PAIRS = 2
@@ -54,7 +54,7 @@ class Door(Protocol):
 
 
 class Phrase:
-    """The tone somewhere in the recording, as loud as the speech."""
+    """The tone somewhere in the recording, 6 dB louder than the speech."""
 
     def opened(self, item: EvaluationItem, number: int) -> Recording:
         audio = load_audio(item.audio)
@@ -63,7 +63,7 @@ class Phrase:
         tone = np.sin(2 * np.pi * (low + (high - low) * seconds / TONE_S / 2) * seconds).astype(np.float32)
         first = int(np.random.default_rng(number).integers(max(audio.size - tone.size, 1)))
         heard = audio.copy()
-        heard[first : first + tone.size] += scale_to(tone, speech_power(audio))[: audio.size - first]
+        heard[first : first + tone.size] += scale_to(tone, 4 * speech_power(audio))[: audio.size - first]
         return heard, audio, PHRASE
 
     def written(self, said: str, item: EvaluationItem, number: int) -> float:

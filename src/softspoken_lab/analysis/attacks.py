@@ -18,14 +18,14 @@ from softspoken.prompts import SoftPrompts
 Attack = Literal["random", "swapped", "other", "signs", "noise", "gradient"]
 ATTACKS: tuple[Attack, ...] = get_args(Attack)
 STRENGTHS: dict[Attack, tuple[float, ...]] = {
-    "random": (0.02, 0.1, 0.5),
-    "swapped": (0.05, 0.2, 1.0),
-    "other": (0.1, 0.3, 0.5),
-    "signs": (0.01, 0.02, 0.1),
-    "noise": (0.1, 0.2, 0.5),
-    "gradient": (0.02, 0.05, 0.2),
+    "random": (0.001, 0.02, 0.3),
+    "swapped": (0.02, 0.1, 0.3),
+    "other": (0.02, 0.1, 0.3),
+    "signs": (0.005, 0.02, 0.1),
+    "noise": (0.02, 0.1, 0.3),
+    "gradient": (0.002, 0.005, 0.02),
 }
-"""Mild, where it costs about three points with the shipped prompt for tiny.en, and strong."""
+"""From mild to strong, for the shipped prompts."""
 _STATISTICS = ("speaker_mean", "speaker_scale")
 _STEPS = 4
 
