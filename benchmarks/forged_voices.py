@@ -34,7 +34,7 @@ from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import score_utterance
 from softspoken.speakers import Clip, Enrolment
 from softspoken.speakers.enrolment import enrol
-from softspoken_lab.measures.words import words_of_others
+from softspoken_lab.analysis.attack_bench import words_of_others
 
 ROOM = Channel(rt60_s=0.4, direct_db=3.0, bands_db=(-24.0, -12.0, -3.0, 0.0, 0.0, -3.0, -9.0), seed=0)
 """A small loudspeaker has no bass and little treble."""

@@ -4,7 +4,7 @@ All that no attack changes is computed once: voices, their scores in the recordi
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -37,7 +37,6 @@ from softspoken.speakers import DEFAULT_EMBEDDER, Clip, Enrolment, RecentWindows
 from softspoken.speakers.enrolment import enrol
 from softspoken_lab.analysis.attack_examples import Examples
 from softspoken_lab.analysis.attacks import Loss, Setting, attacked
-from softspoken_lab.measures.words import words_of_others
 
 GRADIENT_ITEMS = 6
 """Of the manifest's end: what a gradient attack is made on. They are not scored."""
@@ -211,3 +210,12 @@ def _texts_by_recording(items: Sequence[EvaluationItem]) -> dict[Path, dict[str,
     for item in items:
         texts[item.audio][item.id] = item.text
     return texts
+
+
+def words_of_others(said: str, own: str, others: Sequence[str], normalize: Callable[[str], str]) -> int:
+    """Words of `said` that are not in `own`, what the wanted voice says, but in what others say. Each counts once.
+
+    Order does not count, so that common words may be anybody's: compare two systems by it.
+    """
+    too_many = Counter(normalize(said).split()) - Counter(normalize(own).split())
+    return (too_many & Counter(normalize(" ".join(others)).split())).total()

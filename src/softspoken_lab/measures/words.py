@@ -1,6 +1,5 @@
 """Words of two texts that say the same, whatever they look like: what timestamps and natural text are measured on."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -90,12 +89,3 @@ def same_units(reference: Sequence[Unit], written: Sequence[Unit]) -> list[tuple
     return [
         (i, j) for (i, j), count in sorted(pairs.items()) if count == len(reference[i].tokens) == len(written[j].tokens)
     ]
-
-
-def words_of_others(said: str, own: str, others: Sequence[str], normalize: Callable[[str], str]) -> int:
-    """Words of `said` that are not in `own`, what the wanted voice says, but in what others say. Each counts once.
-
-    Order does not count, so that common words may be anybody's: compare two systems by it.
-    """
-    too_many = Counter(normalize(said).split()) - Counter(normalize(own).split())
-    return (too_many & Counter(normalize(" ".join(others)).split())).total()

@@ -13,8 +13,9 @@ from softspoken.audio import write_wav
 from softspoken.demo.health import Signs
 from softspoken.engines import TorchEngine
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, save_prompts
+from softspoken.scoring.text import TextNormalizer
 from softspoken_lab.analysis import attack_bench
-from softspoken_lab.analysis.attack_bench import AttackBench, AttackRow
+from softspoken_lab.analysis.attack_bench import AttackBench, AttackRow, words_of_others
 from softspoken_lab.analysis.attacks import Setting
 
 BACKBONE = tiny_backbone(5)
@@ -72,3 +73,13 @@ def test_rows_are_of_the_same_items(tmp_path: Path, manifest: Path, monkeypatch:
     assert (same.score, same.signs) == (sound.score, sound.signs)
     assert (theirs.score, theirs.signs) == (itself.score, itself.signs)
     assert json.dumps(theirs.as_json())
+
+
+def test_words_of_others_are_wrong_ones_that_somebody_says() -> None:
+    normalize = TextNormalizer()
+    others = ["the invoice is due", "in May"]
+    assert words_of_others("The design review", "the design review", others, normalize) == 0
+    assert words_of_others("The invoice review in June", "the design review", others, normalize) == 2
+    # What both say is the target's as often as the target says it.
+    assert words_of_others("the the invoice", "the design", others, normalize) == 2
+    assert words_of_others("due May May", "", others, normalize) == 2

@@ -1,7 +1,7 @@
 import pytest
 
 from softspoken.scoring.text import TextNormalizer
-from softspoken_lab.measures.words import same_units, units_of, words_of_others
+from softspoken_lab.measures.words import same_units, units_of
 
 normalize = TextNormalizer()
 
@@ -51,12 +51,3 @@ def test_units_know_their_words_and_skip_none() -> None:
 def test_only_whole_units_that_are_right_are_paired(said: str, heard: str, same: list[tuple[str, str]]) -> None:
     one, other = units_of(said.split(), normalize), units_of(heard.split(), normalize)
     assert [(one[i].shown, other[j].shown) for i, j in same_units(one, other)] == same
-
-
-def test_words_of_others_are_wrong_ones_that_somebody_says() -> None:
-    others = ["the invoice is due", "in May"]
-    assert words_of_others("The design review", "the design review", others, normalize) == 0
-    assert words_of_others("The invoice review in June", "the design review", others, normalize) == 2
-    # What both say is the target's as often as the target says it.
-    assert words_of_others("the the invoice", "the design", others, normalize) == 2
-    assert words_of_others("due May May", "", others, normalize) == 2
