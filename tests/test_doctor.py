@@ -1,6 +1,7 @@
 """The doctor: a prompt that does what it is for is well, one that loads and harms is not."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from softspoken.demo import load_recordings
 from softspoken.demo.health import Signs, complaints, examine
-from softspoken.demo.recordings import FloatArray, read_clip
+from softspoken.demo.recordings import FloatArray, Voice, read_clip
 
 WELL = Signs(mixed_words=188, mixed_errors=40, plain_errors=150, alone_words=210, alone_errors=12, silent_words=0)
 
@@ -27,8 +28,13 @@ class Listener:
         self.voices = {read_clip(voice.enrolment).tobytes(): voice for voice in self.recordings.voices}
         self.mixtures = {read_clip(mixture.file).tobytes(): mixture for mixture in self.recordings.mixtures}
 
-    def transcribe(self, audio: FloatArray, speaker: FloatArray) -> Said:
-        voice = self.voices[speaker.tobytes()]
+    def voice(self, speaker: FloatArray) -> Voice:
+        return self.voices[speaker.tobytes()]
+
+    def transcribe_many(self, audio: FloatArray, speakers: Sequence[Voice]) -> list[Said]:
+        return [self.heard(audio, voice) for voice in speakers]
+
+    def heard(self, audio: FloatArray, voice: Voice) -> Said:
         if audio.tobytes() in self.voices:
             return Said(self.voices[audio.tobytes()].text)
         mixture = self.mixtures[audio.tobytes()]
@@ -39,9 +45,16 @@ class Listener:
         return Said(" ".join(talker.text for talker in self.mixtures[audio.tobytes()].talkers))
 
 
+def signs_of(listener: Listener) -> Signs:
+    return Signs.total(examine(load_recordings(), listener).values())
+
+
 def test_a_perfect_listener_is_well() -> None:
     told: list[str] = []
-    signs = examine(load_recordings(), Listener(), told.append)
+    each = examine(load_recordings(), Listener(), told.append)
+    recordings = load_recordings()
+    assert list(each) == [one.name for one in (*recordings.mixtures, *recordings.voices)]
+    signs = Signs.total(each.values())
     assert (signs.mixed_errors, signs.alone_errors, signs.silent_words) == (0, 0, 0)
     assert signs.words > 350
     assert signs.plain_errors > 100
@@ -50,9 +63,9 @@ def test_a_perfect_listener_is_well() -> None:
 
 
 def test_who_writes_for_nobody_or_everybody_is_not() -> None:
-    signs = examine(load_recordings(), Listener(wrong="thank you very much for watching"))
+    signs = signs_of(Listener(wrong="thank you very much for watching"))
     assert [line for line in complaints(signs) if "not there" in line]
-    deaf = complaints(examine(load_recordings(), Listener(deaf=True)))
+    deaf = complaints(signs_of(Listener(deaf=True)))
     assert [line for line in deaf if "does not follow a voice" in line]
 
 
@@ -75,8 +88,16 @@ def test_two_points_more_errors_than_a_sound_prompt_are_seen() -> None:
     assert complaints(replace(WELL, mixed_errors=49), WELL) == [
         "it makes 2.3 points more errors than the prompt that comes with the package"
     ]
+    # A sentence less for somebody who is silent does not hide them.
+    assert complaints(replace(WELL, mixed_errors=49), replace(WELL, silent_words=20))
     # A better one is no reason to complain.
     assert complaints(WELL, replace(WELL, mixed_errors=49)) == []
+
+
+def test_signs_of_recordings_add_up() -> None:
+    assert Signs.total([]) == Signs()
+    assert Signs.total([WELL, replace(WELL, silent_words=3)]).silent_words == 3
+    assert Signs.total([WELL, WELL]).words == 2 * WELL.words
 
 
 def test_signs_are_plain_data(tmp_path: Path) -> None:

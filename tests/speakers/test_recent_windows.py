@@ -45,6 +45,11 @@ def test_what_is_remembered_does_not_grow() -> None:
         for audio in recordings:
             recent.embed_windows(audio)
     assert inner.measured == 40
+    larger = RecentWindows(inner, 20)
+    for _ in range(2):
+        for audio in recordings:
+            larger.embed_windows(audio)
+    assert inner.measured == 60
 
 
 def test_rounding_has_a_memory_of_its_own() -> None:

@@ -56,10 +56,10 @@ def doctor(
 def _signs(reference: str, engine: EngineChoice) -> "Signs":
     from softspoken.decoding import TargetSpeakerTranscriber
     from softspoken.demo import load_recordings
-    from softspoken.demo.health import examine
+    from softspoken.demo.health import Signs, examine
 
     def report(what: str) -> None:
         typer.echo(f"{reference}: {what}", err=True)
 
     transcriber = TargetSpeakerTranscriber.from_pretrained(reference, engine=engine.value)
-    return examine(load_recordings(), transcriber, report)
+    return Signs.total(examine(load_recordings(), transcriber, report).values())

@@ -76,8 +76,9 @@ class SpeakerEmbedder(ABC):
 class RecentWindows(SpeakerEmbedder):
     """Gives what `embedder` gives; `embed_windows` of a recording among the last few is not computed again."""
 
-    def __init__(self, embedder: SpeakerEmbedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedder: SpeakerEmbedder, remembered: int = _REMEMBERED) -> None:
+        """`remembered`: recordings whose windows are kept."""
+        self._embedder, self._remembered = embedder, remembered
         self._rounding: RecentWindows | None = None
         self._recent: OrderedDict[tuple[str, float, float], tuple[Vectors, Seconds]] = OrderedDict()
         self.name = embedder.name
@@ -94,7 +95,7 @@ class RecentWindows(SpeakerEmbedder):
         key = (hashlib.sha256(audio.tobytes()).hexdigest(), window_s, hop_s)
         if key not in self._recent:
             self._recent[key] = self._embedder.embed_windows(audio, window_s, hop_s)
-            if len(self._recent) > _REMEMBERED:
+            if len(self._recent) > self._remembered:
                 self._recent.popitem(last=False)
         return self._recent[key]
 
@@ -103,7 +104,7 @@ class RecentWindows(SpeakerEmbedder):
         if inner is self._embedder:
             return self
         if self._rounding is None:
-            self._rounding = RecentWindows(inner)
+            self._rounding = RecentWindows(inner, self._remembered)
         return self._rounding
 
 

@@ -1,51 +1,71 @@
-"""What attacks on a prompt cost, by strength, and whether `softspoken prompt doctor` sees them."""
+"""What attacks on a prompt cost, by strength, and whether `softspoken prompt doctor` sees them.
 
-from collections.abc import Callable, Sequence
+All that no attack changes is computed once: voices, their scores in the recordings, plain Whisper's words.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+from jaxtyping import Float32
 
 from softspoken.audio import load_audio
-from softspoken.backbones import WhisperBackbone, load_backbone
-from softspoken.data.batches import Batch, collate
-from softspoken.data.examples import Example
-from softspoken.decoding import TargetSpeakerTranscriber
-from softspoken.decoding.conditioning import find_voice
+from softspoken.backbones import load_backbone
+from softspoken.decoding import DecodingOptions, TargetSpeakerTranscriber, Transcript
+from softspoken.decoding.conditioning import LENIENT
+from softspoken.decoding.together import Request, transcribe_together
 from softspoken.demo import load_recordings
 from softspoken.demo.health import Signs, complaints, examine
-from softspoken.engines import EngineName, load_engine
+from softspoken.engines import EngineName, Precision, load_engine
 from softspoken.evaluation.manifest import EvaluationItem, read_evaluation_manifest
-from softspoken.prompts import FramePrompt, LoadedPrompts, SoftPrompts, load_prompts
+from softspoken.prompts import LoadedPrompts, load_prompts
 from softspoken.scoring.text import TextNormalizer
-from softspoken.scoring.word_errors import Score, score_utterance, summarize
-from softspoken.speakers import DEFAULT_EMBEDDER, Enrolment, EnrolmentStore, SpeakerEmbedder, load_embedder
-from softspoken.training.config import ObjectiveConfig
-from softspoken.training.datasets import scorer_for
-from softspoken.training.objective import TargetSpeakerObjective
+from softspoken.scoring.word_errors import (
+    Difference,
+    Score,
+    UtteranceScore,
+    paired_difference,
+    score_utterance,
+    summarize,
+)
+from softspoken.speakers import DEFAULT_EMBEDDER, Clip, Enrolment, RecentWindows, load_embedder
+from softspoken.speakers.enrolment import enrol
+from softspoken_lab.analysis.attack_examples import Examples
 from softspoken_lab.analysis.attacks import Loss, Setting, attacked
 
 GRADIENT_ITEMS = 6
 """Of the manifest's end: what a gradient attack is made on. They are not scored."""
+_TOGETHER = 12
+_OPTIONS = DecodingOptions(temperatures=(0.0,))
+"""One attempt: with the samples that a failed one is followed by, differences would be a matter of luck."""
+_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
 class AttackRow:
-    """An attack at one strength. `setting` None: the prompt as it is."""
+    """A prompt: the sound one, the same under an attack, or another one that is tried beside it."""
 
-    setting: Setting | None
-    wer: float | None
-    wer_low: float | None
-    wer_high: float | None
-    rejection_rate: float | None
-    signs: Signs
+    name: str
+    """'none', the attack, or the other prompt's reference."""
+    strength: float | None
+    score: Score
+    cost: Difference
+    """Word error rate above the sound prompt's, on the same items."""
+    words_of_others: int
+    """Wrong words that somebody else says in the recording, over all items."""
+    signs: Mapping[str, Signs]
+    """The doctor's, by recording."""
     complaints: tuple[str, ...]
     """Of the doctor, without a sound prompt to compare with."""
     compared: tuple[str, ...]
-    """Of the doctor, with the unchanged prompt to compare with."""
+    """Of the doctor, with the sound prompt to compare with."""
+    seconds: float
+    """Of the processor, all threads together."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -53,87 +73,149 @@ class AttackRow:
 
 
 class AttackBench:
-    """One prompt, its backbone and the items that it is scored on."""
+    """One sound prompt, its backbone and the items that prompts are scored on."""
 
-    def __init__(self, prompt: str, manifest: Path, limit: int | None = None, engine: EngineName = "torch") -> None:
-        """`limit`: so many items, spread over the manifest."""
+    def __init__(
+        self,
+        prompt: str,
+        manifest: Path,
+        limit: int | None = None,
+        engine: EngineName = "auto",
+        precision: Precision | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """`limit`: so many items, spread over the manifest; the engine's arguments: see `load_engine`."""
         self.loaded = load_prompts(prompt)
         info = self.loaded.info
-        self.backbone: WhisperBackbone = load_backbone(info.backbone.name)
-        self.embedder: SpeakerEmbedder = load_embedder(DEFAULT_EMBEDDER if info.embedder is None else info.embedder)
-        self.engine = load_engine(self.backbone, engine)
+        self._embedder = RecentWindows(load_embedder(info.embedder or DEFAULT_EMBEDDER), _REMEMBERED)
+        self._engine = load_engine(info.backbone.name, engine, precision, threads=threads)
         items = read_evaluation_manifest(manifest)
-        self.for_gradient = [item for item in items if not item.silent][-GRADIENT_ITEMS:]
-        rest = [item for item in items if item not in self.for_gradient]
-        chosen = (
-            np.linspace(0, len(rest) - 1, len(rest) if limit is None else min(limit, len(rest))).round().astype(int)
-        )
-        self.items: list[EvaluationItem] = [rest[index] for index in chosen]
-        self._sound: Signs | None = None
-        self._voices: dict[Path, Enrolment] = {}
+        self._for_gradient = [item for item in items if not item.silent][-GRADIENT_ITEMS:]
+        rest = [item for item in items if item not in self._for_gradient]
+        size = len(rest) if limit is None else min(limit, len(rest))
+        self._texts = _texts_by_recording(items)
+        chosen = [rest[place] for place in np.linspace(0, len(rest) - 1, size).round().astype(int)]
+        # Recordings of about one length are decoded together.
+        self._items = sorted(chosen, key=lambda item: item.audio.stat().st_size)
+        self._normalize = TextNormalizer()
+        self._sound: tuple[list[UtteranceScore], Signs] | None = None
+        self._voices: dict[bytes, Enrolment] = {}
+        self._plain: dict[bytes, Transcript] = {}
 
-    def rows(self, settings: Sequence[Setting], report: Callable[[AttackRow], None]) -> list[AttackRow]:
-        """The prompt as it is, then each attack; `report` is told each row as soon as it is there."""
-        loss = self._loss() if any(setting.attack == "gradient" for setting in settings) else None
-        found = []
-        for setting in (None, *settings):
-            prompts = self.loaded.prompts if setting is None else attacked(self.loaded.prompts, setting, loss)
-            found.append(self._row(setting, prompts))
+    def rows(
+        self,
+        settings: Sequence[Setting],
+        report: Callable[[AttackRow], None],
+        other: str | None = None,
+        also: Sequence[str] = (),
+    ) -> list[AttackRow]:
+        """The prompt as it is, each attack, and prompts that somebody else has made; `report` is told each at once.
+
+        `other`: the prompt that the attack of that name takes rows of; `also`: more prompts for the same backbone.
+
+        Raises PromptMismatch for one that does not fit.
+        """
+        loss = self._loss if any(setting.attack == "gradient" for setting in settings) else None
+        theirs = None if other is None else load_prompts(other).prompts
+        found = [self._row("none", None, self.loaded)]
+        report(found[0])
+        for setting in settings:
+            changed = attacked(self.loaded.prompts, setting, loss, theirs)
+            found.append(self._row(setting.attack, setting.strength, LoadedPrompts.of(changed, self.loaded.info)))
+            report(found[-1])
+        for reference in also:
+            found.append(self._row(reference, None, load_prompts(reference)))
             report(found[-1])
         return found
 
-    def _row(self, setting: Setting | None, prompts: SoftPrompts) -> AttackRow:
-        changed = LoadedPrompts.of(prompts, self.loaded.info)
-        transcriber = TargetSpeakerTranscriber(self.engine, changed, self.embedder)
-        score = self._score(transcriber)
-        signs = examine(load_recordings(), transcriber)
-        if setting is None:
-            self._sound = signs
-        interval = score.wer_interval
+    def _row(self, name: str, strength: float | None, prompts: LoadedPrompts) -> AttackRow:
+        started = time.process_time()
+        transcriber = TargetSpeakerTranscriber(self._engine, prompts, self._embedder)
+        said = self._said(transcriber)
+        scores = [
+            score_utterance(item.text, text, self._normalize) for item, text in zip(self._items, said, strict=True)
+        ]
+        signs = examine(load_recordings(), _Patient(transcriber, self._voices, self._plain))
+        total = Signs.total(signs.values())
+        if self._sound is None:
+            self._sound = scores, total
         return AttackRow(
-            setting,
-            score.wer,
-            None if interval is None else interval.low,
-            None if interval is None else interval.high,
-            score.rejection_rate,
+            name,
+            strength,
+            summarize(scores),
+            paired_difference(scores, self._sound[0]),
+            sum(self._stolen(item, text) for item, text in zip(self._items, said, strict=True)),
             signs,
-            tuple(complaints(signs)),
-            tuple(complaints(signs, self._sound)),
+            tuple(complaints(total)),
+            tuple(complaints(total, self._sound[1])),
+            time.process_time() - started,
         )
 
-    def _score(self, transcriber: TargetSpeakerTranscriber) -> Score:
-        normalize = TextNormalizer()
-        return summarize(
-            [
-                score_utterance(item.text, transcriber.transcribe(item.audio, self._voice(item)).text, normalize)
-                for item in self.items
+    def _said(self, transcriber: TargetSpeakerTranscriber) -> list[str]:
+        found: list[str] = []
+        for first in range(0, len(self._items), _TOGETHER):
+            requests = [
+                Request(
+                    transcriber, load_audio(item.audio), _voice(self._voices, transcriber, load_audio(item.enrolment))
+                )
+                for item in self._items[first : first + _TOGETHER]
             ]
-        )
+            found += [transcript.text for transcript in transcribe_together(requests, _OPTIONS)]
+        return found
 
-    def _voice(self, item: EvaluationItem) -> Enrolment:
-        """Of its clip, which may be shorter than what people are asked for; made once for all attacks."""
-        if item.enrolment not in self._voices:
-            clip = load_audio(item.enrolment)
-            self._voices[item.enrolment] = find_voice(clip, EnrolmentStore(), self.embedder)
-        return self._voices[item.enrolment]
+    def _stolen(self, item: EvaluationItem, text: str) -> int:
+        others = [each for name, each in self._texts[item.audio].items() if name != item.id]
+        return words_of_others(text, item.text, others, self._normalize)
 
+    @cached_property
     def _loss(self) -> Loss:
-        """Cross-entropy of the true words of a few items that are not scored."""
-        config = self.loaded.prompts.fold().config
-        frames = config.frames if config.frames is not None else FramePrompt()
-        score = scorer_for(self.embedder, frames)
-        groups = []
-        for item in self.for_gradient:
-            audio, enrolment = load_audio(item.audio), load_audio(item.enrolment)
-            voice = self.embedder.embed(enrolment)
-            scores = score(audio, voice[None])[0]
-            clip = enrolment if config.enrolment is not None else None
-            groups.append([Example(audio, audio, voice, scores, item.text.capitalize(), "", False, clip)])
-        batch: Batch = collate(groups, self.backbone.tokens, self.backbone.max_tokens // 2)
-        only_words = ObjectiveConfig(cross_entropy=1.0, states=0.0, layers=0.0, tokens=0.0)
-        objective = TargetSpeakerObjective(self.backbone, config, only_words)
+        backbone = load_backbone(self.loaded.info.backbone.name)
+        examples = Examples(backbone, self._embedder, self.loaded.prompts.fold().config)
+        return examples.loss([examples.of(item) for item in self._for_gradient])
 
-        def loss(prompts: nn.Module) -> torch.Tensor:
-            return objective(prompts, batch)["loss"]
 
-        return loss
+@dataclass(frozen=True)
+class _Patient:
+    """A prompt for the doctor, who need not enrol voices again or hear plain Whisper again."""
+
+    transcriber: TargetSpeakerTranscriber
+    voices: dict[bytes, Enrolment]
+    plain: dict[bytes, Transcript]
+
+    def voice(self, speaker: Float32[np.ndarray, " N"]) -> Enrolment:
+        return _voice(self.voices, self.transcriber, speaker)
+
+    def transcribe_many(self, audio: Float32[np.ndarray, " N"], speakers: Sequence[Enrolment]) -> list[Transcript]:
+        return self.transcriber.transcribe_many(audio, speakers)
+
+    def transcribe_plain(self, audio: Float32[np.ndarray, " N"]) -> Transcript:
+        key = audio.tobytes()
+        if key not in self.plain:
+            self.plain[key] = self.transcriber.transcribe_plain(audio)
+        return self.plain[key]
+
+
+def _voice(
+    known: dict[bytes, Enrolment], transcriber: TargetSpeakerTranscriber, clip: Float32[np.ndarray, " N"]
+) -> Enrolment:
+    """Of its clip, which may be shorter than what people are asked for."""
+    key = clip.tobytes()
+    if key not in known:
+        known[key] = enrol("speaker", [Clip(clip)], transcriber.embedder, limits=LENIENT)
+    return known[key]
+
+
+def _texts_by_recording(items: Sequence[EvaluationItem]) -> dict[Path, dict[str, str]]:
+    texts: dict[Path, dict[str, str]] = defaultdict(dict)
+    for item in items:
+        texts[item.audio][item.id] = item.text
+    return texts
+
+
+def words_of_others(said: str, own: str, others: Sequence[str], normalize: Callable[[str], str]) -> int:
+    """Words of `said` that are not in `own`, what the wanted voice says, but in what others say. Each counts once.
+
+    Order does not count, so that common words may be anybody's: compare two systems by it.
+    """
+    too_many = Counter(normalize(said).split()) - Counter(normalize(own).split())
+    return (too_many & Counter(normalize(" ".join(others)).split())).total()
