@@ -1,7 +1,7 @@
 """From the tokens of a window to segments, and to the place where the next window begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from softspoken.backbones.tokens import WhisperTokens
 from softspoken.decoding.result import Segment
@@ -16,6 +16,9 @@ SHORT_WINDOW_S = 2.0
 FASTEST_WORDS_PER_S = 6.0
 FASTEST_SIGNS_PER_S = 25.0
 """Letters, for languages that write no spaces, and for one long word."""
+LONGEST_WORD_S = 1.5
+"""Nobody takes longer for one."""
+USUAL_WORD_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,23 @@ def _segments(
             )
         )
     return found
+
+
+def edged(segment: Segment) -> Segment:
+    """The segment from its voice's own first word to its last: one that lasts too long is put beside its neighbour.
+
+    The alignment of words knows sound and silence, not whose sound it is: beside another voice a first word may last
+    from the window's beginning, and a last one to where the other ends. A segment of fewer than two words with times
+    stays as it is.
+    """
+    words = list(segment.words)
+    if len(words) < 2:
+        return segment
+    start_s, end_s = segment.start_s, segment.end_s
+    if words[0].end_s - words[0].start_s > LONGEST_WORD_S:
+        start_s = round(words[1].start_s - USUAL_WORD_S, 3)
+        words[0] = replace(words[0], start_s=start_s, end_s=words[1].start_s)
+    if words[-1].end_s - words[-1].start_s > LONGEST_WORD_S:
+        end_s = round(words[-1].start_s + USUAL_WORD_S, 3)
+        words[-1] = replace(words[-1], end_s=end_s)
+    return replace(segment, start_s=start_s, end_s=end_s, words=tuple(words))

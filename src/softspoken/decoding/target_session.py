@@ -22,13 +22,12 @@ from softspoken.decoding.conditioning import (
     verdict,
     window_features,
 )
-from softspoken.decoding.edges import edged
 from softspoken.decoding.journal import Step
 from softspoken.decoding.longform import Reader, Window, cut_windows
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import VoiceWindow, WindowEvidence
 from softspoken.decoding.search import DecodedWindow, decode_batch
-from softspoken.decoding.segments import window_segments
+from softspoken.decoding.segments import edged, window_segments
 from softspoken.decoding.settlement import settled
 from softspoken.decoding.words import with_words
 from softspoken.engines.base import Engine

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softspoken.decoding import Segment, Word
-from softspoken.decoding.edges import LONGEST_WORD_S, edged
+from softspoken.decoding.segments import LONGEST_WORD_S, edged
 
 
 def said(*times: tuple[float, float]) -> Segment:
