@@ -20,7 +20,7 @@ app.command()(command.evaluate)
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Systems, "method", known_method)
-    monkeypatch.setattr(command, "require_method", lambda name: None)
+    monkeypatch.setattr(command, "require_methods", lambda names: None)
     return three_items(tmp_path)
 
 

@@ -33,7 +33,7 @@ class LoadTranscriber:
     runs: Runs
     options: "DecodingOptions"
     threads: int
-    """Of the processor, for each worker."""
+    """How many threads each worker runs."""
 
     def __call__(self) -> "Transcribing":
         # Speaker networks and PyTorch go by this variable.

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from softspoken.defaults import BACKBONE_SIZES
@@ -57,10 +58,11 @@ def require_prompt(reference: str | None, methods: tuple[str, ...] = ()) -> None
     raise PromptError(f"no {kind} '{reference}'; {_close(reference, (*methods, *known))}, {_ELSEWHERE}")
 
 
-def require_method(name: str) -> None:
-    """Raise PromptError for what is neither a method by its name nor a prompt."""
-    if name.partition(":")[0] not in _METHODS:
-        require_prompt(name, _METHODS)
+def require_methods(names: Sequence[str] | None, others: tuple[str, ...] = ()) -> None:
+    """Raise PromptError for what is neither a method by its name nor a prompt. `others`: more kinds of method."""
+    for name in names or ():
+        if name.partition(":")[0] not in (*_METHODS, *others):
+            require_prompt(name, _METHODS)
 
 
 def _close(name: str, known: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from softspoken.cli.checks import require_backbone, require_files, require_method
+from softspoken.cli.checks import require_backbone, require_files, require_methods
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
 
 if TYPE_CHECKING:
@@ -77,9 +77,8 @@ def evaluate(
     started again. What has changed (prompt, backbone, engine, recording, this program) is transcribed anew.
     """
     require_files([manifest])
+    require_methods(method)
     require_backbone(backbone, "cpu")
-    for name in method or ():
-        require_method(name)
     from softspoken.evaluation.systems import Systems
 
     show_scores(manifest, method, systems_of(Systems, backbone, engine, precision, threads), anew, out, limit, as_json)

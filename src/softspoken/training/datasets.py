@@ -28,30 +28,9 @@ DEVELOPMENT_SEED = 99
 
 
 def training_data(config: TrainConfig, embedder: SpeakerEmbedder) -> MixtureDataset | ShardedMixtures:
-    """Mixtures of the training talkers."""
-    if config.data.shards is not None:
-        return _streamed(config, embedder)
-    corpus = load_corpus(config.data)
-    return MixtureDataset(
-        corpus,
-        texts_of(config, corpus),
-        embedder.embed,
-        scorer_for(embedder, frames_of(config)),
-        config.mixing,
-        config.seed,
-        config.items,
-        read_noises(config.data.noise),
-        clips=config.prompts.enrolment is not None,
-        pool=config.pool,
-        batch=config.mixtures_per_batch,
-        voices=VoiceCache(embedder.name),
-    )
-
-
-def _streamed(config: TrainConfig, embedder: SpeakerEmbedder) -> ShardedMixtures:
-    """Mixtures of speech that is read from shards as they are drawn."""
-    assert config.data.shards is not None
+    """Mixtures of the training talkers; of speech in shards, as they are read."""
     noises, scorer = read_noises(config.data.noise), scorer_for(embedder, frames_of(config))
+    voices = VoiceCache(embedder.name) if config.data.shards is None else None
 
     def make(corpus: Corpus, texts: Mapping[str, str], mixing: MixingConfig, seed: int, size: int) -> MixtureDataset:
         return MixtureDataset(
@@ -59,12 +38,14 @@ def _streamed(config: TrainConfig, embedder: SpeakerEmbedder) -> ShardedMixtures
             clips=config.prompts.enrolment is not None,
             pool=config.pool,
             batch=config.mixtures_per_batch,
+            voices=voices,
         )
 
-    data = config.data
-    return ShardedMixtures(
-        config.data.shards, data.speeds, config.mixing, make, config.seed, config.items, config.mixtures_per_batch
-    )
+    data, mixing, seed, items = config.data, config.mixing, config.seed, config.items
+    if data.shards is not None:
+        return ShardedMixtures(data.shards, data.speeds, mixing, make, seed, items, config.mixtures_per_batch)
+    corpus = load_corpus(data)
+    return make(corpus, texts_of(config, corpus), mixing, seed, items)
 
 
 @dataclass(frozen=True)

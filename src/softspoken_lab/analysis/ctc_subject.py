@@ -157,7 +157,7 @@ class CTCSubject(Subject):
         return [(one, lengths) for one in log_probs]
 
     def _positions(self, features: Features, variants: Sequence[Vectors | None]) -> int:
-        """Of a row with the longest prompts, about."""
+        """About how many positions a row with the longest prompts has."""
         hop = SAMPLE_RATE_HZ // FRAME_RATE_HZ if features.values.shape[1] == 1 else 2
         return features.values.shape[2] // hop + max((one.shape[1] for one in variants if one is not None), default=0)
 

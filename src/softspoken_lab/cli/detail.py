@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from softspoken.cli.checks import require_backbone, require_files, require_methods
 from softspoken.cli.engines import EngineChoice
 from softspoken.cli.evaluate import (
     Anew,
@@ -22,7 +23,7 @@ from softspoken.cli.evaluate import (
     run_methods,
     systems_of,
 )
-from softspoken_lab.cli.evaluate import StudyMethods
+from softspoken_lab.cli.evaluate import KINDS, StudyMethods
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,9 @@ def detail(
     as_json: AsJson = False,
 ) -> None:
     """Score methods as 'softspoken evaluate' does, with its kept answers, and their times and natural text besides."""
+    require_files([manifest])
+    require_methods(method, KINDS)
+    require_backbone(backbone, "cpu")
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from softspoken.cli.checks import require_files
+from softspoken.cli.checks import require_backbone, require_files, require_methods
 from softspoken.cli.engines import EngineChoice
 from softspoken.cli.evaluate import (
     Anew,
@@ -20,6 +20,8 @@ from softspoken.cli.evaluate import (
     systems_of,
 )
 
+KINDS = ("run", "separate")
+"""Methods that only studies have."""
 StudyMethods = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,6 +46,8 @@ def evaluate(
 ) -> None:
     """Score methods as 'softspoken evaluate' does; training runs and separators, too."""
     require_files([manifest])
+    require_methods(method, KINDS)
+    require_backbone(backbone, "cpu")
     from softspoken_lab.studies.systems import StudySystems
 
     systems = systems_of(StudySystems, backbone, engine, precision, threads)

@@ -14,6 +14,7 @@ from softspoken_lab.studies.systems import StudySystems
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(StudySystems, "method", known_method)
+    monkeypatch.setattr("softspoken_lab.cli.detail.require_methods", lambda names, others: None)
     return three_items(tmp_path)
 
 
@@ -21,6 +22,23 @@ def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, ["detail", *[str(argument) for argument in arguments]], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
+
+
+@pytest.mark.parametrize("command", ["evaluate", "detail"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--backbone", "tiny.enn"], "no backbone 'tiny.enn'; did you mean tiny.en"),
+        (["--method", "cascad"], "no method or prompt 'cascad'; did you mean cascade"),
+        (["--method", "run:there", "--method", "separate:x", "--method", "casc:1"], "no method or prompt 'casc:1'"),
+    ],
+)
+def test_a_mistyped_name_loads_no_model(
+    command: str, given: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StudySystems, "method", lambda self, name: pytest.fail("it is too late for a name"))
+    refused = CliRunner().invoke(app, [command, str(three_items(tmp_path)), *given])
+    assert told in str(refused.exception)
 
 
 def test_details_are_further_fields_and_tables(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
