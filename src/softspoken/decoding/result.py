@@ -1,4 +1,4 @@
-"""What a transcription gives."""
+"""The result of a transcription."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

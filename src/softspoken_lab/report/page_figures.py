@@ -58,7 +58,7 @@ def _probe_label(row: ProbeRow) -> str:
 
 
 def probe_facts(result: ProbeResult) -> str:
-    """What the probe heard."""
+    """The material of the probe in a sentence or two."""
     left_out = "".join(f" Left out: {escape(name)} ({escape(why)})." for name, why in result.left_out.items())
     levels = ", ".join(f"{level:g}" for level in result.snr_db)
     shuffled = ", ".join(f"{percent(value, 1)} %" for value in result.permuted)
