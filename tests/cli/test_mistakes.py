@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "serve: no keys",
         "serve: no such database",
         "evaluate: unknown method",
+        "evaluate: a line that is none",
     ],
 )
 def test_a_mistake_is_told_soon_and_in_little_memory(name: str, folder: Path) -> None:

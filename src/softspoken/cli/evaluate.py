@@ -79,27 +79,29 @@ def evaluate(
     require_files([manifest])
     require_methods(method)
     require_backbone(backbone, "cpu")
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+
+    # Before anything large is imported.
+    items = read_evaluation_manifest(manifest)[:limit]
     from softspoken.evaluation.systems import Systems
 
-    show_scores(manifest, method, systems_of(Systems, backbone, engine, precision, threads), anew, out, limit, as_json)
+    show_scores(manifest, items, method, systems_of(Systems, backbone, engine, precision, threads), anew, out, as_json)
 
 
 def show_scores(
     manifest: Path,
+    items: "Sequence[EvaluationItem]",
     names: list[str] | None,
     kinds: "Sequence[Systems]",
     anew: bool,
     out: Path | None,
-    limit: int | None,
     as_json: bool,
 ) -> None:
-    """Score the first `limit` items of a manifest and print the table, or JSON; `out`: a file for what was heard."""
+    """Score items of a manifest and print the table, or JSON; `out`: a file for what was heard."""
     from rich.console import Console
 
-    from softspoken.evaluation.manifest import read_evaluation_manifest
     from softspoken.evaluation.runner import write_items
 
-    items = read_evaluation_manifest(manifest)[:limit]
     results = run_methods(manifest, items, names, kinds, anew)
     if out is not None:
         write_items(results, out)

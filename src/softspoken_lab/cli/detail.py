@@ -67,10 +67,12 @@ def detail(
     from rich.console import Console
 
     from softspoken.evaluation.manifest import read_evaluation_manifest
+
+    # Before anything large is imported.
+    items = read_evaluation_manifest(manifest)[:limit]
     from softspoken.scoring.text import TextNormalizer
     from softspoken_lab.studies.systems import StudySystems
 
-    items = read_evaluation_manifest(manifest)[:limit]
     kinds = systems_of(StudySystems, backbone, engine, precision, threads)
     results = run_methods(manifest, items, method, kinds, anew)
     rows, normalize = rows_of(results), TextNormalizer()

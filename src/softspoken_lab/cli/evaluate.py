@@ -48,7 +48,11 @@ def evaluate(
     require_files([manifest])
     require_methods(method, KINDS)
     require_backbone(backbone, "cpu")
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+
+    # Before anything large is imported.
+    items = read_evaluation_manifest(manifest)[:limit]
     from softspoken_lab.studies.systems import StudySystems
 
     systems = systems_of(StudySystems, backbone, engine, precision, threads)
-    show_scores(manifest, method, systems, anew, out, limit, as_json)
+    show_scores(manifest, items, method, systems, anew, out, as_json)
