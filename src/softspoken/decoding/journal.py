@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from softspoken.decoding.longform import Reader
 from softspoken.decoding.result import Segment, VoiceWindow
+from softspoken.decoding.settlement import Verification
 
 OnSegment = Callable[[Segment], object]
 """Called with each segment as soon as it is there."""
@@ -79,31 +80,43 @@ def _read(path: Path, key: str) -> list[Step]:
 
 
 def run_through(
-    run: Run, reader: Reader, journal: Journal | None, on_segment: OnSegment | None, names: tuple[str, ...] = ()
+    run: Run,
+    reader: Reader,
+    journal: Journal | None,
+    on_segment: OnSegment | None,
+    names: tuple[str, ...] = (),
+    insist: bool = False,
 ) -> list[tuple[VoiceWindow, ...]]:
     """By window and voice, what a whole recording holds, what a journal knows already included.
 
-    `on_segment` is told of everything in order of time, window by window; `names`: of the voices, where the segments
-    shall say whose they are.
+    `on_segment` is told of everything in order of time, window by window, but for what a voice that may not be there
+    says (see `Verification`, also for `insist`); `names`: of the voices, where the segments shall say whose they are.
     """
     done = [] if journal is None else list(journal.steps)
+    held: Verification | None = None
 
-    def tell(step: Step) -> None:
+    def tell(said: Sequence[Sequence[Segment]]) -> None:
+        named = [
+            replace(segment, speaker=names[voice]) if names else segment
+            for voice, segments in enumerate(said)
+            for segment in segments
+        ]
+        for segment in sorted(named, key=lambda segment: (segment.start_s, segment.end_s)):
+            if on_segment is not None:
+                on_segment(segment)
+
+    def pass_on(step: Step) -> None:
+        nonlocal held
         for window in step.said:
-            named = [
-                replace(segment, speaker=names[voice]) if names else segment
-                for voice, one in enumerate(window)
-                for segment in one.segments
-            ]
-            for segment in sorted(named, key=lambda segment: (segment.start_s, segment.end_s)):
-                if on_segment is not None:
-                    on_segment(segment)
+            held = Verification(len(window), insist) if held is None else held
+            tell(held.passed(window))
 
     for step in done:
-        tell(step)
+        pass_on(step)
     for step in run(reader, done[-1] if done else None):
         if journal is not None:
             journal.add(step)
         done.append(step)
-        tell(step)
+        pass_on(step)
+    tell([] if held is None else held.rest(reader.position_s))
     return [window for step in done for window in step.said]

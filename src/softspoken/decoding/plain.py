@@ -4,7 +4,7 @@ Radford et al. (2022), section 3.8, without conditioning on the text before.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
@@ -63,7 +63,9 @@ class EverybodyTranscriber(ABC):
         sample_rate: int | None = None,
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order."""
-        return segments_of(self._steps(Reader(audio_blocks(audio, sample_rate)), self.resolved(options), batch=1))
+        reader = Reader(audio_blocks(audio, sample_rate))
+        steps = self._steps(reader, self.resolved(options), batch=1)
+        return (segment for step in steps for window in step.said for one in window for segment in one.segments)
 
 
 class PlainTranscriber(EverybodyTranscriber):
@@ -122,8 +124,3 @@ class PlainTranscriber(EverybodyTranscriber):
 def language_of(options: DecodingOptions) -> str:
     """The language that the transcript is in."""
     return "en" if options.language is None else options.language
-
-
-def segments_of(steps: Iterable[Step]) -> Iterator[Segment]:
-    """One after the other."""
-    return (segment for step in steps for window in step.said for one in window for segment in one.segments)

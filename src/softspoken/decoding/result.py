@@ -50,6 +50,9 @@ class WindowEvidence:
     start_s: float
     end_s: float
     presence: float
+    """The highest mean over a second of the cosine to the voice."""
+    likeness: float
+    """Cosine to the 2.4 s of the window that sound most like the voice, heard as one clip."""
     empty_logprob: float | None = None
     """Log-probability that the decoder gives to an empty transcript; None: it was not asked, nobody was present."""
     avg_logprob: float | None = None

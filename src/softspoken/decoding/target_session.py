@@ -14,7 +14,6 @@ from jaxtyping import Float32
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.backbones.features import MAX_WINDOW_S
 from softspoken.decoding.conditioning import (
-    FRAME_RATE_HZ,
     Target,
     activity,
     score_voices,
@@ -110,9 +109,9 @@ class TargetSession:
     def target(self, measured: FrameScores, audio: Float32[np.ndarray, " N"]) -> Target:
         """The same for a window whose vectors are there already."""
         self._tell_of_line(audio)
-        scores = measured.against(self.vectors, float(FRAME_RATE_HZ))
         frames = self.info.prompts.frames
-        return target_of(self.embedder, scores, audio, FramePrompt() if frames is None else frames, self._by_telephone)
+        frames = FramePrompt() if frames is None else frames
+        return target_of(self.embedder, measured, self.vectors, audio, frames, self._by_telephone)
 
     def _tell_of_line(self, audio: Float32[np.ndarray, " N"]) -> None:
         """Say once that a recording came over a telephone."""
@@ -248,7 +247,10 @@ def _activity(prepared: Sequence[PreparedWindows]) -> Float32[np.ndarray, "B _"]
 def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedWindow]) -> list[list[VoiceWindow]]:
     """By window and voice; takes as many of `found` as there are pairs."""
     answers = [
-        [VoiceWindow((), WindowEvidence(window.start_s, _end_s(window), score)) for score in target.presence]
+        [
+            VoiceWindow((), WindowEvidence(window.start_s, _end_s(window), *measured))
+            for measured in zip(target.presence, target.likeness, strict=True)
+        ]
         for window, target in zip(prepared.windows, prepared.targets, strict=True)
     ]
     for (index, voice), decoded in zip(prepared.pairs, found, strict=False):
@@ -273,6 +275,7 @@ def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedW
         window.start_s,
         _end_s(window),
         target.presence[voice],
+        target.likeness[voice],
         found.empty_logprob,
         found.avg_logprob,
         {name: round(value, 5) for name, value in features.items()},

@@ -65,6 +65,6 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
     languages = [language_of(each) for each in resolved]
     names = [each.voices[0].name for each in follows]
     return [
-        transcript_of(found, name, language, reader.position_s)
+        transcript_of(found, name, language, reader.position_s, insist)
         for found, name, language, reader in zip(heard, names, languages, readers, strict=True)
     ]

@@ -13,8 +13,9 @@ from softspoken.decoding.conversation import Conversation
 from softspoken.decoding.journal import Journal, OnSegment, run_through
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions, options_under
-from softspoken.decoding.plain import PlainTranscriber, language_of, segments_of
+from softspoken.decoding.plain import PlainTranscriber, language_of
 from softspoken.decoding.result import Segment, Transcript, VoiceWindow
+from softspoken.decoding.settlement import Verification, needed_likeness
 from softspoken.decoding.target_session import TargetSession, decode_session
 from softspoken.engines.base import Engine, Precision
 from softspoken.engines.load import EngineName, load_engine
@@ -191,10 +192,11 @@ class TargetSpeakerTranscriber:
             journal,
             on_segment,
             tuple(voice.name for voice in voices) if exclusive else (),
+            options.insist,
         )
         language = language_of(options)
         return [
-            transcript_of([window[index] for window in heard], voice.name, language, reader.position_s)
+            transcript_of([window[index] for window in heard], voice.name, language, reader.position_s, options.insist)
             for index, voice in enumerate(voices)
         ]
 
@@ -208,8 +210,19 @@ class TargetSpeakerTranscriber:
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
         options = self.resolved(options)
-        following = self.session([self.voice(speaker)], options.insist)
-        return segments_of(decode_session(following, Reader(audio_blocks(audio, sample_rate)), options, batch=1))
+        following, reader = (
+            self.session([self.voice(speaker)], options.insist),
+            Reader(audio_blocks(audio, sample_rate)),
+        )
+
+        def segments() -> Iterator[Segment]:
+            held = Verification(1, options.insist)
+            for step in decode_session(following, reader, options, batch=1):
+                for window in step.said:
+                    yield from held.passed(window)[0]
+            yield from held.rest(reader.position_s)[0]
+
+        return segments()
 
     def transcribe_plain(self, audio: AudioLike, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
@@ -226,10 +239,13 @@ class TargetSpeakerTranscriber:
 
     def why_empty(self, transcript: Transcript) -> str:
         """One line for a transcript without words: how near the voice was, and what to try."""
-        score, needed, what = transcript.presence, self.info.silence_threshold, "likeness"
+        likeness = max((window.likeness for window in transcript.windows), default=-1.0)
+        score, needed, what = transcript.speaking, None, "probability"
         if self.info.silence is not None:
-            score, needed, what = transcript.speaking, self.info.silence.threshold, "probability"
-        nearest = max(transcript.windows, key=lambda window: window.presence, default=None)
+            needed = self.info.silence.threshold
+        if likeness < needed_likeness(transcript.duration_s):
+            score, needed, what = likeness, needed_likeness(transcript.duration_s), "likeness"
+        nearest = max(transcript.windows, key=lambda window: window.likeness, default=None)
         where = "" if nearest is None else f", best from {nearest.start_s:.1f} to {nearest.end_s:.1f} s"
         measured = "" if score is None or needed is None else f" ({what} {score:.2f}, {needed:.2f} is needed{where})"
         if score is not None and needed is not None and score >= needed:
@@ -260,12 +276,16 @@ def without_words(transcript: Transcript) -> Transcript:
     return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
 
 
-def transcript_of(heard: Sequence[VoiceWindow], speaker: str, language: str, duration_s: float) -> Transcript:
-    """What one voice said in all windows. It speaks in the recording if it speaks in one of them."""
+def transcript_of(
+    heard: Sequence[VoiceWindow], speaker: str, language: str, duration_s: float, insist: bool = False
+) -> Transcript:
+    """What one voice said in all windows. It speaks in the recording if it speaks in one of them, and (unless `insist`)
+    is there (see `needed_likeness`)."""
     windows = tuple(one.evidence for one in heard if one.evidence is not None)
     probabilities = [window.speaking for window in windows if window.speaking is not None]
+    there = insist or max((window.likeness for window in windows), default=-1.0) >= needed_likeness(duration_s)
     return Transcript(
-        tuple(segment for one in heard for segment in one.segments),
+        tuple(segment for one in heard for segment in one.segments) if there else (),
         language,
         round(duration_s, 3),
         round(max((window.presence for window in windows), default=-1.0), 4),

@@ -14,6 +14,7 @@ from softspoken.decoding.longform import Window
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.prompted import PromptedTranscriber
 from softspoken.decoding.search import DecodedWindow, decode_batch
+from softspoken.decoding.settlement import needed_likeness
 from softspoken.decoding.target_session import TargetSession, run_prepared
 from softspoken.decoding.transcriber import TargetSpeakerTranscriber
 from softspoken.decoding.words import with_words
@@ -83,6 +84,8 @@ class VoicesRows:
         self.tokens = transcriber.engine.tokens
         self.names: Sequence[str | None] = [voice.name for voice in voices]
         self._scores = _StreamScores(self._session)
+        self._highest = [1.0 if options.insist else -1.0 for _ in voices]
+        """Likeness of each voice so far."""
 
     def decode(self, rows: Sequence[LiveRow]) -> list[DecodedWindow | None]:
         windows = [Window(row.first / SAMPLE_RATE_HZ, row.audio) for row in rows]
@@ -90,7 +93,7 @@ class VoicesRows:
         pairs = [
             (index, row.line)
             for index, row in enumerate(rows)
-            if row.prefix or self._session.may_speak(targets[index], row.line)
+            if row.prefix or (self._session.may_speak(targets[index], row.line) and self._is_there(row, targets[index]))
         ]
         found: list[DecodedWindow | None] = [None] * len(rows)
         if pairs:
@@ -100,6 +103,11 @@ class VoicesRows:
             for (index, _), window in zip(pairs, written, strict=True):
                 found[index] = window
         return found
+
+    def _is_there(self, row: LiveRow, target: Target) -> bool:
+        """Whether the voice has shown by now that it is there at all (see `needed_likeness`)."""
+        self._highest[row.line] = max(self._highest[row.line], target.likeness[row.line])
+        return self._highest[row.line] >= needed_likeness((row.first + row.audio.size) / SAMPLE_RATE_HZ)
 
     def forget(self, before: int) -> None:
         self._scores.forget(before)

@@ -15,6 +15,7 @@ from pathlib import Path
 from softspoken.decoding import DecodingOptions, PromptedTranscriber, TargetSpeakerTranscriber
 from softspoken.decoding.longform import Reader, Window, audio_blocks, cut_windows
 from softspoken.decoding.result import Segment, VoiceWindow
+from softspoken.decoding.settlement import Verification
 from softspoken.decoding.target_session import PreparedWindows, decode_prepared, settle
 from softspoken.engines import EngineName, Precision
 from softspoken.errors import ConfigError
@@ -133,9 +134,10 @@ class _Job(ABC):
 
     def __init__(self, audio: Waveform, options: DecodingOptions) -> None:
         self._options = options
-        self._reader = Reader(audio_blocks(audio))
-        self._windows = cut_windows(self._reader, options.windows)
-        self._number, self._out, self._exhausted = 0, 0, False
+        self._windows = cut_windows(Reader(audio_blocks(audio)), options.windows)
+        self._ahead = next(self._windows, None)
+        """The next window: who takes the last piece back must know that it is the last."""
+        self._number, self._out, self._done_s = 0, 0, 0.0
 
     @abstractmethod
     def _piece(self, window: Window, number: int) -> Piece:
@@ -143,17 +145,18 @@ class _Job(ABC):
 
     @property
     def finished(self) -> bool:
-        return self._exhausted and self._out == 0
+        return self._ahead is None and self._out == 0
 
     @property
     def done_s(self) -> float:
-        return self._reader.position_s
+        return self._done_s
 
     def next_piece(self) -> Piece | None:
-        window = None if self._exhausted else next(self._windows, None)
+        window = self._ahead
         if window is None:
-            self._exhausted = True
             return None
+        self._ahead = next(self._windows, None)
+        self._done_s = window.start_s + window.duration_s
         self._number += 1
         self._out += 1
         return self._piece(window, self._number - 1)
@@ -207,10 +210,13 @@ class _VoicesJob(_Job):
         self._transcriber = transcriber
         self._names = [voice.name for voice in voices]
         self._session = transcriber.session([transcriber.voice(voice) for voice in voices]) if voices else None
-        self._exhausted = not voices
+        self._held = Verification(len(voices))
+        self._starts_s: list[float] = []
+        self._ahead = self._ahead if voices else None
 
     def _piece(self, window: Window, number: int) -> Piece:
         assert self._session is not None
+        self._starts_s.append(window.start_s)
         return _VoicesPiece(self._session.prepare([window], number), self._options, self._transcriber.batch_key)
 
     def take(self, piece: Piece, answer: object) -> list[Spoken]:
@@ -218,13 +224,18 @@ class _VoicesJob(_Job):
         self._out -= 1
         (heard,) = _windows_of(answer)
         heard = settle(heard, self._options.language) if self._several else heard
-        start_s = piece.prepared.windows[0].start_s
+        told = [self._held.passed(heard), *([self._held.rest(self.done_s)] if self.finished else [])]
         spoken = [
-            _spoken(segment if self._words else replace(segment, words=()), start_s, name)
-            for name, one in zip(self._names, heard, strict=True)
-            for segment in one.segments
+            _spoken(segment if self._words else replace(segment, words=()), self._window_s(segment), name)
+            for some in told
+            for name, segments in zip(self._names, some, strict=True)
+            for segment in segments
         ]
         return sorted(spoken, key=lambda one: one.start_s)
+
+    def _window_s(self, segment: Segment) -> float:
+        """Where the window begins that a segment was heard in, which may have been held back since."""
+        return self._starts_s[max(bisect(self._starts_s, segment.start_s + 1e-3) - 1, 0)]
 
 
 def _windows_of(answer: object) -> list[list[VoiceWindow]]:

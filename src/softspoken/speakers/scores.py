@@ -57,6 +57,17 @@ class FrameScores:
         found = cosines(voices, self.vectors)
         return spread_over_frames(found, self.starts_s, self.window_s, frames, frame_rate_hz)
 
+    def likeness(self, voices: Float32[np.ndarray, "K S"], windows: int) -> Float32[np.ndarray, " K"]:
+        """Cosine of every voice to the mean of so many windows in a row that sound most like it; of all, where there
+        are fewer. The mean of several is nearer to a talker's own vector than any one of them, however alike another
+        talker may sound for a moment."""
+        windows = min(windows, len(self.vectors))
+        sums = np.concatenate([np.zeros((1, self.vectors.shape[1]), np.float32), self.vectors.cumsum(axis=0)])
+        means = sums[windows:] - sums[:-windows]
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        best: np.ndarray = cosines(voices, means).max(axis=1)
+        return best
+
 
 def cosines(voices: Float32[np.ndarray, "K _"], vectors: Float32[np.ndarray, "W _"]) -> Float32[np.ndarray, "K W"]:
     """Cosines of unit vectors. EnrolmentError when they come from embedders of different size."""
