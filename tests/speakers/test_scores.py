@@ -88,3 +88,17 @@ def test_a_voice_of_another_embedder_is_refused() -> None:
 def test_unusable_audio(audio: np.ndarray) -> None:
     with pytest.raises(AudioError):
         activity_scores(PitchEmbedder(), audio, np.ones(8, np.float32))
+
+
+def test_likeness_is_that_of_the_best_windows_in_a_row() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(12, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    voices = vectors[[2, 7]]
+    measured = FrameScores(12 * SAMPLE_RATE_HZ, 1.0, vectors, np.arange(12, dtype=np.float32))
+    for windows in (1, 3, 12, 50):
+        size = min(windows, 12)
+        means = [vectors[at : at + size].mean(axis=0) for at in range(12 - size + 1)]
+        expected = [max(float(one @ mean / np.linalg.norm(mean)) for mean in means) for one in voices]
+        assert measured.likeness(voices, windows) == pytest.approx(expected, abs=1e-5)
+    assert measured.likeness(voices, 1) == pytest.approx([1.0, 1.0])
