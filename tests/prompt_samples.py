@@ -20,6 +20,7 @@ from softspoken.prompts.folder import PROMPT_FOLDER
 from softspoken.prompts.integrity import INTEGRITY_FILE, sealed
 from softspoken.prompts.modules import clip_states
 from softspoken.prompts.rows import AXIS_OF_SETS, PromptRows
+from softspoken.prompts.silence import SilenceModel
 from softspoken_lab.noise.config import noise_prompts
 
 S = 8
@@ -155,10 +156,10 @@ FACTS: dict[str, Any] = {
     "embedder": "ge2e",
     "window": "30s",
     "timestamps": False,
-    "silence_threshold": 0.25,
     "training": {"steps": 12, "data": "some speech"},
     "results": [{"method": "plain", "WER": 1.2}, {"method": "this prompt", "WER": 0.31, "note": "a | b"}],
 }
+SILENCE = SilenceModel(weights={"empty": -0.4}, bias=-1.0, threshold=0.3)
 
 
 def prompts_of(config: PromptConfig = STORED_CONFIG, seed: int = 1) -> SoftPrompts:

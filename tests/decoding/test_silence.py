@@ -85,13 +85,15 @@ def test_windows_below_the_threshold_hold_nothing_and_all_others_something(
     assert as_dict(ada)["speakers"][0]["windows"][0]["features"].keys() == {"empty", "presence", "spread"}
 
 
-def test_the_model_takes_the_place_of_the_presence_threshold(tmp_path: Path, store: EnrolmentStore) -> None:
-    everybody = SilenceModel(weights={"presence": 1.0}, bias=50.0, threshold=0.5)
-    following = transcriber(tmp_path / "prompt", store, silence=everybody, silence_threshold=0.99)
-    transcript = following.transcribe(late(), voice(4.0, 2500.0), QUICK)
-    assert transcript.segments
-    assert transcript.presence is not None
-    assert transcript.presence < 0.99
+def test_who_insists_is_given_words_whatever_the_model_says(tmp_path: Path, store: EnrolmentStore) -> None:
+    following = transcriber(tmp_path / "prompt", store, silence=BY_PRESENCE)
+    stranger = voice(4.0, 2500.0)
+    free = following.transcribe(late(), stranger, QUICK)
+    assert free.text == ""
+    assert " is needed, best from " in following.why_empty(free)
+    found = following.transcribe(late(), stranger, QUICK.model_copy(update={"insist": True}))
+    assert all(any(w.start_s <= s.start_s < w.end_s for s in found.segments) for w in found.windows)
+    assert found.speaking == free.speaking
 
 
 def test_the_decoders_own_silence_counts(tmp_path: Path, store: EnrolmentStore) -> None:

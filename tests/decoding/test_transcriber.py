@@ -28,6 +28,7 @@ from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMis
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
 from softspoken.prompts.checkpoint import LoadedPrompts, load_prompts, save_prompts
 from softspoken.prompts.config import EnrolmentPrompt
+from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import EnrolmentStore, RecentWindows
 from softspoken.speakers.enrolment import enrol
 
@@ -183,7 +184,9 @@ def test_a_stream_reads_no_further_than_it_must(transcriber: TargetSpeakerTransc
 
 
 def test_a_silent_target_gives_nothing_and_says_how_present_it_was(tmp_path: Path, store: EnrolmentStore) -> None:
-    following = TargetSpeakerTranscriber(ENGINE, loaded(tmp_path / "prompt", silence_threshold=0.9), EMBEDDER, store)
+    """A silence model that goes by presence alone: the target speaks from 0.9 on."""
+    model = SilenceModel(weights={"presence": 40.0}, bias=-36.0, threshold=0.5)
+    following = TargetSpeakerTranscriber(ENGINE, loaded(tmp_path / "prompt", silence=model), EMBEDDER, store)
     only_ada = voice(5.0, LOW, 4)
     ada, ben = following.transcribe_many(only_ada, ["ada", "ben"], QUICK)
     assert ada.text

@@ -33,7 +33,7 @@ LONG_S = 600.0
 def window(at: int, likeness: float) -> VoiceWindow:
     """Ten seconds in which one segment is said."""
     start_s = 10.0 * at
-    evidence = WindowEvidence(start_s, start_s + 10.0, likeness, likeness)
+    evidence = WindowEvidence(start_s, start_s + 10.0, likeness, likeness, -1.0, -0.5, {})
     return VoiceWindow((Segment(start_s, start_s + 5.0, f"segment {at}"),), evidence)
 
 

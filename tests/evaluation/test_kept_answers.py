@@ -17,7 +17,7 @@ from softspoken.evaluation.stage_cache import KeptAnswers
 from softspoken.scoring.text import TextNormalizer
 
 COUNT = 5
-EVIDENCE = WindowEvidence(0.0, 1.0, 1 / 3, None, -float("inf"), {"one": 0.1}, 0.75)
+EVIDENCE = WindowEvidence(0.0, 1.0, 1 / 3, 0.5, -0.5, -float("inf"), {"one": 0.1}, 0.75)
 
 
 class Counted:

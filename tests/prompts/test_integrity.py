@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from prompt_samples import contents, prompts_of, reseal
+from prompt_samples import SILENCE, contents, prompts_of, reseal
 from safetensors.torch import load_file, save
 from tiny import tiny_backbone
 
@@ -16,14 +16,11 @@ from softspoken.prompts import integrity, signatures
 from softspoken.prompts.checkpoint import SHIPPED, load_prompts, save_prompts, shipped_prompts
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE
 from softspoken.prompts.integrity import INTEGRITY_FILE, read_integrity, verified
-from softspoken.prompts.silence import SilenceModel
 from softspoken.speakers import campplus, torch_embedders
 from softspoken_lab.measures.silence_fit import store_silence
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from tamper import tampered
-
-SILENCE = SilenceModel(weights={"empty": -0.4}, bias=-1.0, threshold=0.3)
 
 
 def said_of(folder: Path) -> str:
@@ -56,11 +53,11 @@ def test_bytes_of_the_shipped_prompts_count(name: str) -> None:
 
 
 def test_what_was_changed_is_named(stored: Path) -> None:
-    replace(stored, CONFIG_FILE, '"silence_threshold": 0.25', '"silence_threshold": 0.75')
-    assert f"was changed: {CONFIG_FILE}: 'silence_threshold'; refused" in said_of(stored)
-    replace(stored, CONFIG_FILE, '"silence_threshold": 0.75', '"silence_threshold":  0.25')
+    replace(stored, CONFIG_FILE, '"window": "30s"', '"window": "audio"')
+    assert f"was changed: {CONFIG_FILE}: 'window'; refused" in said_of(stored)
+    replace(stored, CONFIG_FILE, '"window": "audio"', '"window":  "30s"')
     assert f"{CONFIG_FILE} (spelling or header; no part)" in said_of(stored)
-    replace(stored, CONFIG_FILE, '"silence_threshold":  0.25', '"silence_threshold": 0.25')
+    replace(stored, CONFIG_FILE, '"window":  "30s"', '"window": "30s"')
     load_prompts(stored)
     tensors = load_file(stored / TENSOR_FILE)
     tensors["stacks.encoder.vectors"][1, 2, 3] += 1e-4
@@ -109,7 +106,7 @@ def test_the_identity_is_that_of_what_is_heard(tmp_path: Path) -> None:
     others = [
         identity("other voices", embedder="campplus"),
         identity("other tensors", seed=2, embedder="ge2e"),
-        identity("other threshold", embedder="ge2e", silence_threshold=0.5),
+        identity("other windows", embedder="ge2e", window="30s"),
     ]
     store_silence(tmp_path / "first", SILENCE, tmp_path / "silent")
     others.append(read_integrity(tmp_path / "silent").identity)

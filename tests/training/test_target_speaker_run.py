@@ -199,11 +199,10 @@ def test_a_state_is_exported_at_half_the_size(run: Path, tmp_path: Path) -> None
     row = {"method": "prompt", "wer": 0.5, "wer_low": 0.4, "wer_high": 0.6, "substitutions": 1, "deletions": 2}
     row |= {"insertions": 3, "words": 12, "rejection_rate": None, "difference": {"left": "out"}}
     (tmp_path / "street.json").write_text(json.dumps([row]))
-    options = ["--state", "last", "--half", "--silence-threshold", "0.5", "--results", str(tmp_path / "street.json")]
+    options = ["--state", "last", "--half", "--results", str(tmp_path / "street.json")]
     done = CliRunner().invoke(app, ["prompt", "export", str(run), "--out", str(out), *options])
     assert done.exit_code == 0, done.output
     loaded = load_prompts(out, tiny_backbone())
-    assert loaded.info.silence_threshold == 0.5
     assert loaded.info.training["steps"] == 4
     assert [(each["test set"], each["wer"]) for each in loaded.info.results] == [("street", 0.5)]
     whole = run / "prompt" / "prompts.safetensors"

@@ -96,8 +96,6 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
         lines[part] = "none" if options is None else ", ".join(f"{key} {value}" for key, value in options.items())
     lines["embedder"] = "none" if described["embedder"] is None else described["embedder"]
     lines["windows"] = "padded to 30 s" if described["window"] == "30s" else "as long as the audio"
-    threshold = described["silence_threshold"]
-    lines["silence threshold"] = "none" if threshold is None else f"{threshold:g}"
     lines["silence model"] = _silence(described.get("silence"))
     lines |= {f"training: {key}": in_words(value) for key, value in by_run(described["training"]).items()}
     return lines

@@ -31,15 +31,12 @@ def export_prompt(
     out: PromptFolder,
     state: State = "best",
     half: Half = False,
-    silence_threshold: Annotated[
-        float | None, typer.Option(help="Presence under which the target counts as silent.", show_default=False)
-    ] = None,
     results: Results = None,
 ) -> None:
     """Make a prompt folder out of a state of a training run."""
     from softspoken.training.run import export_run
 
-    export_run(run, out, state, half, silence_threshold, results if results is not None else ())
+    export_run(run, out, state, half, results if results is not None else ())
     typer.echo(out)
 
 

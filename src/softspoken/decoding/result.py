@@ -1,7 +1,7 @@
 """The result of a transcription."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km", "bo"})
 """Languages written without spaces between words."""
@@ -53,12 +53,12 @@ class WindowEvidence:
     """The highest mean over a second of the cosine to the voice."""
     likeness: float
     """Cosine to the 2.4 s of the window that sound most like the voice, heard as one clip."""
-    empty_logprob: float | None = None
-    """Log-probability that the decoder gives to an empty transcript; None: it was not asked, nobody was present."""
-    avg_logprob: float | None = None
+    empty_logprob: float
+    """Log-probability that the decoder gives to an empty transcript."""
+    avg_logprob: float
     """Mean log-probability a token of what was written, the end included."""
-    features: dict[str, float] = field(default_factory=dict)
-    """By the names that a `SilenceModel` gives weights to; none where the decoder was not asked."""
+    features: dict[str, float]
+    """By the names that a `SilenceModel` gives weights to."""
     speaking: float | None = None
     """Probability that the target speaks here; None: the prompt is not calibrated."""
 

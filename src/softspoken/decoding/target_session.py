@@ -44,16 +44,16 @@ logger = logging.getLogger("softspoken.decoding")
 
 @dataclass(frozen=True)
 class PreparedWindows:
-    """Some windows of a recording, ready to be decoded for every voice that may speak in them."""
+    """Some windows of a recording, ready to be decoded for some voices."""
 
     windows: Sequence[Window]
     targets: Sequence[Target]
     pairs: Sequence[tuple[int, int]]
-    """Window and voice of each row. Without a silence model only voices that are present in a window."""
+    """Window and voice of each row."""
     padded_s: float | None
     """Seconds in which each window is heard; None: its own."""
-    prompts: CompiledRows | None
-    """One set a row; None where there are no rows."""
+    prompts: CompiledRows
+    """One set a row."""
     activity: Float32[np.ndarray, "B _"] | None
     silence: SilenceModel | None
     number: int
@@ -74,15 +74,11 @@ class TargetSession:
         info: PromptInfo,
         embedder: SpeakerEmbedder,
         voices: Sequence[Enrolment],
-        insist: bool = False,
     ) -> None:
-        """`insist`: see `DecodingOptions`.
-
-        Raises EnrolmentError for a voice without a clip, where the prompt hears that.
-        """
+        """Raises EnrolmentError for a voice without a clip, where the prompt hears that."""
         self.engine = engine
         self.voices = list(voices)
-        self.info, self.embedder, self._insist = info, embedder, insist
+        self.info, self.embedder = info, embedder
         self.vectors = np.stack([voice.vector for voice in voices])
         self._told_of_line = False
         self._by_telephone = [voice.clip is not None and is_telephone(voice.clip) for voice in voices]
@@ -91,14 +87,9 @@ class TargetSession:
         self._rows = prompts.rows(speaker, self._heard_clips())
 
     def prepare(self, windows: Sequence[Window], number: int) -> PreparedWindows:
-        """Measure the windows for all voices; `number` is the place of the first one in the recording."""
+        """Measure the windows for all voices, one row a pair; `number`: place of the first one in the recording."""
         targets = [self.score(window.audio) for window in windows]
-        pairs = [
-            (index, voice)
-            for index, target in enumerate(targets)
-            for voice in range(len(self.voices))
-            if self.may_speak(target, voice)
-        ]
+        pairs = [(index, voice) for index in range(len(windows)) for voice in range(len(self.voices))]
         return self.prepared(windows, targets, pairs, number)
 
     def score(self, audio: Float32[np.ndarray, " N"]) -> Target:
@@ -119,23 +110,16 @@ class TargetSession:
             self._told_of_line = True
             logger.warning("the recording holds nothing above 4 kHz, as over a telephone: expect more errors")
 
-    def may_speak(self, target: Target, voice: int) -> bool:
-        """Whether the decoder is asked for a voice; where it is, a silence model may decide."""
-        threshold = self.info.silence_threshold if self.info.silence is None and not self._insist else None
-        return threshold is None or target.presence[voice] >= threshold
-
     def prepared(
         self, windows: Sequence[Window], targets: Sequence[Target], pairs: Sequence[tuple[int, int]], number: int
     ) -> PreparedWindows:
         """These pairs of a window and a voice, as rows."""
         info = self.info
         padded_s = MAX_WINDOW_S if info.window == "30s" else None
-        prompts, active = None, None
-        if pairs:
-            prompts = self._rows.repeated([voice for _, voice in pairs])
-            scores = [targets[index].scores[voice] for index, voice in pairs]
-            frames = info.prompts.frames
-            active = activity(scores, frames) if frames is not None else None
+        prompts = self._rows.repeated([voice for _, voice in pairs])
+        scores = [targets[index].scores[voice] for index, voice in pairs]
+        frames = info.prompts.frames
+        active = activity(scores, frames) if frames is not None else None
         return PreparedWindows(windows, targets, pairs, padded_s, prompts, active, info.silence, number)
 
     def _heard_clips(self) -> Float32[np.ndarray, "L K F D"] | None:
@@ -182,8 +166,7 @@ def decode_prepared(
 
     Raises ConfigError for prompts that cannot be rows of one batch (see `join`).
     """
-    running = [one for one in prepared if one.prompts is not None]
-    found = iter(run_prepared(engine, running, options)) if running else iter(())
+    found = iter(run_prepared(engine, prepared, options))
     return [_answers(engine, one, found) for one in prepared]
 
 
@@ -206,7 +189,7 @@ def run_prepared(
     features = engine.features([audio for audio, _ in windows], [padded_s for _, padded_s in windows])
     rows = _rows(prepared)
     audio = [windows[row][0] for row in rows]
-    sets = [one.prompts.spread(len(one.pairs)) for one in prepared if one.prompts is not None]
+    sets = [one.prompts.spread(len(one.pairs)) for one in prepared]
     heard = engine.encode_rows(features, rows, join(sets), _activity(prepared))
     found = decode_batch(
         heard,
@@ -246,18 +229,12 @@ def _activity(prepared: Sequence[PreparedWindows]) -> Float32[np.ndarray, "B _"]
 
 def _answers(engine: Engine, prepared: PreparedWindows, found: Iterator[DecodedWindow]) -> list[list[VoiceWindow]]:
     """By window and voice; takes as many of `found` as there are pairs."""
-    answers = [
-        [
-            VoiceWindow((), WindowEvidence(window.start_s, _end_s(window), *measured))
-            for measured in zip(target.presence, target.likeness, strict=True)
-        ]
-        for window, target in zip(prepared.windows, prepared.targets, strict=True)
-    ]
+    answers: list[list[VoiceWindow]] = [[] for _ in prepared.windows]
     for (index, voice), decoded in zip(prepared.pairs, found, strict=False):
         window = prepared.windows[index]
         place = {"offset_s": window.start_s, "window_s": window.duration_s}
         segments = map(edged, window_segments(decoded, engine.tokens, **place))
-        answers[index][voice] = VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded))
+        answers[index].append(VoiceWindow(tuple(segments), _evidence(prepared, index, voice, decoded)))
     return answers
 
 
@@ -273,7 +250,7 @@ def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedW
     features = window_features(target.scores[voice], found.empty_logprob)
     return WindowEvidence(
         window.start_s,
-        _end_s(window),
+        round(window.start_s + window.duration_s, 3),
         target.presence[voice],
         target.likeness[voice],
         found.empty_logprob,
@@ -281,7 +258,3 @@ def _evidence(prepared: PreparedWindows, index: int, voice: int, found: DecodedW
         {name: round(value, 5) for name, value in features.items()},
         None if prepared.silence is None else prepared.silence.probability(features),
     )
-
-
-def _end_s(window: Window) -> float:
-    return round(window.start_s + window.duration_s, 3)

@@ -43,7 +43,7 @@ def transcribe_together(requests: Sequence[Request], options: DecodingOptions | 
         raise ConfigError("requests on different engines; load the transcribers with one engine to run them together")
     resolved = [request.transcriber.resolved(options) for request in requests]
     insist = options is not None and options.insist
-    follows = [one.transcriber.session([one.transcriber.voice(one.speaker)], insist) for one in requests]
+    follows = [one.transcriber.session([one.transcriber.voice(one.speaker)]) for one in requests]
     readers = [Reader(audio_blocks(request.audio)) for request in requests]
     heard: list[list[VoiceWindow]] = [[] for _ in requests]
     windows = [cut_windows(reader, each.windows) for reader, each in zip(readers, resolved, strict=True)]

@@ -182,7 +182,7 @@ class TargetSpeakerTranscriber:
         voices = [self.voice(speaker) for speaker in speakers]
         if not voices:
             return []
-        session = self.session(voices, options.insist)
+        session = self.session(voices)
         # Memory goes with the rows: windows times voices.
         batch = max(1, options.windows.batch // len(voices))
         reader = Reader(audio_blocks(audio, sample_rate))
@@ -210,10 +210,7 @@ class TargetSpeakerTranscriber:
     ) -> Iterator[Segment]:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
         options = self.resolved(options)
-        following, reader = (
-            self.session([self.voice(speaker)], options.insist),
-            Reader(audio_blocks(audio, sample_rate)),
-        )
+        following, reader = self.session([self.voice(speaker)]), Reader(audio_blocks(audio, sample_rate))
 
         def segments() -> Iterator[Segment]:
             held = Verification(1, options.insist)
@@ -232,10 +229,10 @@ class TargetSpeakerTranscriber:
         """The voice that is meant; see `Speaker`. Keep it to transcribe several recordings."""
         return find_voice(speaker, self.store, self.embedder)
 
-    def session(self, voices: Sequence[Enrolment], insist: bool = False) -> TargetSession:
-        """These voices, ready to be followed through a recording; `insist`: see `DecodingOptions`."""
+    def session(self, voices: Sequence[Enrolment]) -> TargetSession:
+        """These voices, ready to be followed through a recording."""
         embedder = window_embedder(self.embedder, self.engine)
-        return TargetSession(self.engine, self._compiled, self.info, embedder, voices, insist)
+        return TargetSession(self.engine, self._compiled, self.info, embedder, voices)
 
     def why_empty(self, transcript: Transcript) -> str:
         """One line for a transcript without words: how near the voice was, and what to try."""

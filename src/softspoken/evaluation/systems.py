@@ -25,7 +25,7 @@ EMBEDDER = "campplus"
 _WITHOUT_PROMPT = ("none", "clean", "cascade", "diarise")
 _LIMITS = replace(LENIENT, look_for_two_voices=False)
 """Nobody reads the warnings of a thousand clips."""
-_DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence_threshold", "silence"}
+_DECODED_BY = {"digest", "prompts", "embedder", "window", "timestamps", "silence"}
 """What a stored prompt's answers depend on."""
 
 

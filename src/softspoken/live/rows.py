@@ -79,7 +79,7 @@ class VoicesRows:
     def __init__(
         self, transcriber: TargetSpeakerTranscriber, voices: Sequence[Enrolment], options: DecodingOptions
     ) -> None:
-        self._session = transcriber.session(voices, options.insist)
+        self._session = transcriber.session(voices)
         self._options = transcriber.resolved(options)
         self.tokens = transcriber.engine.tokens
         self.names: Sequence[str | None] = [voice.name for voice in voices]
@@ -91,9 +91,7 @@ class VoicesRows:
         windows = [Window(row.first / SAMPLE_RATE_HZ, row.audio) for row in rows]
         targets = [self._scores(row.first, row.audio) for row in rows]
         pairs = [
-            (index, row.line)
-            for index, row in enumerate(rows)
-            if row.prefix or (self._session.may_speak(targets[index], row.line) and self._is_there(row, targets[index]))
+            (index, row.line) for index, row in enumerate(rows) if row.prefix or self._is_there(row, targets[index])
         ]
         found: list[DecodedWindow | None] = [None] * len(rows)
         if pairs:

@@ -108,7 +108,7 @@ def save_prompts(
         prompts: folded first, unless `keep_reparameterisation` (to go on training them).
         backbone: what they were trained on.
         dtype: type of the stored prompt vectors.
-        facts: other fields of `PromptInfo`: task, embedder, window, timestamps, silence_threshold, training, results,
+        facts: other fields of `PromptInfo`: task, embedder, window, timestamps, silence, training, results,
             licence, trained_parameters (by default counted from `prompts`).
 
     Raises:

@@ -77,10 +77,8 @@ class PromptInfo(Frozen):
     """Trained on windows as long as the audio, or padded with silence to 30 s."""
     timestamps: bool = True
     """Decode with timestamps."""
-    silence_threshold: float | None = None
-    """Presence score under which the target counts as silent; None: never. A `silence` model takes its place."""
     silence: SilenceModel | None = None
-    """Calibrated probability that the target speaks in a window."""
+    """Calibrated probability that the target speaks in a window; None: the decoder alone says so."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Facts for the model card: data, steps, hours, seed."""
     results: list[dict[str, str | int | float | None]] = Field(default_factory=list)

@@ -191,7 +191,7 @@ class _VoicesPiece:
 
 
 class _VoicesJob(_Job):
-    """The words of some voices: each window for all voices that may speak in it.
+    """The words of some voices: each window for all of them.
 
     A word that two of them claim is one's, for which the times of words are found whether or not they are wanted.
     """

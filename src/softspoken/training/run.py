@@ -156,7 +156,6 @@ def export_run(
     out: Path,
     state: StateName,
     half: bool = False,
-    silence_threshold: float | None = None,
     results: Sequence[Path] = (),
     backbone: WhisperBackbone | None = None,
     config: TrainConfig | None = None,
@@ -178,7 +177,6 @@ def export_run(
         backbone=backbone,
         dtype="float16" if half else "float32",
         **config.stored,
-        silence_threshold=silence_threshold,
         training=training_metadata(run, config, progress, heard),
         results=[row for path in results for row in card_rows(path)],
     )

@@ -125,9 +125,6 @@ class TargetSpeakerSubject(Subject):
         texts: list[list[str]] = [[] for _ in variants]
         for window in windows:
             target = score_voices(self.embedder, window.audio, voice.vector[None], self.about.prompts.frames)
-            threshold = self.about.silence_threshold
-            if threshold is not None and target.presence[0] < threshold:
-                continue
             for index, text in self._decode(window, target, own, variants).items():
                 texts[index].append(text)
         return [" ".join(parts) for parts in texts]

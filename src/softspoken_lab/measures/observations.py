@@ -62,7 +62,7 @@ def observe(
             found = transcribe(load_audio(item.audio), load_audio(item.enrolment))
         except (AudioError, EnrolmentError) as error:
             raise type(error)(f"item '{item.id}': {error}") from error
-        windows = tuple(window.features for window in found.windows if window.features)
+        windows = tuple(window.features for window in found.windows)
         yield Observation(
             item.id,
             str(item.audio),

@@ -216,7 +216,7 @@ def calibrate_prompt(
 
 def _transcriber(loaded: LoadedPrompts, model: SilenceModel | None) -> TargetSpeakerTranscriber:
     """A transcriber with this silence model instead of what is stored."""
-    info = loaded.info.model_copy(update={"silence": model, "silence_threshold": None})
+    info = loaded.info.model_copy(update={"silence": model})
     embedder = load_embedder(DEFAULT_EMBEDDER if info.embedder is None else info.embedder)
     engine = load_engine(info.backbone.name, "torch")
     return TargetSpeakerTranscriber(engine, LoadedPrompts(loaded.tensors, info), embedder)

@@ -85,4 +85,4 @@ def export_run(
             f"the run in '{run}' trains weights of the backbone ('{config.method.kind}'), which are no prompt; "
             f"'softspoken-lab evaluate --method run:{run}' uses them"
         )
-    return export_prompts(run, out, state, half, None, results, config=config, heard=heard_mixtures(config))
+    return export_prompts(run, out, state, half, results, config=config, heard=heard_mixtures(config))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from prompt_samples import prompts_of
+from prompt_samples import SILENCE, prompts_of
 from tiny import LAYERS, WIDTH, tiny_backbone
 from typer.testing import CliRunner
 
@@ -52,12 +52,12 @@ def test_import_writes_a_prompt_for_the_backbone(tmp_path: Path, authors_file: P
 
 def test_average_writes_the_mean(backbone: WhisperBackbone, tmp_path: Path) -> None:
     stored = tmp_path / "stored"
-    save_prompts(prompts_of(), stored, backbone=backbone, silence_threshold=0.5)
+    save_prompts(prompts_of(), stored, backbone=backbone, silence=SILENCE)
     assert "the mean of 2 prompts" in said("average", stored, stored, "--out", tmp_path / "mean", "--half")
     mean, one = load_prompts(tmp_path / "mean"), load_prompts(stored)
     wanted = one.prompts.fold().state_dict()["stacks.encoder.vectors"]
     assert torch.allclose(mean.prompts.state_dict()["stacks.encoder.vectors"], wanted, atol=1e-2)
-    assert mean.info.silence_threshold is None
+    assert mean.info.silence is None
     assert mean.info.trained_parameters == mean.info.deployed_parameters
 
 

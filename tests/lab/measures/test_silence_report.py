@@ -22,7 +22,7 @@ def test_a_report_counts_what_was_written(tmp_path: Path) -> None:
 
     def transcribe(audio: np.ndarray, enrolment: np.ndarray) -> Transcript:
         text, speaking = next(answers)
-        window = WindowEvidence(0.0, 1.0, 0.5, features={"presence": 0.5})
+        window = WindowEvidence(0.0, 1.0, 0.5, 0.5, -1.0, -0.5, {"presence": 0.5})
         return Transcript((Segment(0.0, 1.0, text),) if text else (), speaking=speaking, windows=(window,))
 
     found = report(list(observe(items, transcribe)), 0.0)

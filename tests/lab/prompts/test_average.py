@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from prompt_samples import CONFIGS, trained
+from prompt_samples import CONFIGS, SILENCE, trained
 from tiny import tiny_backbone
 
 from softspoken.backbones import WhisperBackbone
@@ -25,7 +25,7 @@ def given(tmp_path: Path, backbone: WhisperBackbone) -> Given:
 
     def made(kind: str, seed: int, on: WhisperBackbone = backbone, **more: Any) -> LoadedPrompts:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        facts = {"training": FACTS | {"seed": seed}, "silence_threshold": 0.5} | more
+        facts = {"training": FACTS | {"seed": seed}, "silence": SILENCE} | more
         save_prompts(trained(CONFIGS[kind], seed), folder, backbone=on, keep_reparameterisation=True, **facts)
         return load_prompts(folder)
 
@@ -62,7 +62,7 @@ def test_facts_that_hold_for_all_stay_and_calibrations_go(given: Given) -> None:
         "mean of": [{"digest": one.info.digest[:12], "seed": seed} for one, seed in zip(two, (1, 2), strict=True)],
     }
     assert facts["task"] == two[0].info.task
-    assert "silence_threshold" not in facts
+    assert "silence" not in facts
 
 
 def test_runs_that_all_went_on_from_are_said_once(given: Given) -> None:
