@@ -46,12 +46,6 @@ CONFIGS = {
     ),
     "voice into both": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="both")),
     "voice alone": PromptConfig(encoder=None, decoder=None, speaker=SpeakerPrompt(dimension=S, into="both")),
-    "voice in every layer": PromptConfig(
-        encoder=PARTS, decoder=PARTS, speaker=SpeakerPrompt(dimension=S, into="both", every_layer=2, rank=4)
-    ),
-    "voice in every layer, shifted, input": PromptConfig(
-        encoder=PARTS, decoder=None, placement="shifted", speaker=SpeakerPrompt(dimension=S, every_layer=1, rank=4)
-    ),
     "frames": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt()),
     "frames alone": PromptConfig(encoder=None, decoder=None, speaker=None, frames=FramePrompt()),
     "frames, keyed": PromptConfig(encoder=PARTS, decoder=PARTS, speaker=VOICE, frames=FramePrompt(keyed=4)),
@@ -149,7 +143,7 @@ STORED_CONFIG = PromptConfig(
     encoder=StackPrompt(length=3),
     decoder=StackPrompt(length=2),
     reparameterisation="separate",
-    speaker=SpeakerPrompt(dimension=8, every_layer=1, rank=2),
+    speaker=SpeakerPrompt(dimension=8),
     frames=FramePrompt(keyed=2),
 )
 FACTS: dict[str, Any] = {

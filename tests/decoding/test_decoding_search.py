@@ -28,8 +28,8 @@ def engine() -> TorchEngine:
 
 CONFIG = PromptConfig(
     encoder=StackPrompt(length=3),
-    decoder=StackPrompt(length=4),
-    speaker=SpeakerPrompt(dimension=8, into="both", every_layer=2, rank=4),
+    decoder=StackPrompt(length=6),
+    speaker=SpeakerPrompt(dimension=8, into="both"),
     frames=FramePrompt(keyed=2),
 )
 """Deep prompts in both stacks, the voice in both, frame prompts: every row its own voice and activity."""
@@ -123,7 +123,7 @@ def test_cached_is_uncached(engine: TorchEngine, prompts: bool) -> None:
     ):
         encoded = backbone.encode(backbone.features([tone(SECONDS[row], row) for row in rows]))
         whole = backbone.decode(torch.cat([torch.tensor([start] * 2), text], dim=1), encoded)
-    slots = 1 + 4 + 2 + 1 if prompts else 0
+    slots = 1 + 6 + 1 if prompts else 0
     assert state.positions == len(start) + slots
     np.testing.assert_allclose(np.stack(cached, axis=1), whole[:, len(start) - 1 :].numpy(), atol=1e-4, rtol=1e-4)
 

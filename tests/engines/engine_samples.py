@@ -33,10 +33,8 @@ KINDS: dict[str, PromptConfig | None] = {
         decoder=StackPrompt(length=3, depth="input"),
         speaker=SpeakerPrompt(dimension=S, into="both"),
     ),
-    "layered": PromptConfig(
-        encoder=StackPrompt(length=4),
-        decoder=None,
-        speaker=SpeakerPrompt(dimension=S, into="both", every_layer=2, rank=3),
+    "voice in both": PromptConfig(
+        encoder=StackPrompt(length=4), decoder=None, speaker=SpeakerPrompt(dimension=S, into="both")
     ),
     "decoder voice": PromptConfig(**_DEEP, speaker=SpeakerPrompt(dimension=S, into="decoder")),
     "keyed": PromptConfig(

@@ -163,7 +163,7 @@ def test_half_precision_runs_every_kind(precision: str, engines: dict[str, Engin
 
 
 def test_threads_share_an_engine(engine: Engine, backbone: WhisperBackbone) -> None:
-    kinds = ["authors", "keyed alone", "none", "layered"]
+    kinds = ["authors", "keyed alone", "none", "voice in both"]
     few = GREEDY.model_copy(update={"max_tokens": 10})
     beams = few.model_copy(update={"beam_size": 2, "max_tokens": 5})
 

@@ -23,7 +23,7 @@ def activity_of(given: Sequence[Sample]) -> np.ndarray | None:
 
 MIXES = {
     "deep, input, none": [("unshifted", 1), ("input", 2), ("none", 0)],
-    "two of a kind, and layered": [("unshifted", 3), ("layered", 4), ("unshifted", 5)],
+    "two of a kind, and a voice in both": [("unshifted", 3), ("voice in both", 4), ("unshifted", 5)],
     "frames of all kinds": [("keyed alone", 1), ("plain frames", 2), ("input", 3)],
     "a clip, the decoder's voice, noise": [("enrolment", 1), ("decoder voice", 2), ("appended", 3)],
     "muted": [("keyed", 1), ("keyed", 2), ("keyed", 3)],
@@ -109,7 +109,7 @@ def counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rows
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("authors", 1), ("layered", 1), ("keyed alone", 1), ("keyed", 4)])
+@pytest.mark.parametrize(("kind", "expected"), [("authors", 1), ("voice in both", 1), ("keyed alone", 1), ("keyed", 4)])
 def test_voices_share_what_they_hear(
     kind: str, expected: int, engine: Engine, backbone: WhisperBackbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

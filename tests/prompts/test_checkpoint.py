@@ -38,7 +38,7 @@ def test_saved_with_reparameterisation_is_loaded_for_going_on(tmp_path: Path, ba
         PromptConfig(),
         PromptConfig(encoder=StackPrompt(depth="input"), decoder=None, speaker=None),
         PromptConfig(encoder=None, decoder=None, speaker=None, frames=FramePrompt()),
-        PromptConfig(encoder=None, speaker=SpeakerPrompt(into="both", every_layer=2), placement="shifted"),
+        PromptConfig(encoder=None, speaker=SpeakerPrompt(into="both"), placement="shifted"),
     ],
 )
 def test_every_configuration_survives(tmp_path: Path, backbone: WhisperBackbone, config: PromptConfig) -> None:

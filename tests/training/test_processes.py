@@ -28,7 +28,7 @@ PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),
     decoder=StackPrompt(length=3),
     reparameterisation="separate",
-    speaker=SpeakerPrompt(dimension=8, into="both", every_layer=1, rank=4),
+    speaker=SpeakerPrompt(dimension=8, into="both"),
     frames=FramePrompt(keyed=4),
 )
 STEPS = 4

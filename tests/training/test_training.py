@@ -32,7 +32,7 @@ PROMPTS = PromptConfig(
     encoder=StackPrompt(length=3),
     decoder=StackPrompt(length=3),
     reparameterisation="separate",
-    speaker=SpeakerPrompt(dimension=8, into="both", every_layer=1, rank=4),
+    speaker=SpeakerPrompt(dimension=8, into="both"),
     frames=FramePrompt(keyed=4),
 )
 SMALL = {"steps": 6, "mixtures_per_batch": 2, "warmup_steps": 2, "validate_every": 3, "save_every": 2}

@@ -59,10 +59,6 @@ def _stack_shapes(config: PromptConfig, name: StackName, width: int, layers: Map
     speaker = config.speaker
     if speaker is not None and speaker.into in (name, "both"):
         found[f"projections.{name}.weight"], found[f"projections.{name}.bias"] = (width, speaker.dimension), (width,)
-        if speaker.every_layer:
-            found[f"layered.{name}.down.weight"] = (speaker.rank, speaker.dimension)
-            found[f"layered.{name}.down.bias"] = (speaker.rank,)
-            found[f"layered.{name}.up"] = (layers[name], speaker.every_layer, speaker.rank, width)
     return found
 
 
@@ -171,9 +167,6 @@ def _stack_rows(
     width = next(part.shape[-1] for part in (rows, shallow, heard) if part is not None)
     shallow = np.zeros((1, 0, width), np.float32) if shallow is None else shallow
     rows = np.zeros((1, 1, 0, width), np.float32) if rows is None else rows
-    if voice is not None and f"layered.{name}.up" in exact:
-        low = voice @ exact[f"layered.{name}.down.weight"].T + exact[f"layered.{name}.down.bias"]
-        rows = _in_front(np.einsum("br,lvrd->lbvd", low, exact[f"layered.{name}.up"]), rows)
     if heard is None:
         return StackRows(shallow, rows)
     return StackRows(shallow, _in_front(heard, rows), unattended=heard.shape[2])

@@ -99,8 +99,7 @@ def _facts(info: PromptInfo) -> dict[str, str]:
     facts["Placement"] = info.prompts.placement
     if info.prompts.speaker is not None:
         speaker = info.prompts.speaker
-        every = f", {speaker.every_layer} vectors in every layer" if speaker.every_layer else ""
-        facts["Voice"] = f"{info.embedder}, {speaker.dimension} dimensions, into {speaker.into}{every}"
+        facts["Voice"] = f"{info.embedder}, {speaker.dimension} dimensions, into {speaker.into}"
     if info.prompts.frames is not None:
         keyed = info.prompts.frames.keyed
         facts["Frame prompts"] = f"by activity, {keyed} keyed vectors a layer" if keyed else "by activity"

@@ -32,10 +32,6 @@ class SpeakerPrompt(Frozen):
     into: SpeakerTarget = "encoder"
     """Which stack gets a `Linear(S, D)` projection in front of its prompt vectors (the paper: the encoder); `frames`:
     none does, only the keyed frame vectors hear the voice."""
-    every_layer: int = Field(default=0, ge=0)
-    """Beyond the paper: this many voice vectors overwritten before every layer, from a low-rank projection; 0: none."""
-    rank: int = Field(default=16, ge=1)
-    """Rank of the `every_layer` projections."""
 
 
 class FramePrompt(Frozen):
@@ -120,7 +116,7 @@ class PromptConfig(Frozen):
             return 0
         taken = self.encoder.length if self.encoder is not None else 0
         if self.speaker is not None and self.speaker.into in ("encoder", "both"):
-            taken += 1 + self.speaker.every_layer
+            taken += 1
         return taken
 
     @property
@@ -141,9 +137,7 @@ class PromptConfig(Frozen):
                 raise ValueError("'enrolment' takes no positions from the audio; use placement 'unshifted'")
         if self.frames is not None and self.frames.keyed and self.speaker is None:
             raise ValueError("'frames.keyed' is chosen by the voice; give 'speaker' too")
-        if self.speaker is not None and self.speaker.into == "frames":
-            if self.frames is None or not self.frames.keyed:
-                raise ValueError("speaker.into is 'frames', but there are none that hear a voice; set 'frames.keyed'")
-            if self.speaker.every_layer:
-                raise ValueError("'speaker.every_layer' needs a stack; set speaker.into to 'encoder' or 'both'")
+        deaf = self.frames is None or not self.frames.keyed
+        if self.speaker is not None and self.speaker.into == "frames" and deaf:
+            raise ValueError("speaker.into is 'frames', but there are none that hear a voice; set 'frames.keyed'")
         return self

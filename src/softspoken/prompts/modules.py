@@ -18,7 +18,7 @@ from softspoken.backbones.base import Backbone
 from softspoken.backbones.weights import StackName
 from softspoken.errors import PromptMismatch
 from softspoken.prompts.arrays import require_what_it_follows
-from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, SpeakerPrompt, StackPrompt
+from softspoken.prompts.config import EnrolmentPrompt, FramePrompt, PromptConfig, StackPrompt
 from softspoken.prompts.rows import Bank, FrameRows, PromptRows, StackRows
 from softspoken.waveforms import Waveforms
 
@@ -150,19 +150,6 @@ class StackPrompts(nn.Module):
         return torch.stack([mlp(layer) for mlp, layer in zip(self.mlps, vectors, strict=True)])
 
 
-class LayeredVoice(nn.Module):
-    """Low-rank projection of the voice into V vectors a layer."""
-
-    def __init__(self, config: SpeakerPrompt, layers: int, width: int) -> None:
-        super().__init__()
-        self.down = nn.Linear(config.dimension, config.rank)
-        self.up = nn.Parameter(torch.empty(layers, config.every_layer, config.rank, width))
-        nn.init.normal_(self.up, std=config.rank**-0.5)
-
-    def forward(self, speaker: Float[Tensor, "B S"]) -> Float[Tensor, "L B V D"]:
-        return torch.einsum("br,lvrd->lbvd", self.down(speaker), self.up)
-
-
 class SoftPrompts(nn.Module):
     """All trainable tensors of one configuration. Calling it with voices gives the rows that `inject` places."""
 
@@ -178,15 +165,12 @@ class SoftPrompts(nn.Module):
         wanted: dict[StackName, StackPrompt | None] = {"encoder": config.encoder, "decoder": config.decoder}
         self.stacks = nn.ModuleDict()
         self.projections = nn.ModuleDict()
-        self.layered = nn.ModuleDict()
         speaker = config.speaker
         for name, prompt in wanted.items():
             if prompt is not None:
                 self.stacks[name] = StackPrompts(prompt, self.layers[name], width, config.reparameterisation)
             if speaker is not None and speaker.into in (name, "both"):
                 self.projections[name] = nn.Linear(speaker.dimension, width)
-                if speaker.every_layer:
-                    self.layered[name] = LayeredVoice(speaker, self.layers[name], width)
         dimension = speaker.dimension if speaker is not None else 0
         self.frames = (
             FramePrompts(config.frames, dimension, self.layers["encoder"], width) if config.frames is not None else None
@@ -228,8 +212,6 @@ class SoftPrompts(nn.Module):
         else:
             shallow = reference.new_zeros(1, 0, self.width)
         rows = self.stacks[name]()[:, None] if name in self.stacks else reference.new_zeros(1, 1, 0, self.width)
-        if name in self.layered:
-            rows = _in_front(self.layered[name](speaker), rows)
         if clips is None or self.enrolment is None:
             return StackRows(shallow, rows)
         heard = self.enrolment(clips)

@@ -172,10 +172,10 @@ class TargetSpeakerSubject(Subject):
         part = own.encoder if self.stack == "encoder" else own.decoder
         assert part is not None
         count, width = len(variants), part.rows.shape[-1]
-        # What is made of the voice or its clip, where every layer has some, stands in front of the learned vectors.
-        voice = part.rows[:, :, : part.rows.shape[2] - self.vectors.shape[1]].expand(-1, count, -1, -1)
+        # What is made of the clip stands in front of the learned vectors.
+        heard = part.rows[:, :, : part.rows.shape[2] - self.vectors.shape[1]].expand(-1, count, -1, -1)
         chosen = [one if one is not None else part.rows.new_zeros(part.rows.shape[0], 0, width) for one in variants]
-        vectors = torch.cat([voice, torch.stack(chosen, dim=1)], dim=2)
+        vectors = torch.cat([heard, torch.stack(chosen, dim=1)], dim=2)
         shallow = part.shallow.expand(count, -1, -1)
         changed = replace(part, shallow=shallow, rows=vectors) if shallow.shape[1] + vectors.shape[2] else None
         return replace(own, encoder=changed) if self.stack == "encoder" else replace(own, decoder=changed)

@@ -31,7 +31,7 @@ QUICK = DecodingOptions(
 CONFIG = PromptConfig(
     encoder=StackPrompt(length=3),
     decoder=StackPrompt(length=2),
-    speaker=SpeakerPrompt(dimension=EMBEDDER.dimension, every_layer=1),
+    speaker=SpeakerPrompt(dimension=EMBEDDER.dimension),
     frames=FramePrompt(),
 )
 
