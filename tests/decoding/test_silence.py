@@ -64,7 +64,7 @@ def test_without_a_model_nothing_is_decided_but_the_evidence_is_there(tmp_path: 
             assert window.speaking is None
             assert window.empty_logprob is not None
             assert window.empty_logprob < 0.0
-            assert set(window.features) == {"empty", "presence", "spread"}
+            assert set(window.features) == {"empty", "presence"}
     assert [w.empty_logprob for w in ada.windows] != [w.empty_logprob for w in ben.windows]
 
 
@@ -82,7 +82,7 @@ def test_windows_below_the_threshold_hold_nothing_and_all_others_something(
         assert window.speaking == pytest.approx(BY_PRESENCE.probability({"presence": window.presence}), abs=1e-6)
         assert bool(inside) == (window.presence >= 0.9)
     assert {window.presence >= 0.9 for window in ada.windows} == {True, False}
-    assert as_dict(ada)["speakers"][0]["windows"][0]["features"].keys() == {"empty", "presence", "spread"}
+    assert as_dict(ada)["speakers"][0]["windows"][0]["features"].keys() == {"empty", "presence"}
 
 
 def test_who_insists_is_given_words_whatever_the_model_says(tmp_path: Path, store: EnrolmentStore) -> None:
@@ -109,16 +109,6 @@ def test_the_decoders_own_silence_counts(tmp_path: Path, store: EnrolmentStore) 
     assert {window.features["empty"] <= middle for window in found.windows} == {True, False}
 
 
-def test_only_silence_is_decided_where_the_model_says_so(tmp_path: Path, store: EnrolmentStore) -> None:
-    careful = BY_PRESENCE.model_copy(update={"decides": "silence"})
-    audio = late()
-    free = transcriber(tmp_path / "free", store).transcribe(audio, "ada", QUICK)
-    found = transcriber(tmp_path / "careful", store, silence=careful).transcribe(audio, "ada", QUICK)
-    begin = min(window.start_s for window in found.windows if window.presence >= 0.9)
-    expected = [(s.start_s, s.tokens) for s in free.segments if s.start_s >= begin]
-    assert [(s.start_s, s.tokens) for s in found.segments] == expected
-
-
 def test_a_stream_decides_as_a_whole_recording_does(tmp_path: Path, store: EnrolmentStore) -> None:
     following = transcriber(tmp_path / "prompt", store, silence=BY_PRESENCE)
     whole = following.transcribe(late(), "ada", QUICK)
@@ -135,8 +125,7 @@ def test_log_odds_are_those_of_the_probability_and_bounded() -> None:
 def test_features_of_a_window() -> None:
     scores = np.full(200, 0.4, np.float32)
     still = window_features(scores, math.log(0.5))
-    assert still == pytest.approx({"empty": 0.0, "presence": 0.4, "spread": 0.0}, abs=1e-6)
+    assert still == pytest.approx({"empty": 0.0, "presence": 0.4}, abs=1e-6)
     scores[:60] = 0.8
     found = window_features(scores, -5.0)
     assert found["presence"] == presence(scores) == pytest.approx(0.8)
-    assert found["spread"] == pytest.approx(float(scores.std()), abs=1e-6)

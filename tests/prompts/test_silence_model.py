@@ -34,8 +34,6 @@ def test_a_probability_is_logistic_and_never_overflows() -> None:
 
 def test_what_follows_from_a_probability() -> None:
     assert [MODEL.speaks(value) for value in (0.0, 0.299, 0.3, 1.0)] == [False, False, True, True]
-    careful = MODEL.model_copy(update={"decides": "silence"})
-    assert [careful.speaks(value) for value in (0.299, 0.3)] == [False, None]
     assert MODEL.model_copy(update={"threshold": 0.0}).speaks(0.0) is True
 
 
@@ -72,7 +70,6 @@ def test_saving_prompts_takes_a_model_as_a_fact(tmp_path: Path) -> None:
         ({"weights": {"empty": 0.0}}, "all 0"),
         ({"weights": {"empty": float("nan")}}, "weights"),
         ({"threshold": 1.5}, "threshold"),
-        ({"decides": "perhaps"}, "decides"),
     ],
 )
 def test_an_impossible_model_is_refused(stored: Path, change: dict[str, object], problem: str) -> None:

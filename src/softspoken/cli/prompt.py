@@ -106,4 +106,4 @@ def _silence(model: dict[str, Any] | None) -> str:
     if model is None:
         return "none"
     weights = ", ".join(f"{name} {weight:.3g}" for name, weight in model["weights"].items())
-    return f"speaking from probability {model['threshold']:.3g} on ({weights}), decides {model['decides']}"
+    return f"speaking from probability {model['threshold']:.3g} on ({weights})"

@@ -157,11 +157,7 @@ def window_features(scores: Float32[np.ndarray, " frames"], empty_logprob: float
         scores: raw cosine to the voice in every frame of 20 ms.
         empty_logprob: log-probability that the decoder gives to an empty transcript.
     """
-    return {
-        "empty": log_odds(empty_logprob),
-        "presence": presence(scores),
-        "spread": float(scores.std(dtype=np.float64)) if scores.size else 0.0,
-    }
+    return {"empty": log_odds(empty_logprob), "presence": presence(scores)}
 
 
 def verdict(model: SilenceModel | None, scores: Float32[np.ndarray, " frames"], empty_logprob: float) -> bool | None:

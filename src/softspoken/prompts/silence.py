@@ -8,13 +8,9 @@ from pydantic import Field, model_validator
 
 from softspoken.frozen import Frozen
 
-SilenceFeature = Literal["empty", "presence", "spread"]
+SilenceFeature = Literal["empty", "presence"]
 """What is known of a window before anything is written in it. `empty`: log-odds that the decoder gives to an empty
-transcript; `presence`: the highest mean over a second of the cosine to the voice; `spread`: the standard deviation
-of that cosine over the window, high where the voice comes and goes."""
-Decides = Literal["both", "silence"]
-"""What a score settles. `both`: whether anything is written, in either case; `silence`: only that nothing is, and
-above the threshold the decoder may still find nothing to write."""
+transcript; `presence`: the highest mean over a second of the cosine to the voice."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -26,8 +22,7 @@ class SilenceModel(Frozen):
     """Log-odds of speech for each unit of a feature."""
     bias: Finite
     threshold: Share
-    """A window whose probability is lower holds nothing of the target; 0: every window holds something."""
-    decides: Decides = "both"
+    """A window whose probability is lower holds nothing of the target, any other holds something."""
     timestamps: bool = True
     """Mode of decoding that it was fitted in. An empty transcript is not equally likely with timestamps and without, so
     that in the other mode the same threshold rejects another share of the silent targets."""
@@ -55,8 +50,6 @@ class SilenceModel(Frozen):
         # No power of e overflows.
         return 1.0 / (1.0 + math.exp(-odds)) if odds >= 0.0 else math.exp(odds) / (1.0 + math.exp(odds))
 
-    def speaks(self, probability: float) -> bool | None:
-        """What follows from a probability: False: write nothing; True: write something; None: the decoder decides."""
-        if probability < self.threshold:
-            return False
-        return True if self.decides == "both" else None
+    def speaks(self, probability: float) -> bool:
+        """Whether something is written in a window of this probability; where it is not, nothing may be."""
+        return probability >= self.threshold

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,15 +33,8 @@ def calibrate(
     false_rejection: FalseRejection = 0.01,
     feature: Annotated[
         list[str] | None,
-        typer.Option(help="empty, presence or spread: what the score is made of; may be repeated. Default: all."),
+        typer.Option(help="empty or presence: what the score is made of; may be repeated. Default: both."),
     ] = None,
-    decides: Annotated[
-        Literal["both", "silence"],
-        typer.Option(
-            help="both: from the threshold on something is written in any case; silence: the decoder may still find "
-            "nothing to write."
-        ),
-    ] = "both",
     observations: Annotated[
         Path | None,
         typer.Option(help="Keep what was observed here, to calibrate again without listening.", show_default=False),
@@ -55,7 +48,6 @@ def calibrate(
     options = FitOptions(
         false_rejection,
         FEATURES if feature is None else known_features(feature),
-        decides,
         load_prompts(reference).info.timestamps,
     )
     fitted = calibrate_prompt(reference, manifest, out, options, observations, listening_progress())
@@ -71,8 +63,6 @@ def calibrate(
         f"{held_out.talkers} talkers)",
         err=True,
     )
-    if model.threshold == 0.0:
-        typer.echo("softspoken: warning: the decoder alone misses more targets than that: no threshold", err=True)
 
 
 def listening_progress() -> "Callable[[Sequence[EvaluationItem]], Iterable[EvaluationItem]]":

@@ -18,9 +18,9 @@ from softspoken.evaluation.manifest import read_evaluation_manifest
 from softspoken.prompts.card import render_card
 from softspoken.prompts.checkpoint import LoadedPrompts, find_prompts, load_prompts
 from softspoken.prompts.folder import CARD_FILE, CONFIG_FILE, TENSOR_FILE, write_folder
-from softspoken.prompts.silence import Decides, SilenceFeature, SilenceModel
+from softspoken.prompts.silence import SilenceFeature, SilenceModel
 from softspoken.speakers import DEFAULT_EMBEDDER, load_embedder
-from softspoken_lab.measures.detection import Calibration, Detection, calibrate, detection
+from softspoken_lab.measures.detection import Detection, calibrate, detection
 from softspoken_lab.measures.observations import (
     LISTENING,
     Observation,
@@ -34,7 +34,6 @@ FEATURES: tuple[SilenceFeature, ...] = get_args(SilenceFeature)
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse regularisation to choose from, on standardised features."""
 FOLDS = 5
-NEVER = float("-inf")
 
 
 def known_features(names: Sequence[str]) -> tuple[SilenceFeature, ...]:
@@ -52,7 +51,6 @@ class FitOptions:
     false_rejection: float = 0.01
     """Share of the speaking targets that may be taken for silent."""
     features: tuple[SilenceFeature, ...] = FEATURES
-    decides: Decides = "both"
     timestamps: bool = True
     """Mode of decoding of the observations."""
     seed: int = 0
@@ -79,8 +77,7 @@ def fit(observations: Sequence[Observation], options: FitOptions | None = None) 
     """Fit a model and choose its threshold, both on these items.
 
     Speaking and silent targets count equally in the fit, whatever their numbers. An item stands for its window that
-    sounds most like the target. Regularisation, and the threshold, are chosen by scores of talkers held out. With
-    `decides='silence'` whoever has nothing written counts as rejected, too.
+    sounds most like the target. Regularisation, and the threshold, are chosen by scores of talkers held out.
 
     Raises DataError without both kinds of targets from several talkers, MissingExtra without scikit-learn.
     """
@@ -98,43 +95,18 @@ def fit(observations: Sequence[Observation], options: FitOptions | None = None) 
     strength = min(STRENGTHS, key=lambda each: _loss(held_out[each], speaks))
     weights, bias = _regression(matrix, speaks, strength)
     scores = held_out[strength]
-    found = _threshold(scores, chosen, options)
+    found = calibrate(scores.tolist(), silent, options.false_rejection)
     model = SilenceModel(
         weights=dict(zip(options.features, weights.tolist(), strict=True)),
         bias=bias,
-        threshold=0.0 if found.threshold == NEVER else float(_probability(np.array(found.threshold))),
-        decides=options.decides,
+        threshold=float(_probability(np.array(found.threshold))),
         timestamps=options.timestamps,
-        false_rejection=_rejected(scores, chosen, found.threshold, options, of_silent=False),
-        rejection=_rejected(scores, chosen, found.threshold, options, of_silent=True),
+        false_rejection=found.false_rejection,
+        rejection=found.rejection,
         speaking=found.speaking,
         silent=found.silent,
     )
     return Fitted(model, detection(scores.tolist(), silent, talkers, options.false_rejection), strength)
-
-
-def _threshold(scores: Float[np.ndarray, " N"], chosen: Sequence[Observation], options: FitOptions) -> Calibration:
-    """On log-odds. What the decoder left empty lies below every threshold if that is its to decide."""
-    own = options.decides == "silence"
-    values = [NEVER if own and not one.wrote else float(score) for score, one in zip(scores, chosen, strict=True)]
-    return calibrate(values, [one.silent for one in chosen], options.false_rejection)
-
-
-def _rejected(
-    scores: Float[np.ndarray, " N"],
-    chosen: Sequence[Observation],
-    threshold: float,
-    options: FitOptions,
-    *,
-    of_silent: bool,
-) -> float:
-    own = options.decides == "silence"
-    hits = [
-        score < threshold or (own and not one.wrote)
-        for score, one in zip(scores, chosen, strict=True)
-        if one.silent == of_silent
-    ]
-    return float(np.mean(hits))
 
 
 def _held_out(
@@ -198,14 +170,10 @@ def calibrate_prompt(
     loaded = load_prompts(reference)
     options = FitOptions(timestamps=loaded.info.timestamps) if options is None else options
     items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
-    if options.decides == "both":
-        transcriber, how = _transcriber(loaded, LISTENING), "heard"
-    else:
-        transcriber, how = _transcriber(loaded, None), "written"
-    source = f"{loaded.info.digest} {how}"
+    source = loaded.info.digest
     known = {} if kept is None else read_observations(kept, source)
     missing = [item for item in items if (str(item.audio), str(item.enrolment)) not in known]
-    for one in observe(progress(missing), transcriber.transcribe):
+    for one in observe(progress(missing), _listening(loaded).transcribe):
         known[one.audio, one.enrolment] = one
     if kept is not None and missing:
         write_observations(list(known.values()), kept, source)
@@ -214,9 +182,9 @@ def calibrate_prompt(
     return fitted
 
 
-def _transcriber(loaded: LoadedPrompts, model: SilenceModel | None) -> TargetSpeakerTranscriber:
-    """A transcriber with this silence model instead of what is stored."""
-    info = loaded.info.model_copy(update={"silence": model})
+def _listening(loaded: LoadedPrompts) -> TargetSpeakerTranscriber:
+    """A transcriber that gathers evidence and writes nothing."""
+    info = loaded.info.model_copy(update={"silence": LISTENING})
     embedder = load_embedder(DEFAULT_EMBEDDER if info.embedder is None else info.embedder)
     engine = load_engine(info.backbone.name, "torch")
     return TargetSpeakerTranscriber(engine, LoadedPrompts(loaded.tensors, info), embedder)
