@@ -52,11 +52,6 @@ def test_storing_a_model_leaves_tensors_and_all_other_facts_alone(stored: Path, 
     assert contents(stored) == files
 
 
-def test_a_folder_without_a_model_does_not_speak_of_one(stored: Path) -> None:
-    assert "silence" not in json.loads((stored / "prompt_config.json").read_text())
-    assert load_prompts(stored).info.silence is None
-
-
 def test_saving_prompts_takes_a_model_as_a_fact(tmp_path: Path) -> None:
     save_prompts(prompts_of(), tmp_path / "stored", backbone=tiny_backbone(), silence=MODEL)
     assert load_prompts(tmp_path / "stored").info.silence == MODEL

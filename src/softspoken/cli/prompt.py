@@ -96,7 +96,7 @@ def _lines(described: dict[str, Any]) -> dict[str, str]:
         lines[part] = "none" if options is None else ", ".join(f"{key} {value}" for key, value in options.items())
     lines["embedder"] = "none" if described["embedder"] is None else described["embedder"]
     lines["windows"] = "padded to 30 s" if described["window"] == "30s" else "as long as the audio"
-    lines["silence model"] = _silence(described.get("silence"))
+    lines["silence model"] = _silence(described["silence"])
     lines |= {f"training: {key}": in_words(value) for key, value in by_run(described["training"]).items()}
     return lines
 

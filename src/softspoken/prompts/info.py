@@ -1,11 +1,11 @@
 """What is known about stored prompts besides their tensors: the content of `prompt_config.json`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import Field, model_serializer
+from pydantic import Field
 
 from softspoken.backbones.weights import StackName
 from softspoken.defaults import DEFAULT_EMBEDDER
@@ -90,14 +90,6 @@ class PromptInfo(Frozen):
     """Numbers that were trained, reparameterisation included."""
     digest: Digest
     """SHA-256 of `prompts.safetensors`."""
-
-    @model_serializer(mode="wrap")
-    def _written(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Prompts without a silence model stay readable for versions that know of none."""
-        content = handler(self)
-        if self.silence is None:
-            content.pop("silence", None)
-        return content
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

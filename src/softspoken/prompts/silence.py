@@ -16,16 +16,17 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class SilenceModel(Frozen):
-    """Logistic regression on the features of a window, and from which probability on the target counts as speaking."""
+    """Logistic regression on the features of a window, and from which probability on the target counts as speaking.
+
+    It holds in the mode of decoding that it was fitted in, the prompt's own: an empty transcript is not equally likely
+    with timestamps and without.
+    """
 
     weights: dict[SilenceFeature, Finite] = Field(min_length=1)
     """Log-odds of speech for each unit of a feature."""
     bias: Finite
     threshold: Share
     """A window whose probability is lower holds nothing of the target, any other holds something."""
-    timestamps: bool = True
-    """Mode of decoding that it was fitted in. An empty transcript is not equally likely with timestamps and without, so
-    that in the other mode the same threshold rejects another share of the silent targets."""
     false_rejection: Share | None = None
     """Share of the speaking targets below the threshold, on the development items it was chosen on."""
     rejection: Share | None = None

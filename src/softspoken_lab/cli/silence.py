@@ -42,14 +42,9 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit the probability that the target speaks to development items, and store it with the prompt."""
-    from softspoken.prompts.checkpoint import load_prompts
     from softspoken_lab.measures.silence_fit import FEATURES, FitOptions, calibrate_prompt, known_features
 
-    options = FitOptions(
-        false_rejection,
-        FEATURES if feature is None else known_features(feature),
-        load_prompts(reference).info.timestamps,
-    )
+    options = FitOptions(false_rejection, FEATURES if feature is None else known_features(feature))
     fitted = calibrate_prompt(reference, manifest, out, options, observations, listening_progress())
     model, held_out = fitted.model, fitted.held_out
     if as_json:

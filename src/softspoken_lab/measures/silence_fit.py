@@ -51,8 +51,6 @@ class FitOptions:
     false_rejection: float = 0.01
     """Share of the speaking targets that may be taken for silent."""
     features: tuple[SilenceFeature, ...] = FEATURES
-    timestamps: bool = True
-    """Mode of decoding of the observations."""
     seed: int = 0
     """Seed that draws the folds."""
 
@@ -100,7 +98,6 @@ def fit(observations: Sequence[Observation], options: FitOptions | None = None) 
         weights=dict(zip(options.features, weights.tolist(), strict=True)),
         bias=bias,
         threshold=float(_probability(np.array(found.threshold))),
-        timestamps=options.timestamps,
         false_rejection=found.false_rejection,
         rejection=found.rejection,
         speaking=found.speaking,
@@ -168,7 +165,6 @@ def calibrate_prompt(
     Raises SoftspokenError for whatever cannot be read, fitted or written.
     """
     loaded = load_prompts(reference)
-    options = FitOptions(timestamps=loaded.info.timestamps) if options is None else options
     items = [item for manifest in manifests for item in read_evaluation_manifest(manifest)]
     source = loaded.info.digest
     known = {} if kept is None else read_observations(kept, source)
