@@ -69,7 +69,7 @@ def test_a_config_that_is_no_config(stored: Path, content: bytes) -> None:
         ({"format_version": True}, PromptDamaged, "format_version True"),
         ({"format_version": "1"}, PromptDamaged, "format_version '1'"),
         ({"window": "5s"}, PromptDamaged, "window"),
-        ({"colour": "blue"}, PromptDamaged, "colour"),
+        ({"colour": "blue"}, PromptDamaged, "colour: this version knows no such field"),
         ({"digest": "abc"}, PromptDamaged, "digest"),
         ({"digest": "0" * 64}, PromptDamaged, "digest.*000000000000.*refused"),
         ({"prompts": {"encoder": {"length": 0}}}, PromptDamaged, r"prompts\.encoder\.length"),

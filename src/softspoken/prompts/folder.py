@@ -99,7 +99,8 @@ def first_problem(error: ValidationError | PydanticSerializationError) -> str:
         return str(error).splitlines()[0]
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
+    said = "this version knows no such field" if first["type"] == "extra_forbidden" else str(first["msg"])
+    return f"{place}: {said}" if place else said
 
 
 _INSTEAD = "give a local folder"
