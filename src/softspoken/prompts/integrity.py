@@ -45,7 +45,7 @@ class Integrity(Frozen):
     format: str = _FORMAT
     identity: str
     """SHA-256 over all that changes what is heard or written, in a canonical form: tensors by name, type, shape and
-    numbers; configuration, thresholds, silence model and the fingerprints of backbone and embedder as sorted JSON.
+    numbers; configuration, silence model and the fingerprints of backbone and embedder as sorted JSON.
     Names, cards and notes of the training are left out: two prompts with one identity do the same."""
     files: dict[str, FileRecord]
     """Every file, README and notes too."""

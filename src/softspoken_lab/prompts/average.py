@@ -17,8 +17,8 @@ _FEWEST = 2
 def average(loaded: Sequence[LoadedPrompts]) -> tuple[SoftPrompts, dict[str, Any]]:
     """The mean of every number of prompts of one kind, folded, and the facts to store it with (see `save_prompts`).
 
-    Sensible for runs with a common ancestor; others may have chosen other directions for the same thing. Calibrations,
-    thresholds and results of the single ones are left out: they do not hold for the mean.
+    Sensible for runs with a common ancestor; others may have chosen other directions for the same thing. Silence
+    models and results of the single ones are left out: they do not hold for the mean.
 
     Raises ConfigError for fewer than two, or where they differ in more than their numbers.
     """
