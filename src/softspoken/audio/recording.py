@@ -129,7 +129,7 @@ def _named(name: str, channel: Channel) -> str:
 
 
 def _content(audio: Any) -> tuple[Any, str]:
-    """What is kept of it, and its name for messages."""
+    """The recording as it is held here, and its name in messages."""
     if isinstance(audio, str | os.PathLike) and str(audio) == STDIN:
         if sys.stdin is None or sys.stdin.isatty():
             raise AudioError("'-' is the standard input, and nothing is piped into it: give a file, or pipe one in")

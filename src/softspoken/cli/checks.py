@@ -1,4 +1,4 @@
-"""What can be known of arguments before anything dear is imported, fetched or loaded for them."""
+"""What can be known of arguments before anything slow to import, fetch or load is touched."""
 
 import difflib
 import re

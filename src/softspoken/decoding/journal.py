@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -82,41 +82,51 @@ def _read(path: Path, key: str) -> list[Step]:
 def run_through(
     run: Run,
     reader: Reader,
+    held: Verification,
     journal: Journal | None,
     on_segment: OnSegment | None,
     names: tuple[str, ...] = (),
-    insist: bool = False,
 ) -> list[tuple[VoiceWindow, ...]]:
     """By window and voice, what a whole recording holds, what a journal knows already included.
 
-    `on_segment` is told of everything in order of time, window by window, but for what a voice that may not be there
-    says (see `Verification`, also for `insist`); `names`: of the voices, where the segments shall say whose they are.
+    `on_segment` is told of everything that `segments_of` gives.
     """
-    done = [] if journal is None else list(journal.steps)
-    held: Verification | None = None
+    done: list[Step] = []
 
-    def tell(said: Sequence[Sequence[Segment]]) -> None:
+    def steps() -> Iterator[Step]:
+        for step in () if journal is None else journal.steps:
+            done.append(step)
+            yield step
+        for step in run(reader, done[-1] if done else None):
+            if journal is not None:
+                journal.add(step)
+            done.append(step)
+            yield step
+
+    for segment in segments_of(steps(), reader, held, names):
+        if on_segment is not None:
+            on_segment(segment)
+    return [window for step in done for window in step.said]
+
+
+def segments_of(
+    steps: Iterable[Step], reader: Reader, held: Verification, names: tuple[str, ...] = ()
+) -> Iterator[Segment]:
+    """What is said, in order of time within each window, but for what a voice that may not be there says: that comes
+    when it is known to be there, or never (see `Verification`).
+
+    `names`: of the voices, where the segments shall say whose they are.
+    """
+
+    def in_order(said: Sequence[Sequence[Segment]]) -> list[Segment]:
         named = [
             replace(segment, speaker=names[voice]) if names else segment
             for voice, segments in enumerate(said)
             for segment in segments
         ]
-        for segment in sorted(named, key=lambda segment: (segment.start_s, segment.end_s)):
-            if on_segment is not None:
-                on_segment(segment)
+        return sorted(named, key=lambda segment: (segment.start_s, segment.end_s))
 
-    def pass_on(step: Step) -> None:
-        nonlocal held
+    for step in steps:
         for window in step.said:
-            held = Verification(len(window), insist) if held is None else held
-            tell(held.passed(window))
-
-    for step in done:
-        pass_on(step)
-    for step in run(reader, done[-1] if done else None):
-        if journal is not None:
-            journal.add(step)
-        done.append(step)
-        pass_on(step)
-    tell([] if held is None else held.rest(reader.position_s))
-    return [window for step in done for window in step.said]
+            yield from in_order(held.passed(window))
+    yield from in_order(held.rest(reader.position_s))

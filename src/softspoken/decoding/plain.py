@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 from softspoken.audio import SAMPLE_RATE_HZ, AudioLike
 from softspoken.backbones.features import FRAME_RATE_HZ, MAX_WINDOW_S
-from softspoken.decoding.journal import Journal, OnSegment, Step, run_through
+from softspoken.decoding.journal import Journal, OnSegment, Step, run_through, segments_of
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions
 from softspoken.decoding.result import Segment, Transcript, VoiceWindow
 from softspoken.decoding.search import decode_batch
 from softspoken.decoding.segments import seek, window_segments
+from softspoken.decoding.settlement import Verification
 from softspoken.decoding.words import with_words
 from softspoken.defaults import DEFAULT_BACKBONE
 from softspoken.engines.base import Engine, Precision
@@ -50,7 +51,11 @@ class EverybodyTranscriber(ABC):
         """
         options = self.resolved(options)
         reader, batch = Reader(audio_blocks(audio, sample_rate)), options.windows.batch
-        heard = run_through(lambda reader, last: self._steps(reader, options, batch, last), reader, journal, on_segment)
+
+        def run(reader: Reader, last: Step | None) -> Iterator[Step]:
+            return self._steps(reader, options, batch, last)
+
+        heard = run_through(run, reader, Verification(1), journal, on_segment)
         segments = tuple(segment for (one,) in heard for segment in one.segments)
         return Transcript(segments, language_of(options), duration_s=round(reader.position_s, 3))
 
@@ -65,7 +70,7 @@ class EverybodyTranscriber(ABC):
         """`transcribe`, segment by segment as they are found, in order."""
         reader = Reader(audio_blocks(audio, sample_rate))
         steps = self._steps(reader, self.resolved(options), batch=1)
-        return (segment for step in steps for window in step.said for one in window for segment in one.segments)
+        return segments_of(steps, reader, Verification(1))
 
 
 class PlainTranscriber(EverybodyTranscriber):

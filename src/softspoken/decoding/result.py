@@ -87,12 +87,17 @@ class Transcript:
     speaking: float | None = None
     """Probability that the target speaks anywhere: the highest of its windows; None: the prompt is not calibrated."""
     windows: tuple[WindowEvidence, ...] = ()
-    """What each window of the recording says about that; none without a target."""
+    """The evidence of each window of the recording; none without a target."""
 
     @property
     def text(self) -> str:
         """The words, on one line."""
         return joined([segment.text for segment in self.segments], self.language)
+
+    @property
+    def likeness(self) -> float:
+        """The highest of its windows; -1 without a target."""
+        return max((window.likeness for window in self.windows), default=-1.0)
 
 
 def joined(texts: Sequence[str], language: str | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from softspoken.audio import AudioLike
 from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
 from softspoken.decoding.conversation import Conversation
-from softspoken.decoding.journal import Journal, OnSegment, run_through
+from softspoken.decoding.journal import Journal, OnSegment, run_through, segments_of
 from softspoken.decoding.longform import Reader, audio_blocks
 from softspoken.decoding.options import DecodingOptions, options_under
 from softspoken.decoding.plain import PlainTranscriber, language_of
@@ -189,10 +189,10 @@ class TargetSpeakerTranscriber:
         heard = run_through(
             lambda reader, last: decode_session(session, reader, options, batch, last, exclusive),
             reader,
+            Verification(len(voices), options.insist),
             journal,
             on_segment,
             tuple(voice.name for voice in voices) if exclusive else (),
-            options.insist,
         )
         language = language_of(options)
         return [
@@ -211,15 +211,8 @@ class TargetSpeakerTranscriber:
         """`transcribe`, segment by segment as they are found, in order. The voice is looked up at once."""
         options = self.resolved(options)
         following, reader = self.session([self.voice(speaker)]), Reader(audio_blocks(audio, sample_rate))
-
-        def segments() -> Iterator[Segment]:
-            held = Verification(1, options.insist)
-            for step in decode_session(following, reader, options, batch=1):
-                for window in step.said:
-                    yield from held.passed(window)[0]
-            yield from held.rest(reader.position_s)[0]
-
-        return segments()
+        steps = decode_session(following, reader, options, batch=1)
+        return segments_of(steps, reader, Verification(1, options.insist))
 
     def transcribe_plain(self, audio: AudioLike, options: DecodingOptions | None = None) -> Transcript:
         """What plain Whisper hears, without the prompt: everybody's words."""
@@ -236,13 +229,13 @@ class TargetSpeakerTranscriber:
 
     def why_empty(self, transcript: Transcript) -> str:
         """One line for a transcript without words: how near the voice was, and what to try."""
-        likeness = max((window.likeness for window in transcript.windows), default=-1.0)
-        score, needed, what = transcript.speaking, None, "probability"
-        if self.info.silence is not None:
-            needed = self.info.silence.threshold
-        if likeness < needed_likeness(transcript.duration_s):
-            score, needed, what = likeness, needed_likeness(transcript.duration_s), "likeness"
-        nearest = max(transcript.windows, key=lambda window: window.likeness, default=None)
+        needed: float | None = needed_likeness(transcript.duration_s)
+        score: float | None = transcript.likeness
+        what, nearest = "likeness", max(transcript.windows, key=lambda window: window.likeness, default=None)
+        if transcript.likeness >= needed_likeness(transcript.duration_s):
+            needed = None if self.info.silence is None else self.info.silence.threshold
+            score = transcript.speaking
+            what, nearest = "probability", max(transcript.windows, key=lambda one: one.speaking or 0.0, default=None)
         where = "" if nearest is None else f", best from {nearest.start_s:.1f} to {nearest.end_s:.1f} s"
         measured = "" if score is None or needed is None else f" ({what} {score:.2f}, {needed:.2f} is needed{where})"
         if score is not None and needed is not None and score >= needed:
@@ -280,9 +273,8 @@ def transcript_of(
     is there (see `needed_likeness`)."""
     windows = tuple(one.evidence for one in heard if one.evidence is not None)
     probabilities = [window.speaking for window in windows if window.speaking is not None]
-    there = insist or max((window.likeness for window in windows), default=-1.0) >= needed_likeness(duration_s)
-    return Transcript(
-        tuple(segment for one in heard for segment in one.segments) if there else (),
+    found = Transcript(
+        tuple(segment for one in heard for segment in one.segments),
         language,
         round(duration_s, 3),
         round(max((window.presence for window in windows), default=-1.0), 4),
@@ -290,3 +282,5 @@ def transcript_of(
         max(probabilities, default=None),
         windows,
     )
+    there = insist or found.likeness >= needed_likeness(duration_s)
+    return found if there else replace(found, segments=())
