@@ -20,8 +20,9 @@ def vary(manifest: Path, out: Path, enrolment_s: float | None, telephone: bool, 
     """Write `out/manifest.jsonl` and the recordings that change; the others stay where they are. How many items.
 
     `enrolment_s`: every enrolment is so long, cut, or joined with other enrolments of the same target in the manifest
-    until it is; items for which there is not so much are left out. `telephone`: mixtures come over a line of 300 to
-    3,400 Hz; `telephone_enrolment`: enrolments do. Raises ConfigError where nothing is to change or nothing is left.
+    until it is; items for which there is not so much are left out. `telephone`: mixtures, and targets alone, come over
+    a line of 300 to 3,400 Hz; `telephone_enrolment`: enrolments do. Raises ConfigError where nothing is to change or
+    nothing is left.
     """
     if enrolment_s is None and not telephone and not telephone_enrolment:
         raise ConfigError("nothing to change; give --enrolment-s, --telephone or --telephone-enrolment")
@@ -47,7 +48,8 @@ def vary(manifest: Path, out: Path, enrolment_s: float | None, telephone: bool, 
             "tags": list(item.tags),
         }
         if item.clean is not None:
-            row["clean"] = _kept(item.clean)
+            target = out / "clean" / f"{item.id}.flac"
+            row["clean"] = _written(target, LINE.apply(load_audio(item.clean)), out) if telephone else _kept(item.clean)
         if item.target is not None:
             row["target"] = item.target
         lines.append(json.dumps(row))

@@ -17,10 +17,11 @@ def manifest(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     lines = []
     for number in range(2):
-        for kind in ("audio", "enrolment"):
+        for kind in ("audio", "enrolment", "clean"):
             sound = rng.normal(0, 0.1, 2 * SAMPLE_RATE_HZ).astype(np.float32)
             write_audio(tmp_path / f"{kind}{number}.wav", sound)
         row = {"id": str(number), "audio": f"audio{number}.wav", "enrolment": f"enrolment{number}.wav"}
+        row["clean"] = f"clean{number}.wav"
         lines.append(json.dumps(row | {"text": "one", "target": "ada", "tags": ["speaking"]}))
     path = tmp_path / "manifest.jsonl"
     path.write_text("\n".join(lines) + "\n")
@@ -46,9 +47,10 @@ def test_every_enrolment_is_as_long_as_asked_for(manifest: Path, seconds: float)
     assert rows[0]["audio"] == str((manifest.parent / "audio0.wav").resolve())
 
 
-def test_a_telephone_line_leaves_nothing_above_four_kilohertz(manifest: Path) -> None:
+@pytest.mark.parametrize("part", ["audio", "clean"])
+def test_a_telephone_line_leaves_nothing_above_four_kilohertz(manifest: Path, part: str) -> None:
     row = varied(manifest, "--telephone")[0]
-    power = np.abs(np.fft.rfft(load_audio(manifest.parent / "out" / str(row["audio"])))) ** 2
+    power = np.abs(np.fft.rfft(load_audio(manifest.parent / "out" / str(row[part])))) ** 2
     hertz = np.linspace(0, SAMPLE_RATE_HZ / 2, power.size)
     assert power[hertz > 4000].sum() < 1e-4 * power.sum()
 
