@@ -115,7 +115,7 @@ def read_variables(parts: Sequence[Path]) -> tuple[dict[str, Variable], dict[str
         alias = reader.text()
         aliases[alias] = reader.text()
     if not reader.at_end:
-        raise BackboneError(f"{reader.origin} goes on behind its end; {_ADVICE}")
+        raise BackboneError(f"{reader.origin} has more bytes than it says; {_ADVICE}")
     return variables, aliases
 
 

@@ -8,7 +8,7 @@ import typer
 
 from softspoken.cli.checks import require_backbone
 
-app = typer.Typer(name="backbone", help="Frozen models: list, look inside, fetch.", no_args_is_help=True)
+app = typer.Typer(name="backbone", help="Frozen models: list, inspect, fetch.", no_args_is_help=True)
 
 Reference = Annotated[
     str,

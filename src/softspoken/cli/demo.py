@@ -26,7 +26,7 @@ def demo(
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write the page with players and waveforms.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")] = False,
 ) -> None:
-    """Show the shipped prompt at work on the recordings that the package carries."""
+    """Run the shipped prompt on the recordings that come with the package."""
     from rich.console import Console
 
     from softspoken.errors import ConfigError

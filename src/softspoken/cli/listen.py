@@ -29,7 +29,7 @@ def listen(
         bool,
         typer.Option(
             "--everyone",
-            help="Follow all enrolled voices. Each of them is looked for all the time.",
+            help="Follow all enrolled voices; each costs time even while it is silent.",
             rich_help_panel=given.WHOSE,
         ),
     ] = False,
@@ -44,7 +44,7 @@ def listen(
     prompt: given.Prompt = None,
     backbone: given.Backbone = None,
     language: given.Language = None,
-    step: Annotated[float, typer.Option(min=0.1, help="Seconds of new sound between two attempts.")] = 0.6,
+    step: Annotated[float, typer.Option(min=0.1, help="Seconds of new audio before the transcript is updated.")] = 0.6,
     out: Annotated[Path | None, typer.Option(help="Keep the transcript in this file, too.")] = None,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Of --out (default: by its name, else txt).")
@@ -52,7 +52,7 @@ def listen(
     engine: given.Engine = EngineChoice.AUTO,
     precision: given.Precision = None,
 ) -> None:
-    """Write what is said while it is said, until Ctrl-C. Words that are written stay as they are."""
+    """Transcribe live, until Ctrl-C. Words that have been written do not change again."""
     from softspoken.audio.streams import microphone, microphones, raw_stream
     from softspoken.errors import ConfigError
 

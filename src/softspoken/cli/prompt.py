@@ -12,9 +12,7 @@ from softspoken.cli.trust import Folder
 if TYPE_CHECKING:
     from softspoken.prompts.info import PromptInfo
 
-app = typer.Typer(
-    name="prompt", help="Soft prompts: train, export, look inside, verify, publish.", no_args_is_help=True
-)
+app = typer.Typer(name="prompt", help="Soft prompts: train, export, inspect, verify, publish.", no_args_is_help=True)
 
 app.command("verify")(trust.verify)
 app.command("doctor")(doctor.doctor)

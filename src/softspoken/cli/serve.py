@@ -12,7 +12,7 @@ from softspoken.cli.trust import RequireSignature, require_signature_of
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines connect.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     prompt: Annotated[
         list[str] | None,
@@ -38,8 +38,10 @@ def serve(
     ] = None,
     max_upload_mb: Annotated[int, typer.Option(min=1, help="Refuse larger requests.")] = 200,
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Refuse longer recordings.")] = 120.0,
-    max_requests: Annotated[int, typer.Option(min=1, help="Tell more requests at once to come back later.")] = 64,
-    rows: Annotated[int, typer.Option(min=1, help="Windows and voices to run as one batch, at most.")] = 8,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Above so many requests at once, ask clients to try again later.")
+    ] = 64,
+    rows: Annotated[int, typer.Option(min=1, help="Most windows and voices in one batch.")] = 8,
     engine: given.Engine = EngineChoice.AUTO,
     precision: given.Precision = None,
     device: given.Device = "cpu",

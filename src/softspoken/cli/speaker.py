@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="speaker",
-    help="Voices: enrol, discover, list, show, rename, remove, export, encrypt; fetch what tells them apart.",
+    help="Voices: enrol, discover, list, show, rename, remove, export, encrypt; fetch the speaker encoder.",
     no_args_is_help=True,
 )
 
@@ -38,7 +38,7 @@ def enrol(
         bool, typer.Option("--clip/--no-clip", help="Keep up to 30 s of the sound, too, for prompts that hear it.")
     ] = True,
     accept_mixed: Annotated[
-        bool, typer.Option("--accept-mixed", help="Of a clip with two voices, take the one that says more.")
+        bool, typer.Option("--accept-mixed", help="If two voices are in a clip, use the one that speaks more.")
     ] = False,
     store: Store = None,
 ) -> None:

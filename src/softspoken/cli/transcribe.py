@@ -40,7 +40,7 @@ def transcribe(
     resume: given.Resume = False,
     device: given.Device = "cpu",
 ) -> None:
-    """Write what some voices say in recordings, and nothing else; nothing at all for one that is silent there."""
+    """Write down what the given voices say in recordings, and nobody else's words."""
     found: Everyone = "known" if known_only else "all" if everyone else "no"
     speakers = speakers_given(speaker, plain, prompt, vad, found)
     spoken = language_given(language, backbone)

@@ -102,7 +102,7 @@ Vad = Annotated[bool, typer.Option("--vad", help="Find the speech first; skip th
 Insist = Annotated[
     bool,
     typer.Option(
-        "--insist", help="Write what there is, however little it sounds like the voice.", rich_help_panel=WHOSE
+        "--insist", help="Write the words even if the voice does not seem to be there.", rich_help_panel=WHOSE
     ),
 ]
 Channel = Annotated[
@@ -118,7 +118,7 @@ Track = Annotated[
 Partial = Annotated[
     bool,
     typer.Option(
-        "--partial", help="Take what can be read of a recording that is cut off or damaged.", rich_help_panel=RECORDING
+        "--partial", help="Use what can be read of a recording that is cut off or damaged.", rich_help_panel=RECORDING
     ),
 ]
 Raw = Annotated[
@@ -145,7 +145,7 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on where a run that was stopped had got to (with --out or --out-dir).",
+        help="Carry on where a stopped run left off (with --out or --out-dir).",
         rich_help_panel=WRITTEN,
     ),
 ]
