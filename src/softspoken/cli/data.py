@@ -23,7 +23,7 @@ def pack(
     out: Annotated[Path, typer.Argument(help="Folder for the packed recordings and their manifest.jsonl.")],
     split: Annotated[str, typer.Option(help="Only this split.")] = "train",
 ) -> None:
-    """Pack recordings as Opus, a fifth of the size of FLAC, to train on another machine. Interrupted, it goes on."""
+    """Pack recordings as Opus, a fifth of FLAC's size, to train on another machine. If interrupted, run it again."""
     from softspoken.data.manifest import pack_manifest
 
     typer.echo(pack_manifest(manifest, out, split))
@@ -46,8 +46,8 @@ def shard(
     ] = "flac",
     seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
 ) -> None:
-    """Write a recipe's training talkers as shards (lhotse Shar), for speech that no single machine holds. Interrupted,
-    it goes on."""
+    """Write a recipe's training talkers as shards (lhotse Shar), for speech that no single machine holds. If
+    interrupted, run it again."""
     from softspoken.data.corpus import load_corpus
     from softspoken.data.manifest import read_texts
     from softspoken.data.shards import write_shards

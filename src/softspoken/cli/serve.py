@@ -38,9 +38,7 @@ def serve(
     ] = None,
     max_upload_mb: Annotated[int, typer.Option(min=1, help="Refuse larger requests.")] = 200,
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Refuse longer recordings.")] = 120.0,
-    max_requests: Annotated[
-        int, typer.Option(min=1, help="Above so many requests at once, ask clients to try again later.")
-    ] = 64,
+    max_requests: Annotated[int, typer.Option(min=1, help="Requests at once; more are told to try again later.")] = 64,
     rows: Annotated[int, typer.Option(min=1, help="Most windows and voices in one batch.")] = 8,
     engine: given.Engine = EngineChoice.AUTO,
     precision: given.Precision = None,
