@@ -3,7 +3,6 @@ FROM python:3.12-slim
 
 ENV PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     SOFTSPOKEN_CACHE=/opt/softspoken SOFTSPOKEN_HOME=/data
-RUN pip install torch --index-url https://download.pytorch.org/whl/cpu
 
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -11,10 +10,12 @@ COPY src src
 RUN pip install '.[serve,media]' && rm -rf /src
 WORKDIR /
 
-# Fetches and exports all that a first request needs, so that no request waits for it and none needs a network.
-RUN python -c "import numpy; from softspoken.serve.backend import EngineBackend; \
-EngineBackend.load().talkers(numpy.zeros(160000, numpy.float32))" \
- && useradd --system --no-create-home softspoken && mkdir /data && chown softspoken /data
+# Fetches and builds all that any request needs, so that none waits for it and none needs a network or a place to write.
+COPY src/softspoken/assets/demo /tmp/demo
+RUN cd /tmp/demo \
+ && for whose in "--speaker voice_ada.flac --words" "--plain --words" --everyone; do softspoken transcribe office.flac $whose; done \
+ && rm -r /tmp/demo \
+ && useradd --system --no-create-home softspoken && mkdir /data && chown -R softspoken /data /opt/softspoken
 
 USER softspoken
 VOLUME /data

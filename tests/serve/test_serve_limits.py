@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def with_limits(config: ServerConfig, **limits: Any) -> ServerConfig:
 
 def test_too_large_is_refused_before_it_is_sent(live: Live) -> None:
     with socket.create_connection(("127.0.0.1", live.port), timeout=10) as connection:
-        head = f"POST {URL} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=m\r\n"
+        head = f"POST {URL} HTTP/1.1\r\nhost: localhost\r\ncontent-type: multipart/form-data; boundary=m\r\n"
         connection.sendall(f"{head}content-length: 2000000000\r\n\r\n".encode())
         answer = connection.recv(65536).decode()
     assert answer.startswith("HTTP/1.1 413")
@@ -131,11 +132,11 @@ def test_clients_that_say_nothing_are_shown_the_door(config: ServerConfig, talk:
         address = ("127.0.0.1", live.port)
         silent = [socket.create_connection(address, timeout=10) for _ in range(100)]
         half = socket.create_connection(address, timeout=10)
-        half.sendall(b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\nx-slow: ")
+        half.sendall(b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: localhost\r\nx-slow: ")
         body, headers = multipart(talk, model="whisper-1")
         stalled = socket.create_connection(address, timeout=10)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        stalled.sendall(f"POST {URL} HTTP/1.1\r\nhost: x\r\n{lines}\r\n".encode() + body[:1000])
+        stalled.sendall(f"POST {URL} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n".encode() + body[:1000])
         assert post(live, talk)[0] == 200
         assert stalled.recv(65536).startswith(b"HTTP/1.1 408")
         assert half.recv(65536) == b""
@@ -241,3 +242,92 @@ def test_careful_headers(client: TestClient) -> None:
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert len(headers["x-request-id"]) == 16
+
+
+def test_nobody_reads_an_endless_body_without_a_key(config: ServerConfig, backend: FakeBackend, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("ada sk-ada-0123456789\n")
+    body = b'{"name": "' + b"x" * 4_000_000 + b'"}'
+    headers = {"content-type": "application/json"}
+    with_keys = config.model_copy(update={"keys": tmp_path / "keys"})
+    with TestClient(create_app(backend, with_keys)) as client:
+        assert client.patch("/v1/voices/ada", content=body, headers=headers).status_code == 401
+        headers["authorization"] = "Bearer sk-ada-0123456789"
+        assert client.patch("/v1/voices/ada", content=body, headers=headers).status_code == 413
+        assert client.patch("/v1/voices/ada", content=b"{", headers=headers).status_code == 422
+        assert client.patch("/v1/voices/ada", content=b"{}", headers=headers).json()["error"]["param"] == "name"
+
+
+class Slow(FakeBackend):
+    """Takes its time to tell talkers apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready, self.at_once, self.most, self.calls = threading.Event(), 0, 0, 0
+
+    def talkers(self, audio: Any) -> Any:
+        self.calls += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.ready.wait(10)
+        self.at_once -= 1
+        return super().talkers(audio)
+
+
+def test_a_short_clip_does_not_wait_for_talkers_to_be_told_apart(config: ServerConfig, talk: bytes) -> None:
+    backend = Slow()
+    with listening(backend, config) as live, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(post, live, talk, response_format="diarized_json")
+        until(lambda: backend.at_once == 1)
+        assert post(live, talk)[0] == 200
+        assert not long.done()
+        backend.ready.set()
+        assert long.result()[0] == 200
+
+
+def test_clients_who_come_and_go_pile_up_no_work(config: ServerConfig, talk: bytes) -> None:
+    backend = Slow()
+    with listening(backend, config) as live:
+        for number in range(4):
+            connection = live.connection()
+            connection.request("POST", URL, *multipart(talk, model="whisper-1", response_format="diarized_json"))
+            waiting = min(number, 1)
+            until(lambda most=waiting: backend.at_once == 1 and live.service.telling.statistics().tasks_waiting == most)
+            connection.close()
+            until(lambda: live.service.admission.idle)
+        backend.ready.set()
+        assert post(live, talk, response_format="diarized_json")[0] == 200
+    assert backend.most == 1
+    assert backend.calls < 5
+
+
+def test_a_page_whose_name_leads_here_is_refused(live: Live) -> None:
+    for host, status in (
+        ("evil.example", 403),
+        ("not a name]", 403),
+        (f"localhost:{live.port}", 200),
+        (f"[::1]:{live.port}", 200),
+    ):
+        connection = live.connection()
+        connection.request("GET", "/v1/voices", headers={"host": host})
+        assert connection.getresponse().status == status, host
+        connection.close()
+
+
+def test_a_stream_ends_in_time(config: ServerConfig) -> None:
+    with listening(FakeBackend(batch_s=0.3), with_limits(config, request_s=0.5, rows=1)) as live:
+        status, text, _ = post(live, wav(*[voice(1.0)] * 20), stream="true")
+    assert status == 200
+    assert "time_limit" in text
+
+
+def test_pages_of_an_allowed_origin_may_send_their_headers(backend: FakeBackend) -> None:
+    with TestClient(create_app(backend, ServerConfig(origins=("https://app.example.org",)))) as client:
+        asked = {"origin": "https://app.example.org", "access-control-request-method": "POST"}
+        wanted = "authorization,content-type,x-stainless-lang,x-stainless-os"
+        assert client.options(URL, headers={**asked, "access-control-request-headers": wanted}).status_code == 200
+
+
+def test_made_up_methods_make_no_new_counts(client: TestClient) -> None:
+    for number in range(3):
+        client.request(f"METHOD{number}", "/health")
+    assert "METHOD" not in client.get("/metrics").text

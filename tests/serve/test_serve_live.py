@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -262,3 +263,52 @@ def test_a_page_of_another_site_gets_no_socket(live: Live, listen: Any) -> None:
     assert refused.value.response.status_code == 403
     with listen(origin=live.url):
         pass
+
+
+def test_a_socket_outlives_the_time_for_a_first_request(backend: FakeBackend, tmp_path: Path) -> None:
+    config = ServerConfig(data=tmp_path / "data", limits=Limits(silent_client_s=0.5))
+    with listening(backend, config) as live, connect(f"ws://127.0.0.1:{live.port}/v1/listen") as socket:
+        for _ in range(6):
+            socket.send(pcm(voice(0.5, ADA_HZ)))
+            time.sleep(0.2)
+        socket.send('{"type": "finish"}')
+        assert json.loads(list(socket)[-1]) == {"type": "finished"}
+
+
+@pytest.mark.parametrize("ended", ["commit", "clear"])
+def test_the_first_sound_is_ended_while_the_model_is_made_ready(
+    backend: FakeBackend, config: ServerConfig, ended: str
+) -> None:
+    ready, begun = threading.Event(), threading.Event()
+    at_once = backend.live
+
+    def slowly(*given: Any) -> Any:
+        begun.set()
+        ready.wait(10)
+        return at_once(*given)
+
+    backend.live = slowly  # type: ignore[assignment, method-assign]
+    with listening(backend, config) as live, connect(f"ws://127.0.0.1:{live.port}/v1/realtime") as socket:
+        assert json.loads(socket.recv())["type"] == "session.created"
+        said = base64.b64encode(pcm(voice(1.5, ADA_HZ), 24_000)).decode()
+        socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": said}))
+        assert begun.wait(10)
+        socket.send(json.dumps({"type": f"input_audio_buffer.{ended}"}))
+        if ended == "clear":
+            assert json.loads(socket.recv())["type"] == "input_audio_buffer.cleared"
+            socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+        ready.set()
+        kind, event = "conversation.item.input_audio_transcription.completed", {"type": ""}
+        while event["type"] != kind:
+            event = json.loads(socket.recv(timeout=10))
+        assert event["transcript"] == ("word0" if ended == "commit" else "")
+
+
+def test_a_page_sends_any_key(backend: FakeBackend, tmp_path: Path) -> None:
+    """As scripts encode what may not stand among a socket's protocols."""
+    keys = tmp_path / "keys"
+    keys.write_text("ada sk/aaaa+aaaaaaaaaaa==\n")
+    offered: Any = ["realtime", "openai-insecure-api-key.sk%2Faaaa%2Baaaaaaaaaaa%3D%3D"]
+    with listening(backend, ServerConfig(data=tmp_path / "data", keys=keys)) as live, contextlib.ExitStack() as held:
+        socket = held.enter_context(connect(f"ws://127.0.0.1:{live.port}/v1/realtime", subprotocols=offered))
+        assert json.loads(socket.recv())["type"] == "session.created"

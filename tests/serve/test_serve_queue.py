@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from served import ADA_HZ, BEN_HZ, until
 from voices import PitchEmbedder, voice
 
-from softspoken.errors import ConfigError
+from softspoken.errors import BackboneError, ConfigError
 from softspoken.serve.problems import Problem
 from softspoken.serve.scheduler import BatchRun, Scheduler, Ticket
 from softspoken.serve.work import Job, Piece, Wanted
@@ -150,8 +151,9 @@ def test_a_job_that_cannot_begin_says_why() -> None:
             raise ConfigError("not like that; try otherwise")
 
     async def scene(scheduler: Scheduler) -> None:
-        with pytest.raises(ConfigError, match="try otherwise"):
+        with pytest.raises(Problem, match="try otherwise") as told:
             await scheduler.submit(Wanted(sound(1.0)), 1.0).all()
+        assert told.value.status == 400
 
     run(Picky(), 4, scene)
 
@@ -211,3 +213,32 @@ def test_everybody_gets_all_words_in_order(lengths: list[int], rows: int, kinds:
         assert scheduler.waiting == 0
 
     run(Mixed(), rows, scene)
+
+
+def test_a_model_that_cannot_be_used_is_the_servers_fault() -> None:
+    class Broken(FakeBackend):
+        def start(self, wanted: Wanted) -> Job:
+            raise BackboneError("cannot write the cache /a/secret/path")
+
+    async def scene(scheduler: Scheduler) -> None:
+        with pytest.raises(Problem) as told:
+            await scheduler.submit(Wanted(sound(1.0)), 1.0).all()
+        assert told.value.status == 500
+        assert "secret" not in told.value.message
+
+    run(Broken(), 4, scene)
+
+
+def test_no_recording_is_held_after_its_request() -> None:
+    backend = FakeBackend()
+
+    async def scene(scheduler: Scheduler) -> None:
+        audio = sound(1.0)
+        gone = weakref.ref(audio)
+        await scheduler.submit(Wanted(audio), 1.0).all()
+        del audio
+        # Its own notes.
+        backend.batches.clear()
+        await asyncio.to_thread(until, lambda: gone() is None, 5.0)
+
+    run(backend, 4, scene)

@@ -1,5 +1,7 @@
 """Voices survive; two processes do not hurt each other; nothing half-written; close names are offered."""
 
+import base64
+import io
 import json
 import multiprocessing
 import os
@@ -8,18 +10,20 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from voices import PitchEmbedder, voice
 
 from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound
 from softspoken.speakers import Clip, Enrolment, EnrolmentStore, resolve_voice
-from softspoken.speakers.enrolment import pack
+from softspoken.speakers.enrolment import pack, to_json
 from softspoken.speakers.store import default_store_path
 from softspoken.speakers.store.rows import PlainRows, Taken
 
@@ -402,3 +406,36 @@ def test_a_damaged_row_is_refused_or_read(store: EnrolmentStore, damage: str) ->
         change(store, f"UPDATE voices SET {damage}")
     with suppress(EnrolmentError):
         assert len(store.list()) == 1
+
+
+def test_a_clip_of_hours_is_not_unpacked(store: EnrolmentStore) -> None:
+    exported = json.loads(to_json([voice_of("ada", clip_s=1.0)]))
+    long = io.BytesIO()
+    soundfile.write(long, np.zeros(16_000 * 31, np.float32), 16_000, format="FLAC")
+    exported["voices"][0]["clip"] = base64.b64encode(long.getvalue()).decode()
+    with pytest.raises(EnrolmentError, match="longer than 30 s"):
+        store.import_json(json.dumps(exported))
+    assert store.names() == []
+
+
+def _locked(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=0)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+def test_a_thread_that_waits_takes_no_lock_from_another(file_store: EnrolmentStore) -> None:
+    file_store.add([made("ada")])
+    path = file_store.path
+    assert path is not None
+    spawn = multiprocessing.get_context("spawn")
+    with ThreadPoolExecutor(1) as thread, ProcessPoolExecutor(1, spawn) as process:
+        with file_store.place.changing():
+            waiting = thread.submit(file_store.delete, "ada")
+            assert process.submit(_locked, path).result()
+            assert not waiting.done()
+        waiting.result(10)
+    assert file_store.names() == []

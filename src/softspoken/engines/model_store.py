@@ -47,7 +47,12 @@ class ModelStore:
 
     def alone(self, name: str) -> AbstractContextManager[object]:
         """While a model is compiled: OpenVINO itself keeps no other process from reading what it has half written."""
-        return FileLock(self.folder / f".{name}.compiled") if os.access(self.folder, os.W_OK) else nullcontext()
+        return FileLock(self.folder / f".{name}.compiled") if self.can_be_written else nullcontext()
+
+    @property
+    def can_be_written(self) -> bool:
+        """False in a container whose file system is read-only: what is there is used, nothing more is kept."""
+        return os.access(self.folder, os.W_OK)
 
     def _make(self, name: str, target: Path, write: Callable[[Path], None]) -> None:
         for stale in self.folder.glob(f".{name}{LEFTOVERS}"):

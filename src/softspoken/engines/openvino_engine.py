@@ -75,9 +75,10 @@ class OpenVinoEngine(Engine):
     def _compiled(self, name: str) -> "_Model":
         folder = self._store.model(name, lambda folder: self._build(name, folder))
         hint = self._hint(name)
-        # OpenVINO takes what was compiled for one hint for another, too, and dies of it.
-        kept = str(self._store.folder / "compiled" / hint)
-        settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint, "CACHE_DIR": kept}
+        settings = {**self._settings, "INFERENCE_PRECISION_HINT": hint}
+        if self._store.can_be_written:
+            # OpenVINO takes what was compiled for one hint for another, too, and dies of it.
+            settings["CACHE_DIR"] = str(self._store.folder / "compiled" / hint)
         try:
             model = openvino_core().read_model(folder / "model.xml")
             if self._half_states and name in FIRST_STATE:

@@ -41,7 +41,7 @@ def create_app(backend: Backend, config: ServerConfig | None = None) -> FastAPI:
         CORSMiddleware,
         allow_origins=config.origins,
         allow_methods=["*"],
-        allow_headers=["authorization", "content-type"],
+        allow_headers=["*"],  # OpenAI's client for pages sends a dozen of its own
     )
     app.add_middleware(Around, metrics=service.metrics, origins=config.origins)
     problems.install(app)

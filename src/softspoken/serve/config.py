@@ -7,6 +7,7 @@ from pydantic import Field
 from softspoken.frozen import Frozen
 
 MEGABYTE = 1_000_000
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Limits(Frozen):

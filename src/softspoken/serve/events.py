@@ -1,6 +1,7 @@
 """A transcription as server-sent events: deltas, segments, the whole text, `[DONE]`."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,9 +10,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from softspoken.decoding.result import UNSPACED
-from softspoken.errors import SoftspokenError
 from softspoken.serve.answers import TextDelta, TextDone, diarized_segment, in_order, plain, text_of
-from softspoken.serve.problems import Problem
+from softspoken.serve.problems import Problem, took_too_long
 from softspoken.serve.scheduler import Ticket
 from softspoken.serve.work import Spoken
 
@@ -32,16 +32,19 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def events(ticket: Ticket, language: str, *, diarised: bool) -> AsyncIterator[str]:
+async def events(ticket: Ticket, language: str, limit_s: float, *, diarised: bool) -> AsyncIterator[str]:
     """What is heard, as it is heard. Comments, which clients skip, say how far the recording is done (`: 12.3 of 60.0`)
     and when the next delta is said (`: from 1.20 to 3.40`)."""
     spoken: list[Spoken] = []
+    began = time.monotonic()
     yield _comment(0.0, ticket)
     try:
         while True:
             try:
-                heard = await ticket.next(_QUIET_S)
+                heard = await ticket.next(max(min(_QUIET_S, began + limit_s - time.monotonic()), 0.0))
             except TimeoutError:
+                if time.monotonic() - began > limit_s:
+                    raise took_too_long(limit_s) from None
                 yield ": still there\n\n"
                 continue
             if heard is None:
@@ -54,8 +57,6 @@ async def events(ticket: Ticket, language: str, *, diarised: bool) -> AsyncItera
         yield _event(plain(TextDone(text=text_of(spoken, language))))
     except Problem as error:
         yield _event(error.body)
-    except SoftspokenError as error:
-        yield _event(Problem(400, str(error)).body)
     yield "data: [DONE]\n\n"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count, product
 from string import ascii_uppercase
 
@@ -9,7 +10,7 @@ from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound, StoreUnavailable
 from softspoken.serve.form import TranscriptionFields
 from softspoken.serve.problems import Problem, without_store
-from softspoken.serve.service import Service
+from softspoken.serve.service import Service, in_thread
 from softspoken.serve.uploads import decoded, from_data_url, is_data_url
 from softspoken.serve.users import User
 from softspoken.speakers import Enrolment
@@ -21,11 +22,19 @@ _SLACK_S = 0.25
 _SHORTEST_SPEECH_S = 1.0
 
 
-def voices_of(fields: TranscriptionFields, service: Service, user: User) -> tuple[list[Enrolment], list[Enrolment]]:
+async def voices_of(
+    fields: TranscriptionFields, service: Service, user: User
+) -> tuple[list[Enrolment], list[Enrolment]]:
     """The known speakers, and those whose words alone are wanted, under the names that the request gives them.
 
-    Raises Problem (400) for a voice that cannot be found or used, or for too many. Takes a while: run it in a thread.
+    Raises Problem (400) for a voice that cannot be found or used, or for too many.
     """
+    if not fields.known_speaker_names and not fields.speakers:
+        return [], []
+    return await in_thread(partial(_found, fields, service, user), service.listening)
+
+
+def _found(fields: TranscriptionFields, service: Service, user: User) -> tuple[list[Enrolment], list[Enrolment]]:
     most = service.config.limits.known_speakers
     for param, given in (("known_speaker_names", fields.known_speaker_names), ("speakers", fields.speakers)):
         if len(given) > most:

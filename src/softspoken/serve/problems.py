@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from softspoken.errors import SoftspokenError, StoreUnavailable
+from softspoken.errors import BackboneError, SoftspokenError, StoreUnavailable
 from softspoken.serve import logs
 
 KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -79,6 +79,18 @@ def broken() -> Problem:
     return Problem(500, "something went wrong in the server; its log says what", code="internal_error")
 
 
+def told_of(error: Exception) -> Problem:
+    """What a client is told of an error: its own mistakes in full; of the server's, only that there was one."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StoreUnavailable):
+        return without_store(error)
+    if isinstance(error, SoftspokenError) and not isinstance(error, BackboneError):
+        return Problem(400, str(error))
+    logs.LOGGER.error("the server failed", exc_info=error)
+    return broken()
+
+
 def without_store(error: StoreUnavailable) -> Problem:
     """Why is for the log, without the name of a file."""
     cause = error.__cause__
@@ -91,14 +103,8 @@ def without_store(error: StoreUnavailable) -> Problem:
 def install(app: FastAPI) -> None:
     """Answer every error in one shape."""
 
-    async def problem(request: Request, error: Problem) -> JSONResponse:
-        return error.response
-
-    async def expected(request: Request, error: SoftspokenError) -> JSONResponse:
-        return Problem(400, str(error)).response
-
-    async def no_store(request: Request, error: StoreUnavailable) -> JSONResponse:
-        return without_store(error).response
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        return told_of(error).response
 
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
@@ -109,9 +115,9 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return of_validation(error.errors(), status=422).response
 
-    kinds = {Problem: problem, SoftspokenError: expected, StoreUnavailable: no_store, HTTPException: http}
-    for kind, handler in kinds.items():
-        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
+    for kind in (Problem, SoftspokenError):
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(HTTPException, http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]
 
 

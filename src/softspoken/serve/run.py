@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import ctypes
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from softspoken.serve import logs
-from softspoken.serve.config import ServerConfig
+from softspoken.serve.config import LOOPBACK, ServerConfig
+from softspoken.serve.middleware import ByName
 
 M_ARENA_MAX = -8
 """glibc's number for it, `malloc.h`."""
@@ -49,9 +52,17 @@ def protocol(silent_s: float) -> type[H11Protocol]:
             self._deadline = self.loop.call_later(silent_s, self._give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._forget_deadline()
+            super().connection_lost(exc)
+
+        def handle_websocket_upgrade(self, event: Any) -> None:
+            # The connection is the socket's now, which has a limit of its own and never tells this object of its end.
+            self._forget_deadline()
+            super().handle_websocket_upgrade(event)
+
+        def _forget_deadline(self) -> None:
             if self._deadline is not None:
                 self._deadline.cancel()
-            super().connection_lost(exc)
 
         def _give_up(self) -> None:
             # uvicorn's own timeout takes over after the first request.
@@ -61,11 +72,18 @@ def protocol(silent_s: float) -> type[H11Protocol]:
     return Protocol
 
 
+def _by_name(app: FastAPI, config: ServerConfig) -> ASGIApp:
+    """The application under this machine's own names, where only this machine reaches it and no key is asked for."""
+    if config.keys is not None or config.host not in LOOPBACK:
+        return app
+    return ByName(app, (*LOOPBACK, *(urlsplit(origin).hostname for origin in config.origins)))
+
+
 def server_of(app: FastAPI, config: ServerConfig) -> Server:
     """Ready to run."""
     return Server(
         uvicorn.Config(
-            app,
+            _by_name(app, config),
             host=config.host,
             port=config.port,
             http=protocol(config.limits.silent_client_s),

@@ -6,17 +6,14 @@ first words of a short recording never wait for an hour-long one.
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from softspoken.errors import SoftspokenError
-from softspoken.serve.problems import Problem, broken
+from softspoken.serve.problems import Problem, told_of
 from softspoken.serve.work import Backend, Job, Piece, Spoken, Wanted
 
-_log = logging.getLogger("softspoken.serve")
 _SPEED_AT_FIRST = 5.0
 """Seconds of audio a second, until it is known better."""
 
@@ -143,8 +140,13 @@ class Scheduler:
                         ticket.deliver(_stopping())
                     return
                 order = fair(self._tickets)
-            if batch := self._fill(order):
-                self._run(batch)
+            self._turn(order)
+            # Else the last recording would be held until the next one comes.
+            del order
+
+    def _turn(self, order: Sequence[Ticket]) -> None:
+        if batch := self._fill(order):
+            self._run(batch)
 
     def _fill(self, order: Sequence[Ticket]) -> list[tuple[Ticket, Piece]]:
         """Pieces of one kind, in turn from every request, until the batch is full or nobody has more."""
@@ -217,10 +219,7 @@ class Scheduler:
             if ticket not in self._tickets:
                 return
             self._tickets.remove(ticket)
-        if error is not None and not isinstance(error, SoftspokenError | Problem):
-            _log.error("a piece failed", exc_info=error)
-            error = broken()
-        ticket.deliver(error)
+        ticket.deliver(None if error is None else told_of(error))
 
 
 def fair(tickets: Sequence[Ticket]) -> list[Ticket]:

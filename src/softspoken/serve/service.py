@@ -3,11 +3,11 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-import anyio
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from fastapi.requests import HTTPConnection
@@ -21,6 +21,8 @@ from softspoken.serve.work import Backend
 
 T = TypeVar("T")
 _LONGEST_WAIT_S = 120
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="serve")
+"""More than all limiters of a service let in."""
 
 
 class Admission:
@@ -83,7 +85,9 @@ class Service:
     decoding: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     """Threads that decode uploads,"""
     listening: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """and one that makes voices and tells talkers apart, so that neither holds up the model's own;"""
+    """one that makes voices,"""
+    telling: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """and one that tells talkers apart, minutes for a day of talk, so that none of them holds up the model's own;"""
     live: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """one for all streams, which are fed in turn with what has come since."""
 
@@ -121,8 +125,20 @@ Asking = Annotated[User, Depends(user_of)]
 
 
 async def in_thread(work: Callable[[], T], limiter: CapacityLimiter) -> T:
-    """Run in a thread; given up, though not stopped, when nobody waits any more."""
-    return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+    """Run in a thread; given up, though not stopped, when nobody waits any more.
+
+    Its place is free again when the work has ended, not when it is given up: clients who come and go pile up no work.
+    """
+    place, loop = object(), asyncio.get_running_loop()
+
+    def leave(ended: object) -> None:
+        with suppress(RuntimeError):  # the server has stopped meanwhile
+            loop.call_soon_threadsafe(limiter.release_on_behalf_of, place)
+
+    await limiter.acquire_on_behalf_of(place)
+    running = _THREADS.submit(work)
+    running.add_done_callback(leave)
+    return await asyncio.wrap_future(running)
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -12,12 +12,11 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.audio.streams import BytesToSamples, Encoding
-from softspoken.errors import SoftspokenError
 from softspoken.live import Confirmed, LiveEvent, Pace, Partial, Said
 from softspoken.serve import logs
 from softspoken.serve.form import TranscriptionFields, read_json
 from softspoken.serve.known import voices_of
-from softspoken.serve.problems import Problem, broken, of_validation, too_busy
+from softspoken.serve.problems import Problem, of_validation, told_of, too_busy
 from softspoken.serve.service import Service, in_thread, service_of, user_of
 from softspoken.serve.transcriptions import check_fields, language_of
 from softspoken.serve.users import User
@@ -39,13 +38,15 @@ class Stream:
         self._waiting: list[Waveform] = []
         self._changed = asyncio.Condition()
         self._finishing = False
+        self._hearing = False
+        self._cleared = 0
         self.heard_s = 0.0
 
     async def follow(self, fields: TranscriptionFields) -> None:
         """From now on these voices (none: everybody). Raises Problem for voices that cannot be followed."""
         await self.finish()
         service = self._service
-        known, alone = await in_thread(partial(voices_of, fields, service, self._user), service.listening)
+        known, alone = await voices_of(fields, service, self._user)
         voices = tuple(alone) if fields.speakers else tuple(known) if known else None
         self._start = partial(service.backend.live, voices, language_of(fields, service), fields.prompt_set)
         self._live = None
@@ -60,7 +61,7 @@ class Stream:
     async def finish(self) -> None:
         """Wait until all that was fed is heard and confirmed."""
         async with self._changed:
-            if self._live is None and not self._waiting:
+            if self._live is None and not self._waiting and not self._hearing:
                 return
             self._finishing = True
             self._changed.notify_all()
@@ -71,6 +72,7 @@ class Stream:
         async with self._changed:
             self._waiting.clear()
             self._live = None
+            self._cleared += 1
 
     async def run(self) -> None:
         """Hand over what has come, all at once, as often as the model is free."""
@@ -78,19 +80,23 @@ class Stream:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._waiting or self._finishing)
                 samples, self._waiting = self._waiting, []
-                ends = self._finishing
+                ends, self._hearing = self._finishing, True
                 self._changed.notify_all()
             await self._hear(samples, ends)
-            if ends:
-                async with self._changed:
-                    self._finishing = False
-                    self._changed.notify_all()
+            async with self._changed:
+                self._hearing = False
+                self._finishing = self._finishing and not ends
+                self._changed.notify_all()
 
     async def _hear(self, samples: list[Waveform], ends: bool) -> None:
         if self._live is None:
             if not samples:
                 return
-            self._live = await in_thread(self._start, self._service.listening)
+            before = self._cleared
+            begun = await in_thread(self._start, self._service.listening)
+            if self._cleared != before:
+                return
+            self._live = begun
         live, sound = self._live, np.concatenate([np.zeros(0, np.float32), *samples])
 
         def heard() -> list[LiveEvent]:
@@ -169,14 +175,11 @@ async def _end(socket: WebSocket, fail: Callable[[Problem], Awaitable[None]], er
     """Tell a client what went wrong, if anything did, and close."""
     if isinstance(error, WebSocketDisconnect) or socket.application_state is not WebSocketState.CONNECTED:
         return
-    if error is not None and not isinstance(error, Problem):
-        if not isinstance(error, SoftspokenError):
-            logs.LOGGER.error("a socket failed", exc_info=error)
-        error = Problem(400, str(error)) if isinstance(error, SoftspokenError) else broken()
+    problem = told_of(error) if isinstance(error, Exception) else None
     try:
-        if error is not None:
-            await fail(error)
-        code = 1000 if error is None else 1011 if error.status >= 500 else 1008
+        if problem is not None:
+            await fail(problem)
+        code = 1000 if problem is None else 1011 if problem.status >= 500 else 1008
         await socket.close(code)
     except (RuntimeError, WebSocketDisconnect):
         # It went away meanwhile.

@@ -89,7 +89,8 @@ async def _answer(
                 ticket = service.scheduler.submit(wanted, seconds)
                 held.callback(ticket.cancel)
                 if fields.stream:
-                    watched = _timed(events(ticket, language_of(fields, service), diarised=_by_talker(fields)), service)
+                    language, by_talker = language_of(fields, service), _by_talker(fields)
+                    watched = _timed(events(ticket, language, limit_s, diarised=by_talker), service)
                     return EventStream(watched, held.pop_all(), headers)
                 spoken = in_order(await while_connected(request, _heard(ticket, service)))
         except TimeoutError:
@@ -139,7 +140,7 @@ def _by_talker(fields: TranscriptionFields) -> bool:
 
 async def _wanted(fields: TranscriptionFields, audio: Waveform, service: Service, user: User, task: Task) -> Wanted:
     """The voices that are to be followed, found and named."""
-    known, alone = await in_thread(partial(voices_of, fields, service, user), service.listening)
+    known, alone = await voices_of(fields, service, user)
     common = {"language": language_of(fields, service), "temperature": fields.temperature, "task": task}
     common["words"] = "word" in fields.timestamp_granularities
     if _silent(audio):
@@ -148,7 +149,7 @@ async def _wanted(fields: TranscriptionFields, audio: Waveform, service: Service
     if fields.speakers:
         voices = tuple(alone)
     elif fields.diarised:
-        talkers = await in_thread(partial(service.backend.talkers, audio), service.listening)
+        talkers = await in_thread(partial(service.backend.talkers, audio), service.telling)
         voices = tuple(named(talkers, known, service.config.match_threshold))
     return Wanted(audio, voices, prompt_set=fields.prompt_set, **common)  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import platformdirs
 from starlette.requests import HTTPConnection
@@ -74,7 +75,8 @@ def _key_of(connection: HTTPConnection) -> str:
     if kind.lower() == "bearer":
         return key.strip()
     offered = connection.headers.get("sec-websocket-protocol", "").split(",")
-    named = [one.strip().removeprefix(SOCKET_KEY) for one in offered if one.strip().startswith(SOCKET_KEY)]
+    # A page escapes what may not stand in a protocol's name, such as / and =.
+    named = [unquote(one.strip().removeprefix(SOCKET_KEY)) for one in offered if one.strip().startswith(SOCKET_KEY)]
     return named[0] if named and connection.scope["type"] == "websocket" else ""
 
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from softspoken.audio import SAMPLE_RATE_HZ
 from softspoken.errors import AudioError, EnrolmentError, SpeakerNotFound, StoreUnavailable
-from softspoken.serve.form import schema_of
+from softspoken.serve.form import read_json, schema_of
 from softspoken.serve.problems import Problem, failures, of_validation
 from softspoken.serve.service import Asking, Service, Serving, in_thread, while_connected
 from softspoken.serve.uploads import decoded, read_body, read_form, shown_name
@@ -100,9 +100,23 @@ async def show(name: Name, service: Serving, user: Asking) -> Voice:
     return _shown(await _at_store(service, partial(user.store.get, name)))
 
 
-@router.patch("/{name}", responses=failures(400, 403, 404, 409, 422))
-async def rename(name: Name, change: Annotated[NewName, Body()], service: Serving, user: Asking) -> Voice:
+@router.patch(
+    "/{name}",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": NewName.model_json_schema()}}}
+    },
+    responses=failures(400, 403, 404, 408, 409, 413, 422),
+)
+async def rename(name: Name, request: Request, service: Serving, user: Asking) -> Voice:
     """Give a voice another name."""
+    # Read here and not by FastAPI, which would read any amount of it, and before it looks at the key.
+    content = await read_body(request, service.config.limits)
+    try:
+        change = NewName.model_validate(read_json(content))
+    except ValidationError as error:
+        raise of_validation(error.errors(), status=422) from None
+    except ValueError:
+        raise Problem(422, 'expected JSON such as {"name": "ada"}') from None
 
     def renamed() -> Enrolment:
         new_name = checked_name(change.name)
@@ -132,13 +146,14 @@ async def export(name: Name, service: Serving, user: Asking) -> Response:
     "/import",
     status_code=201,
     openapi_extra={"requestBody": {"content": {"application/json": {}}}},
-    responses=failures(403, 408, 413, 422),
+    responses=failures(403, 408, 413, 422, 429),
 )
 async def import_voices(request: Request, service: Serving, user: Asking) -> JSONResponse:
     """Take in exported voices, all or none."""
-    content = await read_body(request, service.config.limits)
-    text = content.decode("utf-8", errors="replace")
-    voices = await _at_store(service, partial(user.store.import_json, text))
+    with service.admission.request():
+        content = await read_body(request, service.config.limits)
+        text = content.decode("utf-8", errors="replace")
+        voices = await _at_store(service, partial(user.store.import_json, text))
     return JSONResponse({"object": "list", "data": [_shown(voice).model_dump() for voice in voices]}, 201)
 
 
@@ -177,7 +192,7 @@ def _enrolled(fields: VoiceFields, clips: list[UploadFile], service: Service, us
 
 
 def _refuse_taken(name: str, user: User, but: str | None = None) -> None:
-    if name != but and any(voice.name == name for voice in user.store.list()):
+    if name != but and name in user.store.names():
         told = f"a voice '{name}' is enrolled already; choose another name, or send replace=true"
         raise Problem(409, told, param="name", code="name_taken")
 

@@ -53,8 +53,6 @@ class Clip:
 
     def samples(self) -> np.ndarray:
         """The audio, at most ten minutes of it. AudioError when it cannot be read."""
-        if isinstance(self.audio, np.ndarray):
-            return load_audio(self.audio)
         start_s = 0.0 if self.start_s is None else self.start_s
         latest_s = start_s + _LONGEST_CLIP_S
         # The end is only set where it must be: a file read to its end is also checked to be whole.
@@ -201,7 +199,13 @@ def pack(clip: Float32[np.ndarray, " N"]) -> bytes:
 def unpack(content: bytes, name: str) -> Float32[np.ndarray, " N"]:
     """What `pack` was given, to 16 bits. EnrolmentError, naming the voice, for anything else."""
     try:
-        clip, rate_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            # Silence of two hours is half a megabyte of FLAC: looked at before it is unpacked.
+            if file.frames > _LONGEST_KEPT_S * SAMPLE_RATE_HZ:
+                raise EnrolmentError(
+                    f"the kept clip of '{name}' is longer than {_LONGEST_KEPT_S:g} s: enrol the voice again"
+                )
+            clip, rate_hz = file.read(dtype="float32"), file.samplerate
     except soundfile.SoundFileError as error:
         raise EnrolmentError(
             f"the kept clip of '{name}' is damaged ({error}): remove the voice and enrol it again"

@@ -52,7 +52,7 @@ export function liveSocket(names, language, rate) {
   const query = new URLSearchParams([["rate", rate], ...names.map((name) => ["speakers", name])]);
   if (language) query.set("language", language);
   const key = sessionStorage.getItem("key");
-  const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : [];
+  const protocols = key ? ["realtime", `openai-insecure-api-key.${encodeURIComponent(key)}`] : [];
   return new WebSocket(`${location.origin.replace(/^http/, "ws")}/v1/listen?${query}`, protocols);
 }
 

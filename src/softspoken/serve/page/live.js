@@ -18,15 +18,24 @@ export class Live {
     this.rows = new Map();
     this.blocks = [];
     this.kept = [];
-    this.error = null;
+    this.error = this.stream = this.context = this.socket = null;
     this.list.hidden = false;
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false } });
     } catch {
       this.error = new ServerError("The microphone cannot be used. Allow it in the browser, or choose a file.", 0);
-      this.end();
+      await this.end();
       return;
     }
+    try {
+      await this.listen(names, language);
+    } catch (error) {
+      this.error = new ServerError(`Live cannot be started: ${error.message}`, 0);
+      await this.end();
+    }
+  }
+
+  async listen(names, language) {
     this.context = new AudioContext();
     await this.context.audioWorklet.addModule("/page/capture.js");
     this.socket = liveSocket(names, language, this.context.sampleRate);

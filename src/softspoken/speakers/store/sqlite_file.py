@@ -7,7 +7,7 @@ SQLite would undo it.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ class SqliteFile:
         """One immediate transaction; the file is made where there is none."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A voice is personal: sqlite would make the file readable for everybody.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            # A voice is personal: sqlite would make the file readable for everybody. One that is there is not opened: to
+            # close it would let go of the locks that other threads of this process hold on it.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             reason = error.strerror
             raise StoreUnavailable(f"cannot write the voices to {self.path}: {reason}; set {HOME_VARIABLE}") from error
