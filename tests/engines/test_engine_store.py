@@ -1,6 +1,8 @@
 """Exported models on disk: made once, whole or not at all."""
 
 import multiprocessing
+import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -164,3 +166,18 @@ def test_a_damaged_model_says_what_to_remove(
     # Nothing bad was kept.
     (damaged / file).write_bytes(whole)
     assert_close(few_steps(heard.prefill(fresh.tokens.start(timestamps=True))), wanted, atol=1e-6)
+
+
+def test_a_store_that_is_read_only_is_used_as_it_is(
+    engines: dict[str, Engine], backbone: WhisperBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, features = sample(backbone, "none"), windows([0])
+    wanted = few_steps(engine_start(engines["openvino"], given, features))
+    there = exported(engines["openvino"])
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    fresh = load_engine(backbone, "openvino", threads=1)
+    for name in ("frontend", "encoder-none", "decoder"):
+        shutil.copytree(there / name, exported(fresh) / name)
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
+    assert_close(few_steps(engine_start(fresh, given, features)), wanted, atol=1e-6)
+    assert sorted(path.name for path in exported(fresh).iterdir()) == ["decoder", "encoder-none", "frontend"]

@@ -180,6 +180,19 @@ def test_live_without_a_server_is_told(page: Any, live: Live) -> None:
     assert page.get_by_role("button", name="Live", exact=True).is_enabled()
 
 
+def test_live_begins_with_any_key_and_again_after_a_refusal(page: Any, live: Live) -> None:
+    button = page.get_by_role("button", name="Live", exact=True)
+    page.evaluate("sessionStorage.setItem('key', 'sk/with+signs==')")
+    button.click()
+    until(lambda: live.service.sockets == 1)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    until(lambda: live.service.sockets == 0)
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => { throw new Error('no'); }; }")
+    button.click()
+    page.locator("#status.bad", has_text="microphone").wait_for()
+    assert button.is_enabled()
+
+
 def test_the_keyboard_moves_in_the_recording(page: Any) -> None:
     transcribe(page)
     slider = page.get_by_role("slider", name="Position in the recording")
