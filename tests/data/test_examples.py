@@ -67,6 +67,12 @@ def test_a_silent_target_is_not_in_the_mixture_and_says_nothing(corpus: Corpus) 
     assert absent.speaker not in {example.speaker for example in present}
 
 
+def test_where_everybody_is_in_the_mixture_nobody_is_absent(tmp_path) -> None:
+    everybody = Corpus(cut_into_pieces(read_manifest(make_speech_folder(tmp_path, talkers=2)), 2.0, 9.0))
+    data = dataset(everybody, MixingConfig(talkers={2: 1.0}, silent_probability=1.0))
+    assert {len(data.drawn(index)[1]) for index in range(len(data))} == {2}
+
+
 def test_the_enrolment_is_other_speech_of_the_talker(corpus: Corpus) -> None:
     heard: list[bytes] = []
 

@@ -1,7 +1,9 @@
 """Search on random small backbones: batched is single, cached is uncached, a beam of one is greedy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from softspoken.decoding.rules import Rules
 from softspoken.decoding.search import compression_ratio, decode_batch
 from softspoken.decoding.strategies import Limits, beam, sample
 from softspoken.engines import EncodedAudio, Engine, TorchEngine
+from softspoken.engines.cache import Prefill
 from softspoken.errors import ConfigError
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt, inject
 
@@ -171,6 +174,46 @@ def test_a_wider_beam_finds_likelier_text(engine: TorchEngine) -> None:
     assert mean(8) > mean(1)
 
 
+class Written:
+    """Rows of a model by hand: what comes next depends on what is written."""
+
+    def __init__(self, scores: Callable[[tuple[int, ...]], np.ndarray]) -> None:
+        self.scores, self.written, self.steps = scores, [()], 0
+
+    def keep(self, parents: Sequence[int], owners: Sequence[int]) -> None:
+        self.written = [self.written[parent] for parent in parents]
+
+    def step(self, tokens: Sequence[int]) -> np.ndarray:
+        self.steps += 1
+        self.written = [(*before, token) for before, token in zip(self.written, tokens, strict=True)]
+        return np.stack([self.scores(one) for one in self.written])
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_loops_do_not_keep_a_beam_from_ending(size: int) -> None:
+    """There are two ways: a loop, and a text that may end after eight tokens or go on for ever."""
+    end, loop, text = 7, 1, 2
+
+    def scores(written: tuple[int, ...]) -> np.ndarray:
+        found = np.full(8, -20.0, np.float32)
+        if not written:
+            found[[loop, text]] = 1.0, 0.9
+        elif set(written) == {loop}:
+            found[[loop, 3]] = 3.0, -1.0
+        else:
+            found[4 + len(written) % 2] = 1.0
+        found[end] = {8: 3.0}.get(len(written), -2.0 if len(written) > 8 else -np.inf)
+        return found
+
+    rows = Written(scores)
+    prefilled = Mock(spec=Prefill, logits=scores(())[None], live=lambda _: rows)
+    rules = Mock(spec=Rules, side_effect=lambda logits, *_: logits, tokens=SimpleNamespace(end_of_text=end))
+    rules.looping = lambda written: len(written) >= 6 and len(set(written)) == 1
+    found = beam(prefilled, [0], rules, Limits([60], [1500], [()]), DecodingOptions(beam_size=size))[0]
+    assert (len(found.tokens), found.looped) == (8, False)
+    assert rows.steps < 40
+
+
 def test_an_attempt_leaves_the_prefill_as_it_was(engine: TorchEngine) -> None:
     state = encode(engine, list(ALL)).prefill(engine.tokens.start(timestamps=True))
     rules = Rules(engine.tokens, GREEDY)
@@ -264,6 +307,8 @@ def test_impossible_requests_are_refused(engine: TorchEngine) -> None:
     encoded = encode(engine, [0])
     with pytest.raises(ConfigError, match="one a row"):
         decode_batch(encoded, GREEDY, window_s=[1.0, 2.0])
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        DecodingOptions(seed=-1)
     with pytest.raises(ConfigError, match="multilingual"):
         decode_batch(encoded, DecodingOptions(language="de"), window_s=[1.0])
     small = TorchEngine(tiny_backbone(0, max_tokens=8))

@@ -80,6 +80,18 @@ def test_vtt_marks_words_between_start_and_end() -> None:
         assert text.startswith(f"<v {segment.speaker}>")
 
 
+@pytest.mark.parametrize(("language", "text"), [("zh", "早上好"), ("en", "good morning")])
+def test_words_stand_apart_only_where_the_language_writes_spaces(language: str, text: str) -> None:
+    parts = text if language == "zh" else text.split()
+    known = tuple(Word(float(at), at + 1.0, part, 0.9) for at, part in enumerate(parts))
+    one = Transcript((Segment(0.0, float(len(known)), text, words=known),), language, 5.0)
+    cue = render(one, "vtt").strip().split("\n")[-1]
+    assert re.sub(r"<[^>]*>", "", cue) == text
+    space = re.search(r'const space = "(.*)";', render(one, "html"))
+    assert space is not None
+    assert space[1].join(parts) == text
+
+
 def test_json_says_its_version_and_loses_nothing() -> None:
     content = json.loads(render(TALK, "json"))
     assert content["version"] == 1

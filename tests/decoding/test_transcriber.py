@@ -22,7 +22,8 @@ from softspoken.decoding import (
     WindowOptions,
     presence,
 )
-from softspoken.decoding.conditioning import activity, score_voices
+from softspoken.decoding.conditioning import activity, score_voices, told_apart
+from softspoken.decoding.search import DecodedWindow
 from softspoken.engines import Precision, TorchEngine
 from softspoken.errors import AudioError, ConfigError, EnrolmentError, PromptMismatch, SpeakerNotFound
 from softspoken.prompts import FramePrompt, PromptConfig, SoftPrompts, SpeakerPrompt, StackPrompt
@@ -91,6 +92,26 @@ def test_a_voice_may_be_given_in_every_way(
     monkeypatch.chdir(tmp_path)
     write_wav(tmp_path / "ada", voice(4.0, HIGH))
     assert transcriber.voice("ada").vector == pytest.approx(transcriber.voice(clip).vector)
+
+
+def test_a_path_is_the_same_voice_as_its_text(transcriber: TargetSpeakerTranscriber, tmp_path: Path) -> None:
+    """Also one whose clip sounds like two."""
+    for name, clip in (("ben", voice(4.0, HIGH)), ("both", recording())):
+        write_wav(tmp_path / f"{name}.wav", clip)
+        by_path, by_text = (transcriber.voice(given(tmp_path / f"{name}.wav")) for given in (Path, str))
+        assert (by_path.name, by_path.warnings) == (by_text.name, by_text.warnings)
+        assert by_path.name == name
+
+
+def test_voices_of_one_name_are_told_apart_in_a_conversation(transcriber: TargetSpeakerTranscriber) -> None:
+    clips = [voice(4.0, LOW), voice(4.0, HIGH)]
+    found = transcriber.transcribe_conversation(voice(2.0, LOW), [*clips, "ada"], QUICK)
+    assert found.speakers == ("speaker 1", "speaker 2", "ada")
+    assert {one.speaker for one in found.segments} <= set(found.speakers)
+    taken = [
+        replace(transcriber.voice(given), name=name) for given, name in (("ada", "a"), ("ben", "a"), ("ben", "a 1"))
+    ]
+    assert len({one.name for one in told_apart(taken)}) == 3
 
 
 def test_the_voice_matters(transcriber: TargetSpeakerTranscriber) -> None:
@@ -210,6 +231,27 @@ def test_the_backbone_is_plain_again_afterwards(transcriber: TargetSpeakerTransc
     assert PlainTranscriber(ENGINE).transcribe(audio, options=QUICK) == before
 
 
+@pytest.mark.parametrize(("begins_s", "lasts_s"), [(2.2, 3.0), (2.7, 3.0), (3.8, 4.0), (3.9, 4.2), (3.8, 5.0)])
+def test_a_last_sentence_that_stays_open_is_heard_once(
+    begins_s: float, lasts_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small backbone hears 4 s at once."""
+    tokens, heard = BACKBONE.tokens, []
+
+    def decoded(encoded, options, window_s, seeds) -> list[DecodedWindow]:
+        heard.append(window_s)
+        one, two = (tokens.encode(text) for text in (" one", " two"))
+        first = (tokens.timestamp(0.0), *one, tokens.timestamp(2.0), tokens.timestamp(begins_s), *two)
+        written = first if len(heard) == 1 else (tokens.timestamp(0.0), *two, tokens.timestamp(window_s[0]))
+        return [DecodedWindow(written, tokens.decode(written), -0.2, 0.1, 0.0, 1.0, looped=False, silent=False)]
+
+    monkeypatch.setattr("softspoken.decoding.plain.decode_batch", decoded)
+    found = PlainTranscriber(ENGINE).transcribe(voice(lasts_s))
+    assert found.text == "one two"
+    assert found.segments[-1].start_s == pytest.approx(begins_s)
+    assert found.duration_s == pytest.approx(lasts_s)
+
+
 def test_plain_streams_what_it_transcribes(tmp_path: Path) -> None:
     audio = np.tile(recording(), 2)
     transcript = PlainTranscriber(ENGINE).transcribe(audio, options=QUICK)
@@ -293,6 +335,14 @@ def test_activity_follows_the_scores_and_is_nothing_behind_the_end() -> None:
     assert float(active[0, :100].min()) > 0.9
     assert float(active[0, 200:].max()) < 0.1
     assert float(active[1, 40:].max()) == 0.0
+
+
+def test_one_window_is_as_like_as_it_is_however_long_it_is() -> None:
+    vectors = np.stack([EMBEDDER.embed(voice(4.0, pitch)) for pitch in (LOW, HIGH)])
+    audio = voice(9.0, LOW)
+    for window_s in (2.0, 4.0, 8.0):
+        heard = score_voices(EMBEDDER, audio, vectors, FramePrompt(window_s=window_s))
+        assert heard.likeness[0] > 0.95 > heard.likeness[1]
 
 
 def test_scores_over_a_telephone_are_moved_to_where_they_lie_without_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,11 @@ def test_loudness_tells_sound_from_silence() -> None:
     assert loudness(np.zeros(5 * FRAME, np.float32), 5).max() == 0.0
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_the_shortest_audio_has_a_loudness_for_each_frame(frames: int) -> None:
+    assert loudness(tone(frames * FRAME_S), frames).shape == (frames,)
+
+
 def whole(transcript: Transcript) -> None:
     """What holds of every transcript with words."""
     for segment in transcript.segments:

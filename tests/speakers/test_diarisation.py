@@ -63,6 +63,14 @@ def test_nobody_in_silence_and_blips() -> None:
     assert found.voices.shape == (0, 8)
 
 
+def test_nobody_is_alone_in_a_moment() -> None:
+    truth = turns((0, 0, 0.2), seconds=0.2, talkers=1)
+    found = diarise(recording(truth), PitchEmbedder(), segmenter=Told(truth))
+    assert found.speaks.all()
+    assert found.alone.shape == found.speaks.shape == (1, 10)
+    assert not found.alone.any()
+
+
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="probability"):
         DiarisationOptions(active=1.0)

@@ -9,10 +9,10 @@ import pytest
 from voices import PitchEmbedder, voice
 
 import softspoken
-from softspoken.audio import SAMPLE_RATE_HZ, load_audio
+from softspoken.audio import SAMPLE_RATE_HZ, load_audio, write_wav
 from softspoken.errors import AudioError, EnrolmentError
 from softspoken.speakers import SpeakerEmbedder, check_enrolment, load_embedder, speech_frames
-from softspoken.speakers.enrolment import enrol
+from softspoken.speakers.enrolment import Clip, enrol
 from softspoken.speakers.quality import EnrolmentLimits, halves
 
 
@@ -40,6 +40,15 @@ def test_silence_is_not_speech_however_loud_the_voice() -> None:
 def test_too_little_speech(seconds: float) -> None:
     with pytest.raises(EnrolmentError, match=r"short\.wav' holds .* s of speech, expected at least 3 s"):
         check_enrolment(np.concatenate([voice(seconds), silence(10)]), "short.wav", PitchEmbedder())
+
+
+def test_of_samples_the_part_that_is_meant_is_heard_as_of_a_file(tmp_path: Path) -> None:
+    audio = np.concatenate([voice(4, 300), voice(6, 1500)])
+    write_wav(tmp_path / "both.wav", audio)
+    for span in ((4.0, None), (4.5, 9.0)):
+        samples, file = (Clip(given, *span).samples() for given in (audio, tmp_path / "both.wav"))
+        np.testing.assert_allclose(samples, file, atol=1e-4)
+    assert len(Clip(silence(660)).samples()) == 600 * SAMPLE_RATE_HZ
 
 
 def test_silent() -> None:

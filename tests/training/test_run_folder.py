@@ -29,10 +29,10 @@ from softspoken_lab.studies.recipes import recipe_of
 CONFIG = TrainConfig(steps=10, seed=3)
 
 
-def trained(folder: Path, step: int) -> Path:
+def trained(folder: Path, step: int, seconds: float = 0.0) -> Path:
     """A state as the loop would have left it after `step` steps."""
     module = torch.nn.Linear(2, 2)
-    save_state(folder / STATE, module, torch.optim.AdamW(module.parameters()), Progress(step=step))
+    save_state(folder / STATE, module, torch.optim.AdamW(module.parameters()), Progress(step=step, seconds=seconds))
     return folder
 
 
@@ -118,9 +118,19 @@ def test_a_run_is_finished_when_it_says_so_after_all_its_steps(tmp_path: Path) -
     begin_run(CONFIG, tmp_path)
     trained(tmp_path, 10)
     assert not finished(CONFIG, tmp_path)
-    finish_run(tmp_path, tmp_path / "prompt", 10)
+    finish_run(tmp_path, tmp_path / "prompt")
     assert finished(CONFIG, tmp_path)
     assert not finished(changed(steps=20), tmp_path)
+
+
+def test_a_run_by_the_clock_is_finished_when_its_time_is_up_after_the_steps_it_made(tmp_path: Path) -> None:
+    timed = changed(minutes=0.5)
+    begin_run(timed, tmp_path)
+    finish_run(trained(tmp_path, 4, seconds=31.0), tmp_path / "prompt")
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 4
+    assert finished(timed, tmp_path)
+    assert not finished(changed(minutes=1.0), tmp_path)
+    assert not finished(CONFIG, tmp_path)
 
 
 def test_differences_are_named_by_their_keys() -> None:

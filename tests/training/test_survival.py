@@ -86,7 +86,7 @@ def test_audio_that_cannot_be_read_is_replaced_counted_and_listed(tmp_path: Path
     missed = unreadable(tmp_path / "run")
     assert missed["items"] == 3
     assert missed["problems"] == {"'0.flac' is cut off": 1, "'1.flac' is cut off": 2}
-    finish_run(tmp_path / "run", tmp_path / "run" / "prompt", 6)
+    finish_run(tmp_path / "run", tmp_path / "run" / "prompt")
     assert "3 items were replaced, for 2 recordings" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "result.json").read_text())["unreadable"] == missed
     # The same whoever reads: another start, or a worker.

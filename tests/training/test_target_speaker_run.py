@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from softspoken.cli.main import app
 from softspoken.data.manifest import read_texts
-from softspoken.errors import ConfigError
+from softspoken.errors import ConfigError, DataError
 from softspoken.prompts import LoadedPrompts, load_prompts
 
 RECIPE = """
@@ -64,6 +64,19 @@ def test_vectors_of_another_size_are_refused_before_anything_is_mixed(recipe: Pa
     recipe.write_text(recipe.read_text().replace("dimension = 8", "dimension = 16"))
     refused = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
     assert "'prompts.speaker.dimension' is 16, but 'campplus' makes vectors of 8; set it to 8" in str(refused.exception)
+
+
+@pytest.mark.parametrize("talkers", [2, 10])
+def test_too_few_talkers_to_put_aside_are_refused_before_a_model_is_loaded(
+    talkers: int, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = make_speech_folder(tmp_path / "speech", talkers, utterances=1, seconds=1.2)
+    recipe.write_text(RECIPE.format(manifest=manifest))
+    monkeypatch.setattr("softspoken.training.run.load_backbone", lambda reference: pytest.fail("loaded"))
+    refused = CliRunner().invoke(app, ["prompt", "train", str(recipe), "--out", str(tmp_path / "run")])
+    assert isinstance(refused.exception, DataError)
+    assert f"of your {talkers} talkers is put aside" in str(refused.exception)
+    assert "give about 50 talkers" in str(refused.exception)
 
 
 @pytest.fixture

@@ -201,6 +201,8 @@ def test_the_contrast_compares_the_voices_of_one_mixture(data: MixtureDataset) -
         ("stepz = 3", "stepz"),
         ("steps = 0", "steps"),
         ("[prompts]\nplacement = 'x'", "placement"),
+        ("seed = -1", "seed.*greater than or equal to 0"),
+        ("minutes = 5.0\n[mixing]\ncurriculum = 0.5", "'mixing.curriculum'.*'minutes'.*leave out one"),
     ],
 )
 def test_a_bad_recipe_is_one_clear_line(tmp_path, text: str, said: str) -> None:

@@ -221,9 +221,9 @@ class MixtureDataset(Dataset[list[Example]]):
             if track.piece.original_id in self.texts:
                 enrolment = self.enrol(track.piece, rng)
                 asked.append((number, enrolment, self.texts[track.piece.original_id], track.piece.speaker))
-        if rng.random() < self.config.silent_probability:
-            present = {track.piece.speaker for track in mixture.tracks}
-            absent = [name for name in self.corpus.speakers if name not in present]
+        present = {track.piece.speaker for track in mixture.tracks}
+        absent = [name for name in self.corpus.speakers if name not in present]
+        if rng.random() < self.config.silent_probability and absent:
             name = absent[rng.integers(len(absent))]
             pieces = self.corpus.by_speaker[name]
             asked.append((None, self.enrol(pieces[rng.integers(len(pieces))], rng), "", name))

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,22 @@ def find_voice(speaker: Speaker, store: EnrolmentStore, embedder: SpeakerEmbedde
                 f"'{embedder.name}'; enrol the voice again with it"
             )
         return speaker
-    if isinstance(speaker, Path):
-        return enrol(_SAMPLES_NAME, [Clip(speaker)], embedder)
-    if not isinstance(speaker, str):
-        return enrol(_SAMPLES_NAME, [Clip(load_audio(speaker))], embedder, limits=LENIENT)
-    return resolve_voice(speaker, store, embedder)
+    if isinstance(speaker, str | Path):
+        return resolve_voice(str(speaker), store, embedder)
+    return enrol(_SAMPLES_NAME, [Clip(load_audio(speaker))], embedder, limits=LENIENT)
+
+
+def told_apart(voices: Sequence[Enrolment]) -> list[Enrolment]:
+    """The voices, those that share a name numbered: 'speaker 1', 'speaker 2'."""
+    names = [voice.name for voice in voices]
+    taken, found = set(names), []
+    for voice in voices:
+        name = voice.name
+        if names.count(name) > 1:
+            name = next(new for number in count(1) if (new := f"{voice.name} {number}") not in taken)
+            taken.add(name)
+        found.append(replace(voice, name=name))
+    return found
 
 
 def window_embedder(embedder: SpeakerEmbedder, engine: Engine) -> SpeakerEmbedder:
@@ -113,7 +125,7 @@ def target_of(
     heard = bool(lines) and is_telephone(audio)
     ways = [(heard, clip) for clip in enrolled_by_telephone or [False] * len(vectors)]
     moves = np.array([lines.get(way, _UNMOVED) for way in ways], np.float32)
-    windows = 1 + round((LIKENESS_S - frames.window_s) / frames.hop_s)
+    windows = max(1, 1 + round((LIKENESS_S - frames.window_s) / frames.hop_s))
     likeness = measured.likeness(vectors, windows) * moves[:, 0] + moves[:, 1]
     if frames.by_telephone:
         moves[[way == (True, False) for way in ways]] = _UNMOVED

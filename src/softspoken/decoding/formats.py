@@ -30,11 +30,10 @@ def to_txt(written: Written) -> str:
 def to_md(written: Written, recording: str = "recording") -> str:
     """Markdown: a paragraph a turn, with the name and the time."""
     found = _conversation(written)
-    space = "" if found.language in UNSPACED else " "
     paragraphs = [f"# {_plain(recording)}\n"]
     for turn in turns(_spoken(found)):
         who = f"**{_plain(turn[0].speaker)}** " if turn[0].speaker is not None else ""
-        text = space.join(_plain(one.text) for one in turn)
+        text = _space(found).join(_plain(one.text) for one in turn)
         paragraphs.append(f"{who}({_time(turn[0].start_s, '.')[:8]}) {text}\n")
     return "\n".join(paragraphs)
 
@@ -54,15 +53,16 @@ def to_srt(written: Written) -> str:
 
 def to_vtt(written: Written) -> str:
     """WebVTT subtitles, with the speaker's name as voice, and each word's time where it is known."""
+    found = _conversation(written)
     blocks = []
-    for one in _spoken(_conversation(written)):
+    for one in _spoken(found):
         voice = f"<v {_escaped(_line(one.speaker))}>" if one.speaker is not None else ""
         times = f"{_time(one.start_s, '.')} --> {_time(one.end_s, '.')}"
-        blocks.append(f"\n{times}\n{voice}{_timed_text(one)}\n")
+        blocks.append(f"\n{times}\n{voice}{_timed_text(one, _space(found))}\n")
     return "WEBVTT\n" + "".join(blocks)
 
 
-def _timed_text(segment: Segment) -> str:
+def _timed_text(segment: Segment, space: str) -> str:
     """Words with their start times in front; WebVTT allows only times after the segment's start and before its end."""
     text = ""
     last = segment.start_s
@@ -70,7 +70,7 @@ def _timed_text(segment: Segment) -> str:
         later = last + 0.001 <= word.start_s < segment.end_s
         mark = f"<{_time(word.start_s, '.')}>" if later else ""
         last = word.start_s if later else last
-        text += f"{' ' if text else ''}{mark}{_escaped(_line(word.text))}"
+        text += f"{space if text else ''}{mark}{_escaped(_line(word.text))}"
     return text if text else _escaped(_line(segment.text))
 
 
@@ -144,9 +144,11 @@ def to_seglst(written: Written, recording: str = "recording") -> str:
 
 def to_html(written: Written, recording: str = "recording") -> str:
     """A page to listen, read and correct, in one file. It plays the recording that lies beside it or is chosen."""
+    found = _conversation(written)
     # Nothing in a text may end the script that holds it.
-    data = json.dumps({"file": recording, **as_dict(written)}, ensure_ascii=False).replace("<", "\\u003c")
+    data = json.dumps({"file": recording, **as_dict(found)}, ensure_ascii=False).replace("<", "\\u003c")
     page = files("softspoken.decoding").joinpath("transcript.html").read_text("utf-8")
+    page = page.replace("{{space}}", _space(found))
     return page.replace("{{title}}", _escaped(_line(recording))).replace("{{transcript}}", data)
 
 
@@ -175,6 +177,11 @@ def render(written: Written, file_format: str, recording: str = "recording") -> 
 
 def _conversation(written: Written) -> Conversation:
     return written if isinstance(written, Conversation) else Conversation((written,))
+
+
+def _space(found: Conversation) -> str:
+    """What stands between two words."""
+    return "" if found.language in UNSPACED else " "
 
 
 def _spoken(found: Conversation) -> list[Segment]:

@@ -101,7 +101,7 @@ class DecodingOptions(Frozen):
     """What 'begins within' means for `start='speech'`."""
     insist: bool = False
     """Write what there is of a voice, however little it sounds like the one that is wanted."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the sampling at temperatures above 0."""
     windows: WindowOptions = WindowOptions()
 

@@ -121,7 +121,12 @@ class PlainTranscriber(EverybodyTranscriber):
                 segments, advance_s = seek(decoded, self.engine.tokens, **place)
             else:
                 segments, advance_s = window_segments(decoded, self.engine.tokens, **place), window_s
-            reader.skip(round(advance_s * SAMPLE_RATE_HZ))
+            passed = round(advance_s * SAMPLE_RATE_HZ)
+            with_next = passed + round(IGNORED_REST_S * SAMPLE_RATE_HZ)
+            if passed < audio.size and reader.peek(with_next).size < with_next:
+                # No next window would hear the sentence that is left to it.
+                segments, passed = window_segments(decoded, self.engine.tokens, **place), audio.size
+            reader.skip(passed)
             number += 1
             yield Step(number, round(reader.position_s * SAMPLE_RATE_HZ), ((VoiceWindow(tuple(segments)),),))
 

@@ -116,6 +116,11 @@ class _Beams:
     live: list[Hypothesis]
     ended: list[Hypothesis] = field(default_factory=list)
 
+    @property
+    def complete(self) -> int:
+        """How many have ended by themselves; the others that have ended are loops."""
+        return sum(not one.looped for one in self.ended)
+
     def advance(self, candidates: Sequence[tuple[float, int, int]], rules: Rules, size: int, wanted: int) -> list[int]:
         """Take the best (log-probability, beam, token); returns the beam that each new one continues."""
         end = rules.tokens.end_of_text
@@ -127,7 +132,7 @@ class _Beams:
                 break
             before = self.live[parent].tokens
             if token == end:
-                if len(self.ended) < wanted:
+                if self.complete < wanted:
                     self.ended.append(Hypothesis(before, logprob))
                 continue
             taken += 1
@@ -168,8 +173,8 @@ def beam(
             candidates = _candidates(search.live, best[first : first + count], tokens[first : first + count])
             came_from = search.advance(candidates, rules, size, wanted)
             full = bool(search.live) and len(search.live[0].tokens) >= limits.max_tokens[window]
-            if full or not search.live or sum(not one.looped for one in search.ended) >= wanted:
-                if full and not any(not one.looped for one in search.ended):
+            if full or not search.live or search.complete >= wanted:
+                if full and not search.complete:
                     search.ended += search.live
                 done[window] = search.best(options.length_penalty)
             else:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from softspoken.audio import AudioLike
-from softspoken.decoding.conditioning import Speaker, find_voice, window_embedder
+from softspoken.decoding.conditioning import Speaker, find_voice, told_apart, window_embedder
 from softspoken.decoding.conversation import Conversation
 from softspoken.decoding.journal import Journal, OnSegment, run_through, segments_of
 from softspoken.decoding.longform import Reader, audio_blocks
@@ -157,7 +157,7 @@ class TargetSpeakerTranscriber:
         journal: Journal | None = None,
     ) -> Conversation:
         """What several voices say, as one transcript. A word that two of them claim at the same time goes to the one
-        for whom it is likelier. Arguments and errors: see `transcribe`."""
+        for whom it is likelier. Voices of one name are numbered. Arguments and errors: see `transcribe`."""
         words = options is not None and options.words
         asked = (DecodingOptions() if options is None else options).model_copy(update={"words": True})
 
@@ -180,6 +180,7 @@ class TargetSpeakerTranscriber:
     ) -> list[Transcript]:
         options = self.resolved(options)
         voices = [self.voice(speaker) for speaker in speakers]
+        voices = told_apart(voices) if exclusive else voices
         if not voices:
             return []
         session = self.session(voices)

@@ -129,7 +129,8 @@ def loudness(audio: Float[np.ndarray, " _"], frames: int) -> Float32[np.ndarray,
     # Differences weigh high frequencies more, as consonants have them.
     power = np.square(np.diff(audio, prepend=audio[:1]).astype(np.float64))
     power = np.pad(power, (0, max(0, frames * FRAME - power.size)))[: frames * FRAME].reshape(frames, FRAME).mean(1)
-    level = 10 * np.log10(np.convolve(power, (0.25, 0.5, 0.25), "same") + 1e-10)
+    # "same" would be three frames at least.
+    level = 10 * np.log10(np.convolve(power, (0.25, 0.5, 0.25))[1:-1] + 1e-10)
     low, high = np.percentile(level, (5, 95))
     low = max(low, high - QUIETEST_DB)
     found: np.ndarray = np.clip((level - low) / (high - low + 1e-9), 0.0, 1.0)

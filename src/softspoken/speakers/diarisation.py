@@ -82,7 +82,7 @@ class Diarisation:
         clean = np.zeros_like(self.speaks)
         for talker, own in enumerate(self.speaks):
             others = np.delete(self.speaks, talker, axis=0).any(axis=0)
-            near = np.convolve(others, np.ones(2 * _MARGIN + 1), mode="same") > 0.5
+            near = np.convolve(others, np.ones(2 * _MARGIN + 1))[_MARGIN:-_MARGIN] > 0.5
             for begin, end in runs_of(own & ~near):
                 clean[talker, begin:end] = end - begin >= SHORTEST_ALONE
         return clean

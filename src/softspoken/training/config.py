@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.defaults import DEFAULT_BACKBONE, DEFAULT_EMBEDDER
@@ -51,7 +51,7 @@ class LoopConfig(Frozen):
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     validate_every: int = Field(default=200, ge=1)
     save_every: int = Field(default=100, ge=1)
     log_every: int = Field(default=1, ge=1)
@@ -92,6 +92,12 @@ class TrainConfig(LoopConfig):
     """Mixtures of talkers put aside that show how far it is; the same in every run."""
     pool: int = Field(default=64, ge=1)
     """Mixtures that are sorted by length among each other, so that those of a batch are about equally long."""
+
+    @model_validator(mode="after")
+    def _counted(self) -> "TrainConfig":
+        if self.minutes is not None and self.mixing.curriculum:
+            raise ValueError("'mixing.curriculum' counts steps, and 'minutes' ends a run by the clock; leave out one")
+        return self
 
     @property
     def items_per_batch(self) -> int:

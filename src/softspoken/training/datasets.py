@@ -11,12 +11,13 @@ from torch.utils.data import Dataset
 from softspoken.backbones import WhisperBackbone
 from softspoken.data.batches import Batch, collate
 from softspoken.data.channels import ChannelConfig
-from softspoken.data.config import MixingConfig
+from softspoken.data.config import DataConfig, MixingConfig
 from softspoken.data.corpus import Corpus, load_corpus
 from softspoken.data.examples import Example, MixtureDataset, Scorer
 from softspoken.data.manifest import read_noises, read_texts
 from softspoken.data.streaming import ShardedMixtures
 from softspoken.data.voices import VoiceCache
+from softspoken.errors import DataError
 from softspoken.prompts import FramePrompt
 from softspoken.speakers import FrameScores, SpeakerEmbedder
 from softspoken.training.config import TrainConfig
@@ -61,6 +62,18 @@ def training_source(dataset: Dataset[Any], backbone: WhisperBackbone) -> Source:
     """Batches made by the processor."""
     longest = backbone.max_tokens // 2
     return Source(dataset, functools.partial(collate, vocabulary=backbone.tokens, max_tokens=longest))
+
+
+def require_development(data: DataConfig) -> None:
+    """Raise DataError when fewer than two talkers are put aside: what shows how far a run is are mixtures of two."""
+    aside = load_corpus(data, development=True).speakers
+    if len(aside) >= 2:
+        return
+    others = load_corpus(data.model_copy(update={"talkers": None, "hours": None, "speeds": (1.0,)})).speakers
+    raise DataError(
+        f"{'only one' if aside else 'none'} of your {len(aside) + len(others)} talkers is put aside for development "
+        "(one in twelve is, by name), and two are needed; give about 50 talkers"
+    )
 
 
 def development_data(config: TrainConfig, embedder: SpeakerEmbedder, backbone: WhisperBackbone) -> list[Batch]:

@@ -31,7 +31,7 @@ from softspoken.scoring.word_errors import score_utterance, summarize
 from softspoken.speakers import SpeakerEmbedder
 from softspoken.training.checkpoint import StateName, new_prompts, run_config, state_file, untrained
 from softspoken.training.config import LoopConfig, TrainConfig
-from softspoken.training.datasets import Source, development_data, training_data, training_source
+from softspoken.training.datasets import Source, development_data, require_development, training_data, training_source
 from softspoken.training.loop import STATE, Report, TrainingStopped, train
 from softspoken.training.objective import TargetSpeakerObjective, conditioning, voice_contrast
 from softspoken.training.processes import average_of, require_supported
@@ -58,6 +58,7 @@ def run_training(
     # The recipe, and where it runs.
     begun = time.monotonic() if config.minutes is not None else None
     begin_run(config, out, recipe)
+    require_development(config.data)
     accelerator = new_accelerator(config.precision)
     main = accelerator.is_main_process
 
@@ -81,7 +82,7 @@ def run_training(
         return None
     if main:
         export_run(out, out / PROMPT_FOLDER, "best", backbone=backbone)
-    finish_run(out, out / PROMPT_FOLDER, config.steps)
+    finish_run(out, out / PROMPT_FOLDER)
     return out / PROMPT_FOLDER
 
 

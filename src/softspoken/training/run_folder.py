@@ -27,7 +27,7 @@ from softspoken.errors import ConfigError, PromptDamaged
 from softspoken.files import replace_text
 from softspoken.training.config import CONFIG, LoopConfig
 from softspoken.training.loop import BEST, STATE
-from softspoken.training.state import UNREADABLE, read_progress, unreadable
+from softspoken.training.state import UNREADABLE, Progress, read_progress, unreadable
 
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
@@ -77,12 +77,12 @@ def check_same_run(config: LoopConfig, folder: Path) -> None:
         raise ConfigError(f"the run in '{folder}' has done {done} steps, {config.steps} are asked for; give {done}")
 
 
-def finish_run(folder: Path, result: Path, steps: int) -> None:
+def finish_run(folder: Path, result: Path) -> None:
     """Note that a run is done, what came of it, and what it could not read; says so where there was any of that."""
     if not _is_main():
         return
     inside = result.name if result.parent == folder else None
-    noted: dict[str, Any] = {"result": inside, "steps": steps}
+    noted: dict[str, Any] = {"result": inside, "steps": steps_done(folder)}
     if missed := unreadable(folder):
         noted["unreadable"] = missed
         said = f"{missed['items']} items were replaced, for {len(missed['problems'])} recordings cannot be read"
@@ -92,15 +92,21 @@ def finish_run(folder: Path, result: Path, steps: int) -> None:
 
 def finished(config: LoopConfig, folder: Path) -> bool:
     """Whether the run that `config` describes is done in `folder`."""
-    return read_json(folder / RESULT).get("steps") == config.steps and steps_done(folder) == config.steps
+    progress = _progress(folder)
+    at_its_end = progress.step == config.steps or config.time_is_up(progress.seconds)
+    return at_its_end and read_json(folder / RESULT).get("steps") == progress.step
 
 
 def steps_done(folder: Path) -> int:
     """Steps that the last state holds; 0 without one, or when it cannot be read (the loop then says so)."""
+    return _progress(folder).step
+
+
+def _progress(folder: Path) -> Progress:
     try:
-        return read_progress(folder / STATE).step if (folder / STATE).is_file() else 0
+        return read_progress(folder / STATE) if (folder / STATE).is_file() else Progress()
     except PromptDamaged:
-        return 0
+        return Progress()
 
 
 def read_config(folder: Path, parse: Callable[[dict[str, Any]], LoopConfig]) -> dict[str, Any] | None:

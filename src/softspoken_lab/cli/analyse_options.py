@@ -52,7 +52,7 @@ Content = Annotated[
     str | None,
     typer.Option(metavar="1,2,5-9", help="Numbers of the content set, the others being noise; else both are found."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn at random.")]
 Backbone = Annotated[str | None, typer.Option(help="Frozen encoder (default: the one it was trained on).")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the numbers as a table.")]

@@ -49,7 +49,7 @@ def grid(
     noise: Noise = None,
     noise_snr_db: NoiseLevel = None,
     rt60_s: Reverberation = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same mixtures. Default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same mixtures. Default: 0.")] = None,
     split: Whose = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:

@@ -33,7 +33,7 @@ def conversations(
     absent: Annotated[
         int | None, typer.Option(help="Voices to ask for in each that are not there (default 1).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same bytes.")] = None,
     split: Annotated[
         Literal["train", "development", "test"] | None,
         typer.Option(help="Talkers to take (default: test). Never choose a setting by results on 'test'."),

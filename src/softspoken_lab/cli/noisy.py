@@ -38,7 +38,7 @@ def noisy(
         Literal["grid", "uniform"],
         typer.Option(help="Every level, or one drawn evenly from the lowest to the highest for each utterance."),
     ] = "grid",
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same bytes.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, for programs.")] = False,
 ) -> None:
     """Write a noisy test set: kinds of noise by levels by utterances, files named ID_Type_SNRdb.wav."""

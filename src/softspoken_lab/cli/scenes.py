@@ -32,7 +32,7 @@ Targets = Annotated[
     Literal["all", "first"] | None,
     typer.Option(help="Who is a target: every talker (default), or the first alone, at exactly the asked level."),
 ]
-Seed = Annotated[int | None, typer.Option(help="The same seed gives the same bytes.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="The same seed gives the same bytes.")]
 Whose = Annotated[
     Literal["train", "development", "test"] | None,
     typer.Option(help="Talkers to take (default: test). Never choose a setting by results on 'test'."),

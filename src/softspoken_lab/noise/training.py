@@ -140,7 +140,7 @@ def run_noise_training(
             return None
     if accelerator.is_main_process:
         export_noise_run(out, out / RECOGNIZER_FOLDER, "best", backbone=backbone)
-    finish_run(out, out / RECOGNIZER_FOLDER, config.steps)
+    finish_run(out, out / RECOGNIZER_FOLDER)
     return out / RECOGNIZER_FOLDER
 
 

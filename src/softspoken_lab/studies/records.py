@@ -76,7 +76,11 @@ class RunRecord:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it has not done all its steps (yet)."""
+        """Whether it has neither done all its steps nor used its time up (yet)."""
+        minutes = None if self.config is None else self.config.get("minutes")
+        seconds = self.costs.train_seconds
+        if minutes is not None and seconds is not None and seconds >= 60 * minutes:
+            return False
         return self.config is not None and (self.steps_done is None or self.steps_done < self.config.get("steps", 0))
 
     @property

@@ -12,6 +12,7 @@ from softspoken.data.streaming import ShardedMixtures
 from softspoken.errors import ConfigError
 from softspoken.prompts import PromptInfo
 from softspoken.training.checkpoint import StateName, run_config
+from softspoken.training.datasets import require_development
 from softspoken.training.loop import BEST
 from softspoken.training.objective import TargetSpeakerObjective
 from softspoken.training.processes import average_of
@@ -34,6 +35,9 @@ def run_training(
     """
     begun = time.monotonic() if config.minutes is not None else None
     begin_run(config, out, recipe)
+    follows_voice = config.task == "target-speaker"
+    if follows_voice:
+        require_development(config.data)
     accelerator = new_accelerator(config.precision)
     main = accelerator.is_main_process
     of_prompts = isinstance(config.method, PromptMethod)
@@ -41,7 +45,6 @@ def run_training(
     backbone = load_backbone(config.backbone).to(accelerator.device)
     if accelerator.device.type == "cuda" and config.precision == "bf16" and of_prompts:
         backbone.round_weights(torch.bfloat16)
-    follows_voice = config.task == "target-speaker"
     embedder = learning_embedder(config, accelerator.device) if follows_voice else None
     dataset = training_data(config, embedder)
     source = training_source(config, dataset, embedder, backbone)
@@ -67,7 +70,7 @@ def run_training(
     result = out / (PROMPT_FOLDER if of_prompts else BEST)
     if main and of_prompts:
         export_prompts(out, result, "best", backbone=backbone, config=config, heard=heard_mixtures(config))
-    finish_run(out, result, config.steps)
+    finish_run(out, result)
     return result
 
 

@@ -50,6 +50,24 @@ def test_noisy_takes_other_noise_from_a_folder_by_category(tmp_path, speech: Pat
     assert len(utterances) == 8
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("noisy", "manifest", "noise", "--out", "set"),
+        ("mixtures", "manifest", "set"),
+        ("conversations", "manifest", "set"),
+        ("grid", "manifest", "--out", "set"),
+        ("train", "recipe.toml"),
+        ("analyse", "clusters", "run"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_seed_below_0_is_refused_as_an_argument(command: tuple[str, ...]) -> None:
+    refused = CliRunner().invoke(app, [*command, "--seed", "-1"])
+    assert refused.exit_code == 2
+    assert "seed" in refused.output
+
+
 def test_what_is_wrong_is_said_as_one_error(tmp_path, speech: Path) -> None:
     noise = make_noise_folder(tmp_path / "noise", ("car",), clips=1)
     with pytest.raises(ConfigError, match="--snr-db is 'loud'"):

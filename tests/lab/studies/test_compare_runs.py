@@ -122,6 +122,9 @@ def test_what_a_run_lacks_is_a_dash_and_null(tmp_path: Path) -> None:
     assert [row[title] for title in ("trained", "stored", "memory", "test: WER %", "WER while training %")] == ["-"] * 5
     assert (row["training"], row["mixtures"]) == ("2 min", "12")
     assert "stopped after 3 of 10 steps" in comparison_markdown(found)
+    timed = json.loads((bare / "config.json").read_text()) | {"minutes": 1.5}
+    (bare / "config.json").write_text(json.dumps(timed))
+    assert "stopped after" not in comparison_markdown(compare_runs([whole, bare]))
     plain = comparison_json(found)
     assert plain["rows"][1]["peak_memory_mb"] is None
     assert list(plain["rows"][1]["tests"]) == ["dev"]
