@@ -57,8 +57,8 @@ class SqliteFile:
         """One immediate transaction; the file is made where there is none."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A voice is personal: sqlite would make the file readable for everybody. One that is there is not opened: to
-            # close it would let go of the locks that other threads of this process hold on it.
+            # A voice is personal: sqlite would make the file readable for everybody. One that is there is not opened:
+            # to close it would let go of the locks that other threads of this process hold on it.
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
