@@ -29,6 +29,7 @@ MISTAKES = {
     "empty file": "transcribe empty.wav --plain",
     "text named .wav": "transcribe text.wav --plain",
     "page named .mp3": "transcribe page.mp3 --plain",
+    "too short a recording": "transcribe short.wav --plain",
     "header alone": "transcribe header.wav --plain",
     "unknown option": "transcribe good.wav --speeker ada",
     "unknown command": "transcibe good.wav --plain",
@@ -36,10 +37,14 @@ MISTAKES = {
     "no folder for --out": "transcribe good.wav --speaker ada --out nodir/x.srt",
     "--out is a folder": "transcribe good.wav --speaker ada --out .",
     "--out and --out-dir": "transcribe good.wav --plain --out x.txt --out-dir y",
+    "--out is the recording": "transcribe good.wav --plain --out good.wav",
+    "two recordings as one file": "transcribe good.wav ./good.wav --plain --out-dir y",
     "two recordings as one srt": "transcribe good.wav good.wav --plain --out x.srt",
     "a beam of 0": "transcribe good.wav --plain --beam 0",
     "unknown language": "transcribe good.wav --plain --language klingon",
     "a language that the model lacks": "transcribe good.wav --plain --language German",
+    "listen: a language that the model lacks": "listen - --raw 16000 --plain --language German",
+    "listen: a rate of 0": "listen - --raw 0 --plain",
     "unknown backbone": "transcribe good.wav --plain --backbone tinny.en",
     "unknown prompt": "transcribe good.wav --speaker ada --prompt shiped",
     "a folder that is no prompt": "transcribe good.wav --speaker ada --prompt .",
@@ -55,19 +60,26 @@ MISTAKES = {
     "enrol: end before start": "speaker enrol carl good.wav --from 5 --to 2",
     "remove: misspelt voice": "speaker remove adda",
     "import: no export": "speaker import text.wav",
+    "verify: unknown backbone": "prompt verify . --backbone tinny.en",
     "verify: no folder": "prompt verify nowhere",
     "verify: no prompt": "prompt verify .",
     "doctor: unknown prompt": "prompt doctor shiped",
     "info: unknown prompt": "prompt info shiped",
+    "export: no run": "prompt export nowhere --out new",
+    "teach: no recipe": "data teach nowhere.toml",
     "train: no recipe": "prompt train nowhere.toml",
     "train: two wrong keys": "prompt train wrong.toml",
     "train: no such row": "prompt train wrong.toml:row",
     "evaluate: no manifest": "evaluate nowhere.jsonl",
     "evaluate: a line that is none": "evaluate text.wav",
     "evaluate: unknown method": "evaluate one.jsonl --method shiped",
+    "evaluate: a threshold that is none": "evaluate one.jsonl --method cascade:abc",
+    "evaluate: --out is the manifest": "evaluate one.jsonl --out one.jsonl",
     "evaluate: unknown backbone": "evaluate one.jsonl --backbone tinny.en",
     "serve: unknown prompt": "serve --prompt shiped",
     "serve: no keys": "serve --keys nowhere.txt",
+    "serve: --data is a file": "serve --data good.wav",
+    "serve: the address of another machine": "serve --host 192.0.2.1",
     "serve: no such database": "serve --data postgresql://127.0.0.1:1/voices",
     "backbone: unknown name": "backbone info tinny.en",
 }
@@ -109,6 +121,9 @@ def prepare(folder: Path) -> None:
         file.writeframes(bytes(range(256)) * 500)
     (folder / "empty.wav").write_bytes(b"")
     (folder / "header.wav").write_bytes((folder / "good.wav").read_bytes()[:44])
+    with wave.open(str(folder / "short.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(1600))
     (folder / "text.wav").write_text("hello, this is text\n")
     (folder / "page.mp3").write_text("<!doctype html><title>404</title>" + "not found " * 500)
     (folder / "one.jsonl").write_text('{"audio": "good.wav", "enrolment": "good.wav", "text": "a word"}\n')

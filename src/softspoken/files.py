@@ -36,6 +36,17 @@ def replace_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_text(target: Path, text: str) -> None:
+    """`replace_text` for a file that a user names: of a link, the file behind it is replaced; into a device or a pipe
+    the text is written as it is. What is no character, as in names of files that are not UTF-8, becomes '?'."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if target.exists() and not target.is_file():
+        with target.open("w", encoding="utf-8") as device:
+            device.write(text)
+    else:
+        replace_text(target.resolve(), text)
+
+
 def replace_bytes(target: Path, content: bytes) -> None:
     """Write a file, whole or not at all. Raises OSError when it cannot be written."""
     with replacing(target) as temporary:

@@ -1,9 +1,13 @@
 """Recordings as people have them come out as 16 kHz mono; those that cannot be trusted are refused in one line."""
 
+import io
+import os
+import shlex
 import struct
 import sys
 import tracemalloc
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,7 @@ from softspoken.audio import (
     write_audio,
     write_wav,
 )
+from softspoken.audio.headers_mp3 import mp3_start
 from softspoken.errors import AudioError, ConfigError, MissingExtra
 
 
@@ -190,13 +195,23 @@ def test_too_short(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["notes.wav", "notes.mp3", "notes.txt", "notes.m4a", "notes.raw"])
 @pytest.mark.parametrize("with_av", [True, False])
-def test_not_audio(tmp_path: Path, name: str, with_av: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("greeting", [b"Dear", b"Good old", "Dear".encode("utf-16"), b"\xff\xfe\0 "])
+def test_not_audio(tmp_path: Path, name: str, with_av: bool, greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also text that begins as a transport stream or a frame of mp3 does."""
     if not with_av:
         monkeypatch.setitem(sys.modules, "av", None)
-    (tmp_path / name).write_text("Dear diary, today nothing was recorded.\n" * 500)
+    encoding = "utf-16-le" if greeting.startswith(b"\xff\xfe") else "utf-8"
+    (tmp_path / name).write_bytes(greeting + " diary, today nothing was recorded.\n".encode(encoding) * 500)
     with pytest.raises(AudioError) as error:
         load_audio(tmp_path / name)
     one_line(error, name, "is not audio")
+
+
+def test_layer_one_is_told_from_text_by_its_next_frame() -> None:
+    """160 kbit/s at 44.1 kHz: 172 bytes a frame."""
+    frame = b"\xff\xfe\x50\x00" + bytes(168)
+    assert mp3_start(io.BytesIO(2 * frame), 0) == 0
+    assert mp3_start(io.BytesIO(frame + frame[1:]), 0) is None
 
 
 def test_noise_bytes_are_not_audio(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +242,7 @@ def test_cut_off(tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str])
     capfd.readouterr()
     with pytest.raises(AudioError) as error:
         load_audio(cut(path))
-    one_line(error, f"cut-whole.{suffix}", "cut off", "--partial", "ffmpeg")
+    one_line(error, f"cut-whole.{suffix}", "cut off", "ffmpeg")
     assert capfd.readouterr().err == ""
 
 
@@ -348,3 +363,28 @@ def test_loud_audio_is_clipped_not_wrapped(tmp_path: Path) -> None:
 def test_a_chunk_of_no_length() -> None:
     with pytest.raises(ConfigError, match="chunk_s"):
         list(stream_audio("any.wav", 0.0))
+
+
+def test_damage_comes_with_remedies_that_can_be_had(tmp_path: Path) -> None:
+    """What takes the rest only where the caller has it, and a command line only for a file."""
+    whole = tmp_path / "ada's talk.wav"
+    write_wav(whole, tone())
+    path = cut(whole)
+
+    def said(recording: Recording) -> str:
+        with pytest.raises(AudioError) as error:
+            load_audio(recording)
+        return str(error.value).partition("; ")[2]
+
+    command = f"ffmpeg -i {shlex.quote(str(path))} repaired.wav"
+    assert said(Recording.of(path)) == f"get it again, or repair it: {command}"
+    assert said(replace(Recording.of(path), salvage="guess")) == f"get it again, guess, or repair it: {command}"
+    assert said(replace(Recording.of(path.read_bytes()), salvage="guess")) == "get it again, or guess"
+    assert said(Recording.of(path.read_bytes())) == "get it again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such names")
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav"))
+    write_wav(path, tone())
+    assert len(load_audio(path)) == 2 * SAMPLE_RATE_HZ

@@ -144,3 +144,12 @@ def test_a_small_kill_study(tmp_path: Path) -> None:
     assert len(report["killed"]["kills"]) == 3
     assert report["killed"]["runs"] == 2
     assert report["bytes as undisturbed"] == {"2": True}
+
+
+@pytest.mark.parametrize("name", ["part-00000.jsonl", "failures.jsonl"])
+def test_no_record_is_written_over_the_manifest(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"path": "a.wav"}\n')
+    result = CliRunner().invoke(app, ["bulk", "transcribe", str(tmp_path / name), "--plain", "--out", str(tmp_path)])
+    assert isinstance(result.exception, ConfigError), result.exception
+    assert "is one of the inputs" in str(result.exception)
+    assert (tmp_path / name).read_text() == '{"path": "a.wav"}\n'

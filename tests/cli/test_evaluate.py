@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from softspoken.cli import evaluate as command
 from softspoken.cli import evaluate_progress
-from softspoken.errors import DataError
+from softspoken.errors import ConfigError, DataError
 from softspoken.evaluation.runner import Method
 from softspoken.evaluation.systems import Systems
 
@@ -125,3 +125,24 @@ def test_threads_are_those_asked_for_or_of_the_environment(manifest: Path, monke
     run(manifest, "--method", "right")
     run(manifest, "--method", "right", "--threads", 2)
     assert given == [None, 3, 2, 2]
+
+
+@pytest.mark.parametrize("out", ["manifest.jsonl", "a.wav", "no/out.jsonl"])
+def test_a_bad_place_is_told_before_anything_runs(out: str, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Systems, "method", lambda *given: pytest.fail("loaded"))
+    before = {file: file.read_bytes() for file in manifest.parent.iterdir()}
+    with pytest.raises(ConfigError, match="--out"):
+        run(manifest, "--method", "right", "--limit", 1, "--out", manifest.parent / out)
+    assert {file: file.read_bytes() for file in manifest.parent.iterdir()} == before
+
+
+def test_the_table_is_shown_even_if_the_transcripts_cannot_be_written(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(target: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("softspoken.evaluation.runner.write_text", full)
+    result = CliRunner().invoke(app, [str(manifest), "--method", "right", "--json", "--out", str(tmp_path / "x.jsonl")])
+    assert isinstance(result.exception, DataError)
+    assert json.loads(result.stdout)["wer"] == 0.0

@@ -2,16 +2,21 @@
 
 import io
 import json
+import signal
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
 from click.testing import Result
+from tiny import tone
 from typer.testing import CliRunner
 
-from softspoken.audio import SAMPLE_RATE_HZ
+from softspoken.audio import SAMPLE_RATE_HZ, write_wav
 from softspoken.cli import listen as command
 from softspoken.errors import ConfigError, SpeakerNotFound
 from softspoken.live import Confirmed, LiveEvent, Pace, Partial, Said
@@ -149,8 +154,64 @@ def test_a_terminal_shows_what_may_change(monkeypatch: pytest.MonkeyPatch) -> No
         ["-", "--plain"],
         ["--raw", "16000", "--plain"],
         ["talk.wav", "--plain"],
+        ["-", "--raw", "16000", "--plain", "--language", "de"],
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     result, _ = run(arguments, 0.0, monkeypatch)
     assert isinstance(result.exception, ConfigError)
+
+
+def test_the_clip_of_a_voice_is_not_written_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.wav"
+    write_wav(clip, np.asarray(tone(4.0)))
+    before = clip.read_bytes()
+    result, _ = run(["-", "--raw", "16000", "--speaker", str(clip), "--out", str(clip)], 1.0, monkeypatch)
+    assert isinstance(result.exception, ConfigError), result.exception
+    assert clip.read_bytes() == before
+
+
+def test_what_was_said_is_kept_if_the_reader_leaves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Left(io.StringIO):
+        def write(self, text: str) -> int:
+            if "word2" in text:
+                raise BrokenPipeError
+            return super().write(text)
+
+    monkeypatch.setattr("sys.stdout", Left())
+    kept = command._Kept(tmp_path / "talk.txt", None, [])
+    seconds = (np.zeros(SAMPLE_RATE_HZ, np.float32) for _ in range(100))
+    live: Any = Standin([None])
+    command._follow(live, seconds, command._Screen(several=False), kept)
+    assert (tmp_path / "talk.txt").read_text() == "word0 word1 word2\n"
+
+
+DEAF = """
+import typer
+from softspoken.cli import listen
+from softspoken.cli.main import run_app
+class Deaf:
+    position_s = 0.0
+    def feed(self, samples): return ()
+    def finish(self): return ()
+listen._load = lambda *given: Deaf()
+app = typer.Typer(name="softspoken")
+app.command()(listen.listen)
+run_app(app)
+"""
+
+
+def test_ctrl_c_while_nothing_comes_in_is_an_orderly_end() -> None:
+    given = [sys.executable, "-c", DEAF, "-", "--raw", "16000", "--plain"]
+    with Popen(given, stdin=PIPE, stderr=PIPE) as live:
+        assert live.stderr is not None
+        assert b"listening" in live.stderr.readline()
+        time.sleep(0.2)
+        live.send_signal(signal.SIGINT)
+        assert (live.wait(30), live.stderr.read()) == (0, b"")
+
+
+def test_no_rate_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = run(["-", "--raw", "0", "--plain"], 0.0, monkeypatch)
+    assert result.exit_code == 2
+    assert "--raw" in result.stderr

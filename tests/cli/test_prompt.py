@@ -114,4 +114,4 @@ def test_what_is_not_there_is_one_line(
     assert "no prompt 'nothing'" in failed(monkeypatch, capsys, "info", "nothing")
     assert "no folder" in failed(monkeypatch, capsys, "verify", tmp_path / "nothing")
     assert "no folder" in failed(monkeypatch, capsys, "push", "tiny.en", "owner/name")
-    assert "load backbone 'tiny-0'" in failed(monkeypatch, capsys, "verify", stored, "--backbone", "other")
+    assert "load backbone 'tiny-0'" in failed(monkeypatch, capsys, "verify", stored, "--backbone", "tiny")

@@ -56,7 +56,7 @@ def test_the_life_of_a_voice(home: Path) -> None:
     assert len(shown["sources"]) == 2
     assert "1 s to 5 s" in typed("show", "Anna").stdout
     typed("rename", "Anna", "Hanna")
-    typed("remove", "Bob")
+    typed("remove", "Bob", "Bob")
     assert [row["name"] for row in listed()] == ["Hanna"]
 
 
@@ -203,3 +203,11 @@ def test_a_discovered_voice_is_enrolled_by_its_owner_s_word(talk: Path) -> None:
         typed("discover", talk, "--enrol", "Speaker 7=dora")
     with pytest.raises(ConfigError, match="give a voice of the recording and its name"):
         typed("discover", talk, "--enrol", "carla")
+
+
+def test_no_clip_is_written_over_the_recording(home: Path) -> None:
+    recording = (home / "anna.wav").rename(home / "Speaker 1.wav")
+    before = recording.read_bytes()
+    with pytest.raises(ConfigError, match="is one of the inputs"):
+        typed("discover", recording, "--out", home)
+    assert recording.read_bytes() == before

@@ -1,6 +1,8 @@
 """`softspoken transcribe`: what goes where, and what is refused, with a stand-in for the models."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +22,11 @@ from voices import PitchEmbedder, voice
 
 import softspoken.backbones
 from softspoken.audio import Recording, write_wav
+from softspoken.cli import outputs
+from softspoken.cli.outputs import Output
 from softspoken.cli.transcribe import transcribe
 from softspoken.cli.transcribe_options import enrolled_names
+from softspoken.cli.wanted import Wanted
 from softspoken.decoding import (
     Conversation,
     DecodingOptions,
@@ -33,6 +38,7 @@ from softspoken.decoding import (
 )
 from softspoken.defaults import BACKBONE_SIZES
 from softspoken.errors import AudioError, BackboneError, ConfigError, PromptError, SpeakerNotFound
+from softspoken.prompts.checkpoint import SHIPPED
 from softspoken.speakers import Enrolment, EnrolmentStore
 
 SEGMENTS = (Segment(0.0, 1.5, "good morning"), Segment(2.0, 3.25, "and good bye"))
@@ -224,6 +230,22 @@ def test_a_folder_takes_a_file_for_each_recording(tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["a.srt", "silent.srt"]
 
 
+def test_only_what_can_be_saved_is_to_be_saved(recordings: Path) -> None:
+    (recordings / "cut.wav").write_bytes((recordings / "a.wav").read_bytes()[:-8000])
+    assert "take what is there with --partial" in str(run("cut.wav", "--speaker", "ada").exception)
+    assert "--partial" not in str(run("a.wav", "--speaker", "cut.wav").exception)
+    assert run("cut.wav", "--speaker", "ada", "--partial").exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such names")
+@pytest.mark.parametrize("name", ["x.json", "x.rttm"])
+def test_names_that_are_not_utf8(name: str, recordings: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.wav")
+    (recordings / "a.wav").rename(recordings / odd)
+    assert run(odd, "b.wav", "--speaker", "ada", "--out", str(tmp_path / name)).exit_code == 0
+    assert "?" in (tmp_path / name).read_text("utf-8")
+
+
 @pytest.mark.parametrize("bad", ["broken.wav", "nowhere.wav"])
 def test_one_bad_recording_of_a_batch_loses_nothing(bad: str, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
@@ -305,8 +327,6 @@ def test_the_standard_input(recordings: Path) -> None:
 
 
 def _with_tests(tests: Path) -> dict[str, str]:
-    import os
-
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
 
 
@@ -360,6 +380,15 @@ def test_engine_and_precision_are_handed_on(followed: bool, monkeypatch: pytest.
 def test_a_language_is_written_as_people_write_it() -> None:
     for written in ("German", "de-AT", "DE", "deutsch"):
         assert DecodingOptions(language=written).language == "de"
+
+
+def test_a_prompt_brings_its_model_s_languages(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "base", tmp_path / "mine")
+    for prompt in ("base", str(tmp_path / "mine")):
+        assert run("a.wav", "--speaker", "ada", "--prompt", prompt, "--language", "de").exit_code == 0
+    for prompt in ("tiny.en", "shipped"):
+        result = run("a.wav", "--speaker", "ada", "--prompt", prompt, "--language", "de")
+        assert "'tiny.en', which knows English only" in str(result.exception)
 
 
 def test_the_names_of_models_are_those_that_can_be_loaded() -> None:
@@ -423,3 +452,60 @@ def test_everyone_needs_a_recording_that_can_be_read_twice(talk: str) -> None:
     result = run("-", "--everyone", given=Path(talk).read_bytes())
     assert isinstance(result.exception, ConfigError)
     assert "give a file" in str(result.exception)
+
+
+@pytest.mark.usefixtures("unloaded")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.wav", "--speaker", "ada", "--out", "a.wav"], "--out a.wav is one of the inputs"),
+        (["a.wav", "--speaker", "ada", "--out", "link.wav"], "--out link.wav is one of the inputs"),
+        (["a.wav", "--speaker", "b.wav", "--out", "b.wav"], "--out b.wav is one of the inputs"),
+        (["sound.txt", "--speaker", "ada", "--out-dir", "."], "would be sound.txt, one of the inputs"),
+        (["a.wav", "more/a.wav", "--speaker", "ada", "--out-dir", "new"], "'a.wav' and 'more/a.wav' would both"),
+    ],
+)
+def test_nothing_is_written_over(arguments: list[str], words: str, recordings: Path) -> None:
+    """Neither an input nor another recording's transcript."""
+    (recordings / "link.wav").symlink_to("a.wav")
+    (recordings / "more").mkdir()
+    for copy in ("sound.txt", "more/a.wav"):
+        (recordings / copy).write_bytes((recordings / "a.wav").read_bytes())
+    before = {file: file.read_bytes() for file in recordings.rglob("*.*") if file.is_file()}
+    result = run(*arguments)
+    assert isinstance(result.exception, ConfigError), result.exception
+    assert words in str(result.exception)
+    assert {file: file.read_bytes() for file in recordings.rglob("*.*") if file.is_file()} == before
+
+
+def test_recordings_of_one_name_in_one_file_have_a_journal_each(tmp_path: Path) -> None:
+    output = Output.of(tmp_path / "x.txt", None, None, ["c1/talk.wav", "c2/talk.wav"], [])
+    assert output.journal("c1/talk.wav") != output.journal("c2/talk.wav")
+
+
+@pytest.mark.parametrize(("name", "kept"), [("a.wav", True), ("broken.wav", False)])
+def test_only_a_bad_recording_ends_what_a_run_can_go_on_from(
+    name: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(out: Path, text: str) -> None:
+        raise ConfigError(f"--out {out} cannot be written")
+
+    monkeypatch.setattr(outputs, "_write", full)
+    result = run(name, "--speaker", "ada", "--out-dir", str(tmp_path))
+    assert isinstance(result.exception, ConfigError if kept else AudioError)
+    assert [file.suffix for file in tmp_path.iterdir()] == ([".unfinished"] if kept else [])
+
+
+def test_ctrl_c_while_voices_are_looked_for_keeps_what_was_written_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looking(wanted: Wanted, recording: Recording, say: object) -> Wanted:
+        if recording.name == "b.wav":
+            raise KeyboardInterrupt
+        return wanted
+
+    monkeypatch.setattr(Wanted, "in_recording", looking)
+    result = run("a.wav", "b.wav", "--speaker", "ada", "--out", str(tmp_path / "x.txt"))
+    assert result.exit_code == 130
+    assert (tmp_path / "x.txt").read_text() == "good morning\nand good bye\n"
+    assert result.stderr.count("softspoken: stopped in 'b.wav'") == 1

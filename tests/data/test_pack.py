@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from speech_folder import make_speech_folder
+from tiny import tone
 
-from softspoken.audio import load_audio
+from softspoken.audio import load_audio, write_audio, write_wav
 from softspoken.data.corpus import cut_into_pieces
-from softspoken.data.manifest import pack_manifest, read_manifest
+from softspoken.data.manifest import pack_manifest, read_manifest, read_rows, write_rows
 from softspoken.errors import DataError
 
 
@@ -46,3 +47,45 @@ def test_nothing_to_pack_is_one_line(tmp_path) -> None:
         pack_manifest(manifest, tmp_path / "packed", split="test")
     with pytest.raises(DataError, match="no manifest"):
         pack_manifest(tmp_path / "none.jsonl", tmp_path / "packed")
+
+
+def _manifest(folder, *paths: str):
+    """One line for each path."""
+    rows = ({"id": str(number), "split": "train", "path": path} for number, path in enumerate(paths))
+    write_rows(folder / "manifest.jsonl", rows)
+    return folder / "manifest.jsonl"
+
+
+def test_recordings_from_elsewhere_lie_in_the_pack(tmp_path) -> None:
+    source, out = tmp_path / "speech", tmp_path / "a" / "packed"
+    source.mkdir()
+    for name in ("speech/x.wav", "x.wav", "other.wav"):
+        write_wav(tmp_path / name, tone(0.5))
+    manifest = _manifest(source, "x.wav", str(source / "x.wav"), "../x.wav", str(tmp_path / "other.wav"))
+    before = set(tmp_path.rglob("*"))
+    paths = [row["path"] for _, row in read_rows(pack_manifest(manifest, out), "recording")]
+    assert all((out / path).is_file() and (out / path).resolve().is_relative_to(out.resolve()) for path in paths)
+    assert len(set(paths)) == 3
+    assert {path for path in set(tmp_path.rglob("*")) - before if not path.is_relative_to(out)} == {out.parent}
+
+
+@pytest.mark.parametrize(
+    ("paths", "out", "words"),
+    [
+        (["x.wav", "x.flac"], "packed", "would both be"),
+        (["x.wav"], ".", "is the folder of manifest.jsonl itself"),
+        (["x.wav"], "x.wav", "cannot be made"),
+        ([""], "packed", "no audio at"),
+        (["gone.opus"], "packed", "no audio at"),
+        (["x.wav", "/"], "packed", "no recording"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused_before_anything_is_written(tmp_path, paths, out, words) -> None:
+    for name in ("x.wav", "x.flac"):
+        write_audio(tmp_path / name, tone(0.5))
+    manifest = _manifest(tmp_path, *paths)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(DataError, match=words) as caught:
+        pack_manifest(manifest, tmp_path / out)
+    assert "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before

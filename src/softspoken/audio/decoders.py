@@ -5,6 +5,7 @@ container's clock: where its track begins late or packets are missing, the block
 blocks are those that a player shows.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import soundfile
 from softspoken.audio.headers import is_media_container
 from softspoken.audio.parts import SLACK_S, Part
 from softspoken.audio.pieces import Binary, Pieces, Span
-from softspoken.audio.recording import Recording, logger
+from softspoken.audio.recording import Recording, damaged, logger
 from softspoken.errors import AudioError, ConfigError, MissingExtra
 
 WORTH_SAYING_S = 0.1
@@ -26,7 +27,6 @@ LONGEST_SILENCE_S = 3600.0
 """More missing than this, all gaps together, is a clock that is wrong."""
 _BLOCK_SAMPLES = 65_536
 _CAREFUL_SAMPLES = 576
-_REPAIR = "get it again, take what is there with --partial, or repair it: ffmpeg -i '{name}' repaired.wav"
 _FIXED_CLOCKS = ("mp4", "matroska", "avi", "asf")
 """Formats whose times begin at 0; in others they go on from a broadcast, and players begin with the first."""
 _ABOUT_DURATION = ("mp4", "matroska", "asf", "wav", "flac", "avi")
@@ -44,16 +44,6 @@ class Source:
 
 class Damage(Exception):
     """What cannot be decoded any further, in words; caught where `--partial` is known."""
-
-
-def cut_off(recording: Recording, what: str) -> AudioError:
-    """The recording holds less than it promises."""
-    return AudioError(f"'{recording}' is cut off: {what}; {_REPAIR.format(name=recording)}")
-
-
-def damaged(recording: Recording, what: str) -> AudioError:
-    """The recording is all there, but part of it is broken."""
-    return AudioError(f"'{recording}' is damaged: {what}; {_REPAIR.format(name=recording)}")
 
 
 def open_part(recording: Recording, file: Binary, part: Part | None, stack: ExitStack) -> Source:
@@ -84,7 +74,9 @@ def _view(recording: Recording, file: Binary, part: Part | None) -> Any:
 
 def _soundfile_source(recording: Recording, file: Binary, part: Part, stack: ExitStack) -> Source | None:
     """None when soundfile cannot open it, which leaves it to PyAV."""
-    given = recording.path if recording.path is not None and not part.pieces else _view(recording, file, part)
+    # As bytes: soundfile refuses names that are not UTF-8.
+    path = recording.path
+    given = _view(recording, file, part) if path is None or part.pieces else os.fsencode(path)
     try:
         sound = stack.enter_context(soundfile.SoundFile(given))
     except (soundfile.SoundFileError, TypeError):  # TypeError: a .raw name without its rate

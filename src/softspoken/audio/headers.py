@@ -17,14 +17,18 @@ from softspoken.audio.pieces import Binary, Span
 
 _SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST", b"Crea")
 _MEDIA_MAGIC = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"#!AMR", b"FLV", b"OggS", b"ID3", b"RIFF", b"\xff\xf1", b"\xff\xf9")
+_TS_PACKETS = (188, 192, 204)
+"""Bytes of a packet of an MPEG transport stream."""
 
 
 def is_media_container(file: Binary) -> bool:
     """Whether the first bytes are of a sound or film format at all, one that PyAV would read."""
     file.seek(0)
-    head = file.read(16)
+    head = file.read(2 * max(_TS_PACKETS) + 1)
     known = head.startswith(_MEDIA_MAGIC) or head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide")
-    return known or head[:1] == b"G" or mp3_start(file, 0) is not None
+    # A transport stream has a 'G' at the beginning of every packet.
+    packets = any(head[::size] == b"GGG" for size in _TS_PACKETS)
+    return known or packets or mp3_start(file, 0) is not None
 
 
 def parts_of(file: Binary) -> Sequence[Part]:

@@ -8,6 +8,8 @@ from softspoken.audio.pieces import Binary, Span
 
 _TAG_BYTES = 4096
 """Tags behind the sound, counted in or not."""
+_RATES_HZ = (44_100, 48_000, 32_000)
+"""Of MPEG 1."""
 
 
 def mp3_parts(file: Binary, content: "mmap.mmap | bytes", size: int) -> list[Part]:
@@ -58,7 +60,19 @@ def mp3_start(file: Binary, start: int) -> int | None:
         padding = file.read(8192)
         start += len(padding) - len(padding.lstrip(b"\0"))
     file.seek(start)
-    return start if is_mp3_header(file.read(4)) else None
+    header = file.read(4)
+    if header[:2] == b"\xff\xfe" and not _goes_on(file, start, header):
+        return None
+    return start if is_mp3_header(header) else None
+
+
+def _goes_on(file: Binary, start: int, header: bytes) -> bool:
+    """Whether another frame of layer I follows the one at `start`. Text in UTF-16 begins as such a frame does."""
+    bits = header[2] >> 4 if is_mp3_header(header) else 0
+    if bits == 0:
+        return False
+    file.seek(start + 4 * (12 * 32_000 * bits // _RATES_HZ[header[2] >> 2 & 3] + (header[2] >> 1 & 1)))
+    return file.read(2) == header[:2]
 
 
 def _xing_numbers(frame: bytes) -> tuple[float | None, int | None]:
@@ -67,7 +81,7 @@ def _xing_numbers(frame: bytes) -> tuple[float | None, int | None]:
     if at < 0 or len(frame) < at + 16:
         return None, None
     flags, first, second = struct.unpack(">III", frame[at + 4 : at + 16])
-    version, rate = frame[1] >> 3 & 3, (44_100, 48_000, 32_000)[frame[2] >> 2 & 3]
+    version, rate = frame[1] >> 3 & 3, _RATES_HZ[frame[2] >> 2 & 3]
     rate_hz, samples = (rate, 1152) if version == 3 else (rate // (2 if version == 2 else 4), 576)
     seconds = first * samples / rate_hz if flags & 1 else None
     stored = (second if flags & 1 else first) if flags & 2 else None

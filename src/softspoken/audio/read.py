@@ -9,11 +9,11 @@ import soxr
 from jaxtyping import Float32
 
 from softspoken.audio.channels import Mixer
-from softspoken.audio.decoders import Damage, Source, cut_off, damaged, open_part
+from softspoken.audio.decoders import Damage, Source, open_part
 from softspoken.audio.headers import parts_of
 from softspoken.audio.parts import SLACK_S, Part
 from softspoken.audio.pieces import Binary
-from softspoken.audio.recording import AudioLike, Recording, logger
+from softspoken.audio.recording import AudioLike, Recording, cut_off, damaged, logger
 from softspoken.errors import AudioError, ConfigError
 
 SAMPLE_RATE_HZ = 16_000
@@ -91,12 +91,17 @@ def promised_duration_s(recording: AudioLike) -> float | None:
 
 
 def require_readable(recording: AudioLike) -> None:
-    """Raise AudioError at once for what is missing, empty or not audio, before anything dear is loaded for it.
+    """Raise AudioError at once for what is missing, too short or not audio, before anything dear is loaded for it.
 
     What only shows further on is left to `load_audio`.
     """
-    with closing(_mono_16k(Recording.of(recording), None, None)) as blocks:
-        next(blocks, None)
+    recording, total = Recording.of(recording), 0
+    with closing(_mono_16k(recording, None, None)) as blocks:
+        for block in blocks:
+            total += len(block)
+            if total >= SHORTEST_S * SAMPLE_RATE_HZ:
+                return
+    _require_length(recording, total, ranged=False)
 
 
 def require_sound(audio: Waveform, name: Any, *, peak_db: float = SILENCE_PEAK_DB) -> None:
@@ -172,7 +177,7 @@ def _whole(recording: Recording, source: Source, part: Part | None) -> Iterator[
     except Damage:
         # A few samples at the end are not worth a refusal.
         if promised_s is None or promised_s - read / rate > SLACK_S:
-            broken = damaged(recording, f"it cannot be decoded from {read / rate:.1f} s on")
+            broken = damaged(recording, f"it cannot be decoded from {read / rate:.1f} s on", recording.salvage)
     if broken is None and promised_s is not None and promised_s - read / rate > SLACK_S:
         there = f"its header promises {promised_s:.1f} s, {read / rate:.1f} s of them are there"
         broken = cut_off(recording, there)
@@ -209,7 +214,7 @@ def _sources(recording: Recording, stack: ExitStack) -> Iterator[tuple[Source, P
             try:
                 source = open_part(recording, file, part, own)
             except Damage:
-                raise damaged(recording, "it cannot be decoded at all") from None
+                raise AudioError(f"'{recording}' is damaged: it cannot be decoded at all; get it again") from None
             if not _RATES_HZ[0] <= source.rate_hz <= _RATES_HZ[1]:
                 low, high = _RATES_HZ
                 raise AudioError(

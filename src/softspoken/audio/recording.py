@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -44,6 +45,8 @@ class Recording:
     """Take what can be read of a recording that is cut off or damaged, and say so, instead of refusing it."""
     name: str = ""
     """For messages."""
+    salvage: str = ""
+    """How a user asks for `partial`, such as 'use --partial'; for messages about damage."""
     on_read: Callable[[float], object] | None = None
     """Called while it is streamed, with the seconds of it that were handed out."""
 
@@ -122,6 +125,23 @@ class Recording:
             raise AudioError(f"'{self}' cannot be opened: {error}; check the name") from None
         with file:
             yield file
+
+
+def cut_off(recording: Recording, what: str) -> AudioError:
+    """The recording holds less than it promises."""
+    return AudioError(f"'{recording}' is cut off: {what}; {_remedies(recording, recording.salvage)}")
+
+
+def damaged(recording: Recording, what: str, salvage: str = "") -> AudioError:
+    """The recording is all there, but part of it is broken. `salvage`: the recording's own, where `partial` helps."""
+    return AudioError(f"'{recording}' is damaged: {what}; {_remedies(recording, salvage)}")
+
+
+def _remedies(recording: Recording, salvage: str) -> str:
+    ways = ["get it again", *([salvage] if salvage else [])]
+    if recording.path is not None:
+        ways.append(f"repair it: ffmpeg -i {shlex.quote(str(recording.path))} repaired.wav")
+    return ", or ".join([", ".join(ways[:-1]), ways[-1]] if len(ways) > 1 else ways)
 
 
 def _named(name: str, channel: Channel) -> str:

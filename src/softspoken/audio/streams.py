@@ -61,10 +61,15 @@ _G711: dict[str, Samples] = {"ulaw": _ulaw(), "alaw": _alaw()}
 
 
 def raw_stream(source: Any, rate_hz: int) -> Iterator[Samples]:
-    """16-bit PCM of a binary file as it comes; whoever takes late gets all that has come meanwhile at once."""
+    """16-bit PCM of a binary file as it comes; whoever takes late gets all that has come meanwhile at once.
+
+    A pipe that may outlive the program should have no buffer (such as `sys.stdin.buffer.raw`): Python breaks off with a
+    crash where a thread still waits in one at the end.
+    """
     decode = BytesToSamples(rate_hz)
     size = max(2, round(2 * rate_hz * _BLOCK_S))
-    for parts in _gathered(lambda: source.read1(size)):
+    read = getattr(source, "read1", source.read)
+    for parts in _gathered(lambda: read(size)):
         yield decode(b"".join(parts))
     yield decode(b"", last=True)
 

@@ -1,5 +1,6 @@
 """Sound to a file, whole or not at all."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,6 @@ def _write(path: Path, audio: np.ndarray, rate_hz: int, file_format: str, subtyp
         raise AudioError(f"cannot write '{path}': the audio holds NaN or infinite samples")
     try:
         with replacing(path) as temporary:
-            soundfile.write(temporary, audio, rate_hz, format=file_format, subtype=subtype)
+            soundfile.write(os.fsencode(temporary), audio, rate_hz, format=file_format, subtype=subtype)
     except (OSError, soundfile.SoundFileError) as error:
         raise AudioError(f"cannot write '{path}': {error}; check that its folder exists and has space") from None

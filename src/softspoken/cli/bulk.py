@@ -10,11 +10,11 @@ import typer
 
 from softspoken.cli import transcribe_options as given
 from softspoken.cli.bulk_worker import LoadTranscriber
-from softspoken.cli.checks import require_backbone, require_prompt
+from softspoken.cli.checks import language_given, require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice
-from softspoken.cli.outputs import require_folder
+from softspoken.cli.outputs import require_folder, require_no_input
 from softspoken.cli.progress import Progress
-from softspoken.cli.transcribe import language_given, speakers_given
+from softspoken.cli.transcribe import speakers_given
 from softspoken.cli.wanted import Everyone, Runs, open_store, require_voices
 
 if TYPE_CHECKING:
@@ -112,10 +112,12 @@ def transcribe(
     interrupted, run the same command again to continue."""
     found: Everyone = "no" if plain else "all" if everyone else "known"
     speakers = speakers_given(speaker, plain, prompt, vad, "all" if everyone else "no" if plain else "known")
-    spoken = language_given(language, backbone)
     require_backbone(backbone, device)
     require_prompt(prompt)
+    spoken = language_given(language, backbone, prompt)
     require_folder(out, "--out")
+    for record in (*out.glob("part-*.jsonl"), out / "failures.jsonl"):
+        require_no_input(f"the file {record} of --out", record, [source])
     require_voices(speakers, store)
 
     from softspoken.bulk import Ledger, items_of

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from softspoken.defaults import BACKBONE_SIZES
+from softspoken.defaults import BACKBONE_SIZES, DEFAULT_BACKBONE
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ELSEWHERE = "a folder, or a hub repository owner/name"
@@ -20,6 +20,14 @@ def require_recipe(reference: str) -> None:
     path = Path(re.sub(r"(\.toml):[^:/\\]+$", r"\1", str(reference)))
     if not path.is_file():
         raise ConfigError(f"no recipe at '{path}'; see the folder 'recipes' for examples")
+
+
+def require_run(run: Path) -> None:
+    """Raise ConfigError for a folder in which no training was begun."""
+    from softspoken.errors import ConfigError
+
+    if not (run / "config.json").is_file():
+        raise ConfigError(f"no training run in '{run}'; train first, or wait for its first save")
 
 
 def require_files(paths: list[Path]) -> None:
@@ -59,10 +67,43 @@ def require_prompt(reference: str | None, methods: tuple[str, ...] = ()) -> None
 
 
 def require_methods(names: Sequence[str] | None, others: tuple[str, ...] = ()) -> None:
-    """Raise PromptError for what is neither a method by its name nor a prompt. `others`: more kinds of method."""
+    """Raise PromptError for what is neither a method by its name nor a prompt, ConfigError for a threshold that is no
+    cosine.
+
+    `others`: more kinds of method.
+    """
     for name in names or ():
-        if name.partition(":")[0] not in (*_METHODS, *others):
+        kind, colon, _ = name.partition(":")
+        if colon and kind in ("cascade", "diarise"):
+            from softspoken.evaluation.cascade import cascade_named
+
+            cascade_named(name)
+        elif name not in _METHODS and kind not in others:
             require_prompt(name, _METHODS)
+
+
+def language_given(language: str | None, backbone: str | None, prompt: str | None) -> str | None:
+    """Its code. Raises ConfigError for one that is none, or that the model does not know."""
+    from softspoken.errors import ConfigError
+    from softspoken.languages import language_code
+
+    code = None if language is None else language_code(language)
+    if code in (None, "en"):
+        return code
+    model = _backbone_of(prompt) if backbone is None else backbone
+    if model.endswith(".en"):
+        raise ConfigError(f"--language {language} with '{model}', which knows English only; give --backbone base, too")
+    return code
+
+
+def _backbone_of(prompt: str | None) -> str:
+    """The model that runs where only a prompt is named; '' for a prompt that would have to be fetched."""
+    from softspoken.prompts.checkpoint import load_prompts
+
+    if prompt in (None, "short"):
+        return DEFAULT_BACKBONE
+    fetched = _HUB.fullmatch(prompt) and not Path(prompt).exists()
+    return "" if fetched else load_prompts(prompt).info.backbone.name
 
 
 def _close(name: str, known: tuple[str, ...]) -> str:

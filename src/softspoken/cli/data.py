@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from softspoken.cli.checks import require_recipe
+
 if TYPE_CHECKING:
     from softspoken.data.corpus import Corpus, Piece
     from softspoken.decoding import PromptedTranscriber
@@ -44,10 +46,11 @@ def shard(
         Literal["flac", "opus"],
         typer.Option("--format", help="flac loses nothing and is read four times as fast, opus is a sixth as large."),
     ] = "flac",
-    seed: Annotated[int, typer.Option(help="Of the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffling.")] = 0,
 ) -> None:
     """Write a recipe's training talkers as shards (lhotse Shar), for speech that no single machine holds. If
     interrupted, run it again."""
+    require_recipe(recipe)
     from softspoken.data.corpus import load_corpus
     from softspoken.data.manifest import read_texts
     from softspoken.data.shards import write_shards
@@ -83,6 +86,7 @@ def teach(
     ] = 0.25,
 ) -> None:
     """Write the texts that targets are trained on: what the backbone itself hears in clean speech."""
+    require_recipe(recipe)
     from rich.progress import track
 
     from softspoken.cpu import multiplies_bfloat16

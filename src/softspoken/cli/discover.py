@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.outputs import require_folder
+from softspoken.cli.outputs import require_folder, require_no_input
 from softspoken.cli.speaker_options import AsJson, Replace, Store, open_store
 from softspoken.defaults import DEFAULT_EMBEDDER
 
@@ -20,8 +20,8 @@ def discover(
     out: Annotated[Path | None, typer.Option(help="Folder for a clip of each voice alone, to listen to.")] = None,
     start_s: Annotated[float | None, typer.Option("--from", help="Listen from this second on.")] = None,
     end_s: Annotated[float | None, typer.Option("--to", help="Listen up to this second.")] = None,
-    fewest: Annotated[int, typer.Option(min=1, help="At least so many people speak.")] = 1,
-    most: Annotated[int | None, typer.Option(min=1, help="At most so many people speak.")] = None,
+    fewest: Annotated[int, typer.Option(min=1, help="At least this many people speak.")] = 1,
+    most: Annotated[int | None, typer.Option(min=1, help="At most this many people speak.")] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option("--enrol", metavar="'Speaker 2=carla'", help="Keep this voice under this name; repeat it."),
@@ -41,6 +41,8 @@ def discover(
         opened.require_free(name, replace=replace)
     if out is not None:
         require_folder(out, "--out")
+        for clip in out.glob("Speaker *.wav"):
+            require_no_input(f"the clip {clip}", clip, [file])
     options = DiarisationOptions(fewest=fewest, most=most)
     recording, embedder = Recording.of(file), load_embedder(DEFAULT_EMBEDDER)
     offset_s = 0.0 if start_s is None else start_s

@@ -10,6 +10,7 @@ import typer
 
 from softspoken.cli.checks import require_backbone, require_files, require_methods
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
+from softspoken.cli.outputs import require_no_input, require_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Number of threads. Default: OMP_NUM_THREADS where it is set, else all cores.")
 ]
 Anew = Annotated[bool, typer.Option("--anew", help="Transcribe everything, whatever is kept from earlier evaluations.")]
-Out = Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line an item.")]
+Out = Annotated[Path | None, typer.Option(help="Also write what was transcribed, one JSON line per item.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Number of items to take from the beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -79,13 +80,23 @@ def evaluate(
     require_files([manifest])
     require_methods(method)
     require_backbone(backbone, "cpu")
-    from softspoken.evaluation.manifest import read_evaluation_manifest
-
     # Before anything large is imported.
-    items = read_evaluation_manifest(manifest)[:limit]
+    items = items_of(manifest, limit, out)
     from softspoken.evaluation.systems import Systems
 
     show_scores(manifest, items, method, systems_of(Systems, backbone, engine, precision, threads), anew, out, as_json)
+
+
+def items_of(manifest: Path, limit: int | None, out: Path | None) -> "Sequence[EvaluationItem]":
+    """The items of a manifest. Raises ConfigError for an `out` that could not be written later, or that is read."""
+    from softspoken.evaluation.manifest import read_evaluation_manifest
+
+    items = read_evaluation_manifest(manifest)
+    if out is not None:
+        require_place(out)
+        sounds = [sound for item in items for sound in (item.audio, item.enrolment, item.clean) if sound is not None]
+        require_no_input(f"--out {out}", out, [manifest, *sounds])
+    return items[:limit]
 
 
 def show_scores(
@@ -103,14 +114,16 @@ def show_scores(
     from softspoken.evaluation.runner import write_items
 
     results = run_methods(manifest, items, names, kinds, anew)
-    if out is not None:
-        write_items(results, out)
-        Console(stderr=True).print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
     rows = rows_of(results)
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(Console(), rows)
+    try:
+        if as_json:
+            print_json(rows)
+        else:
+            print_table(Console(), rows)
+    finally:  # also where nobody reads the table to its end
+        if out is not None:
+            write_items(results, out)
+            Console(stderr=True).print(f"Transcripts: {out}", soft_wrap=True, highlight=False)
 
 
 def systems_of(

@@ -38,7 +38,7 @@ class Jobs:
         recordings, failures = [], {}
         for file in files:
             try:
-                recording = Recording.of(file, **given)
+                recording = replace(Recording.of(file, **given), salvage="take what is there with --partial")
                 sides = (channel,) if channel != "each" else ("left", "right")
                 for side in sides:
                     one = recording if side == "mix" else recording.only(side)  # type: ignore[arg-type]
@@ -67,17 +67,14 @@ class Jobs:
         self._report()
 
     def _one(self, recording: "Recording", wanted: Wanted, output: Output) -> "Journal | None":
-        """An error of ours is kept for the report, Ctrl-C keeps what is there."""
+        """An error of ours is kept for the report, Ctrl-C keeps what is there. Its journal stays unless the recording
+        itself is bad, with which no later run could go on."""
         from softspoken.decoding import conversation_of
-        from softspoken.errors import SoftspokenError
+        from softspoken.errors import AudioError, SoftspokenError
 
         if not self._alone:
             typer.echo(f"{recording}:", err=True)
-        try:
-            wanted = wanted.in_recording(recording, partial(typer.echo, err=True))
-        except SoftspokenError as error:
-            self._failed(recording, error)
-            return None
+        journal: Journal | None = None
         progress = Progress(recording.name, _length_s(recording))
         found: list[Segment] = []
         reached_s = 0.0
@@ -97,25 +94,26 @@ class Jobs:
             reached_s = seconds
             progress(seconds)
 
-        journal = _journal(recording, wanted, output)
         try:
+            wanted = wanted.in_recording(recording, partial(typer.echo, err=True))
+            journal = _journal(recording, wanted, output)
             whole = wanted.transcribe(replace(recording, on_read=read), heard, journal)
+            progress.clear()
+            for line in wanted.silent(whole):
+                typer.echo(f"{recording}: {line}", err=True)
+            output.add(recording.name, whole)
         except KeyboardInterrupt:
             progress.clear()
             if found:
                 so_far = conversation_of(found, wanted.before(round(reached_s, 3)))
                 output.add(recording.name, so_far, partial=True)
-            self._interrupted(recording, found, output)
+            self._interrupted(recording, found, output, journal)
         except SoftspokenError as error:
             progress.clear()
-            if journal is not None:
+            if journal is not None and isinstance(error, AudioError):
                 journal.remove()
             self._failed(recording, error)
             return None
-        progress.clear()
-        for line in wanted.silent(whole):
-            typer.echo(f"{recording}: {line}", err=True)
-        output.add(recording.name, whole)
         self._written += 1
         return journal
 
@@ -125,12 +123,15 @@ class Jobs:
         self._failures[recording.name] = str(error)
         typer.echo(f"softspoken: {error}", err=True)
 
-    def _interrupted(self, recording: "Recording", found: "list[Segment]", output: Output) -> None:
+    def _interrupted(
+        self, recording: "Recording", found: "list[Segment]", output: Output, journal: "Journal | None"
+    ) -> None:
         output.save()
         kept = f"what was found so far is {'' if output.prints_lines else 'in '}{output.place(recording.name)}"
         until = f"at {clock(found[-1].end_s)}" if found else "before anything was found"
-        goes_on = "; --resume goes on there" if output.journal(recording.name) is not None else ""
-        typer.echo(f"softspoken: stopped in '{recording}' {until}" + (f"; {kept}" if found else "") + goes_on, err=True)
+        there = found or (self._written and output.folder is None)
+        goes_on = "; --resume goes on there" if journal is not None else ""
+        typer.echo(f"softspoken: stopped in '{recording}' {until}" + (f"; {kept}" if there else "") + goes_on, err=True)
         raise typer.Exit(130)
 
     def _report(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softspoken.cli import transcribe_options as given
-from softspoken.cli.checks import require_backbone, require_prompt
+from softspoken.cli.checks import language_given, require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice
 from softspoken.cli.outputs import FileFormat, Output
 from softspoken.cli.wanted import Runs, load_wanted, require_voices
@@ -47,7 +47,7 @@ def listen(
     step: Annotated[float, typer.Option(min=0.1, help="Seconds of new audio before the transcript is updated.")] = 0.6,
     out: Annotated[Path | None, typer.Option(help="Keep the transcript in this file, too.")] = None,
     file_format: Annotated[
-        FileFormat | None, typer.Option("--format", help="Of --out (default: by its name, else txt).")
+        FileFormat | None, typer.Option("--format", help="Format of --out (default: by its name, else txt).")
     ] = None,
     engine: given.Engine = EngineChoice.AUTO,
     precision: given.Precision = None,
@@ -65,16 +65,19 @@ def listen(
         raise ConfigError("raw sound from the standard input is '- --raw 16000'; without both it is a microphone")
     require_backbone(backbone, "cpu")
     require_prompt(prompt)
+    spoken = language_given(language, backbone, prompt)
     speakers = _enrolled() if everyone else speaker or []
-    require_voices(speakers, None)
+    clips = require_voices(speakers, None)
+    if raw is not None and (sys.stdin is None or sys.stdin.isatty()):
+        raise ConfigError("'-' is the standard input, and nothing is piped into it; pipe raw sound in")
     if raw is None:
         # Without sounddevice or a library of its own it says so before a model is loaded.
         microphones()
-    kept = _Kept(out, file_format)
+    kept = _Kept(out, file_format, clips)
     runs: Runs = ("cpu", engine.value, None if precision is None else precision.value)
-    live = _load(speakers, prompt, backbone, language, step, runs)
+    live = _load(speakers, prompt, backbone, spoken, step, runs)
     number = int(device) if device is not None and device.isdecimal() else device
-    blocks = microphone(number) if raw is None else raw_stream(sys.stdin.buffer, raw)
+    blocks = microphone(number) if raw is None else raw_stream(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), raw)
     _follow(live, blocks, _Screen(several=len(speakers) > 1), kept)
 
 
@@ -97,12 +100,11 @@ def _load(
     step_s: float,
     runs: Runs,
 ) -> "LiveTranscriber":
-    from softspoken.languages import language_code
     from softspoken.live import LiveOptions, LiveTranscriber
     from softspoken.prompts.short import SHORT
 
     options = LiveOptions(step_s=step_s)
-    decoding = options.decoding.model_copy(update={"language": None if language is None else language_code(language)})
+    decoding = options.decoding.model_copy(update={"language": language})
     options = options.model_copy(update={"decoding": decoding})
     everybodys = SHORT if prompt is None else prompt
     wanted = load_wanted(speakers, None, prompt if speakers else everybodys, backbone, runs, decoding)
@@ -111,11 +113,13 @@ def _load(
 
 
 def _follow(live: "LiveTranscriber", blocks: Iterator[Any], screen: "_Screen", kept: "_Kept") -> None:
-    """Until the sound ends or somebody presses Ctrl-C; what was said till then is kept in either case."""
+    """Until the sound ends, somebody presses Ctrl-C, or nobody reads any more; what was said till then is kept."""
     typer.echo("softspoken: listening; Ctrl-C ends it", err=True)
     try:
         for block in blocks:
             _tell(live.feed(block), live, screen, kept)
+            if screen.left:
+                break
     except KeyboardInterrupt:
         pass
     finally:
@@ -149,6 +153,8 @@ class _Screen:
         self._line = ""
         self._speaker: str | None = None
         self._terminal = sys.stdout.isatty()
+        self.left = False
+        """Whether the reader has left, such as `head`; what is kept in a file goes on."""
 
     def write(self, speaker: str | None, text: str) -> None:
         """Words that stay."""
@@ -159,8 +165,9 @@ class _Screen:
             if self._terminal and len(self._line) + len(word) + 1 >= self._width:
                 self._break()
             head = f"{speaker}: " if self._several and not self._line else ""
-            self._put(f"{head or (' ' if self._line else '')}{word}")
-        sys.stdout.flush()
+            text = f"{head or (' ' if self._line else '')}{word}"
+            self._line += text
+            self._show(f"\r\x1b[K{self._line}" if self._terminal else text)
 
     def partial(self, speaker: str | None, text: str) -> None:
         """Words that may change."""
@@ -169,8 +176,7 @@ class _Screen:
         room = self._width - len(self._line) - 2
         shown = text if len(text) <= room else text[: max(room - 1, 0)] + "…"
         space = " " if self._line and shown else ""
-        sys.stdout.write(f"\r\x1b[K{self._line}{space}\x1b[2m{shown}\x1b[22m")
-        sys.stdout.flush()
+        self._show(f"\r\x1b[K{self._line}{space}\x1b[2m{shown}\x1b[22m")
 
     def over(self, speaker: str | None) -> None:
         """A stretch is over."""
@@ -191,23 +197,25 @@ class _Screen:
     def _width(self) -> int:
         return shutil.get_terminal_size().columns
 
-    def _put(self, text: str) -> None:
-        self._line += text
-        sys.stdout.write(f"\r\x1b[K{self._line}" if self._terminal else text)
-
     def _break(self) -> None:
-        sys.stdout.write(f"\r\x1b[K{self._line}\n" if self._terminal else "\n")
-        sys.stdout.flush()
+        self._show(f"\r\x1b[K{self._line}\n" if self._terminal else "\n")
         self._line = ""
+
+    def _show(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.left = True
 
 
 class _Kept:
     """The transcript so far, and the file that it is kept in."""
 
-    def __init__(self, out: Path | None, file_format: FileFormat | None) -> None:
-        """Raises ConfigError for a place where nothing can be written."""
+    def __init__(self, out: Path | None, file_format: FileFormat | None, clips: Sequence[Path]) -> None:
+        """Raises ConfigError for a place where nothing can be written, or where one of the voices' clips is."""
         self.out = out
-        self._output = None if out is None else Output.of(out, None, file_format, 1)
+        self._output = None if out is None else Output.of(out, None, file_format, ["microphone"], clips)
         self._said: list[Said] = []
 
     def add(self, said: "Said", position_s: float) -> None:

@@ -51,6 +51,9 @@ def run_app(app: typer.Typer) -> None:
     """
     from softspoken.errors import MissingExtra, SoftspokenError
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this, as with >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -67,27 +70,37 @@ def run_app(app: typer.Typer) -> None:
             raise
         print(f"{app.info.name}: {MissingExtra(package, 'train', 'this command')}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
-        print(f"{app.info.name}: stopped", file=sys.stderr)
-        code = 130
     except BrokenPipeError:
         _forget_output()
     except OSError as error:
-        if error.errno not in _NOT_WRITTEN:
+        said = _said_of(error)
+        if said is None:
             raise
-        where = "" if error.filename is None else f" to '{error.filename}'"
-        todo = "make room, or choose a place that can be written; what was whole before still is"
-        print(f"{app.info.name}: cannot write{where} ({error.strerror}); {todo}", file=sys.stderr)
+        print(f"{app.info.name}: {said}", file=sys.stderr)
         code = 1
     except SystemExit as end:
         # What typer puts in the place of a stream whose reader has left.
         left = type(sys.stdout).__name__ == "PacifyFlushWrapper"
         code = 0 if left else end.code
+        # The cause that typer gives for a Ctrl-C; a command that has said what is kept ends without one.
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
+            print(f"{app.info.name}: stopped", file=sys.stderr)
     try:
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):
         _forget_output()
     sys.exit(code)
+
+
+def _said_of(error: OSError) -> str | None:
+    """What to do about an error of the system; None for one that is nobody's mistake."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"the name '{error.filename}' is too long; give a shorter one"
+    if error.errno not in _NOT_WRITTEN:
+        return None
+    where = "" if error.filename is None else f" to '{error.filename}'"
+    todo = "make room, or choose a place that can be written; what was whole before still is"
+    return f"cannot write{where} ({error.strerror}); {todo}"
 
 
 def _forget_output() -> None:

@@ -1,8 +1,10 @@
 """Where transcripts go: lines on the standard output, one file, or a file a recording."""
 
 import json
+import os
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +40,7 @@ class Output:
     """One run's transcripts. Made by `Output.of`, which refuses what could not be written later."""
 
     file_format: FileFormat
+    recordings: Sequence[str]
     out: Path | None = None
     folder: Path | None = None
     resume: bool = False
@@ -50,10 +53,15 @@ class Output:
         out: Path | None,
         folder: Path | None,
         file_format: FileFormat | None,
-        recordings: int,
+        recordings: Sequence[str],
+        inputs: Sequence[str | Path],
         resume: bool = False,
     ) -> "Output":
-        """Raises ConfigError for options that do not go together, and for places where nothing can be written."""
+        """`recordings`: their names, see `names_of`; `inputs`: all files that are read.
+
+        Raises ConfigError for options that do not go together, for places where nothing can be written, and where a
+        transcript would take the place of an input or of another transcript.
+        """
         from softspoken.errors import ConfigError
 
         if out is not None and folder is not None:
@@ -61,13 +69,17 @@ class Output:
         if resume and out is None and folder is None:
             raise ConfigError("--resume goes on with what stands beside a file; give the --out or --out-dir of before")
         chosen = _implied(out) if file_format is None else file_format
-        if recordings > 1 and folder is None and chosen in _OF_ONE:
-            raise ConfigError(f"{recordings} recordings as one {chosen.value}; give --out-dir FOLDER, or --format json")
+        count = len(recordings)
+        if count > 1 and folder is None and chosen in _OF_ONE:
+            raise ConfigError(f"{count} recordings as one {chosen.value}; give --out-dir FOLDER, or --format json")
+        output = cls(chosen, recordings, out, folder, resume)
         if out is not None:
-            _require_place(out)
+            require_place(out)
+            require_no_input(f"--out {out}", out, inputs)
         if folder is not None:
             require_folder(folder, "--out-dir")
-        return cls(chosen, out, folder, resume)
+            output._require_apart(inputs)
+        return output
 
     @property
     def prints_lines(self) -> bool:
@@ -101,7 +113,9 @@ class Output:
         elif self.out is None or (self.out.exists() and not self.out.is_file()):
             return None
         else:
-            beside = self.out.with_name(f"{self.out.name}.{Path(name).name}")
+            alike = [one for one in self.recordings if Path(one).name == Path(name).name]
+            number = f".{alike.index(name) + 1}" if alike.index(name) > 0 else ""
+            beside = self.out.with_name(f"{self.out.name}.{Path(name).name}{number}")
         return beside.with_name(f"{beside.name}.unfinished")
 
     def add(self, name: str, found: "Conversation", partial: bool = False) -> None:
@@ -132,9 +146,32 @@ class Output:
             _write(self.out, "".join(self._texts.values()))
             self._saved_s = time.monotonic()
 
+    def _require_apart(self, inputs: Sequence[str | Path]) -> None:
+        from softspoken.errors import ConfigError
+
+        written: dict[Path, str] = {}
+        read = {_identity(one) for one in inputs} - {None}
+        for name in self.recordings:
+            file = self._file_of(name)
+            if file in written:
+                both = f"'{written[file]}' and '{name}'"
+                raise ConfigError(f"{both} would both be written to {file}; rename one, or transcribe it by itself")
+            written[file] = name
+            if _identity(file) in read:
+                raise ConfigError(
+                    f"the transcript of '{name}' would be {file}, one of the inputs; write to another place"
+                )
+
     def _file_of(self, name: str) -> Path:
         assert self.folder is not None
         return self.folder / f"{_stem(name)}.{self.file_format.value}"
+
+
+def names_of(files: Iterable[str], channel: str) -> list[str]:
+    """What the recordings are called in messages; 'each' channel of a file is a recording."""
+    sides = ("left", "right") if channel == "each" else (channel,)
+    called = ["standard input" if file == "-" else str(Path(file)) for file in files]
+    return [name if side == "mix" else f"{name} ({side} channel)" for name in called for side in sides]
 
 
 def _stem(name: str) -> str:
@@ -153,9 +190,25 @@ def _implied(out: Path | None) -> FileFormat:
     return FileFormat(suffix) if suffix in set(FileFormat) else FileFormat.TXT
 
 
-def _require_place(out: Path) -> None:
-    import os
+def require_no_input(what: str, out: Path, inputs: Iterable[str | Path]) -> None:
+    """Raise ConfigError for a file to write that is one of those that are read; `what`: names it in the message."""
+    from softspoken.errors import ConfigError
 
+    if _identity(out) is not None and _identity(out) in map(_identity, inputs):
+        raise ConfigError(f"{what} is one of the inputs; write to another place")
+
+
+def _identity(file: str | Path) -> tuple[int, int] | None:
+    """The same for all names of a file; None where there is none."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def require_place(out: Path) -> None:
+    """Raise ConfigError for a file that `--out` names and that could not be written later."""
     from softspoken.errors import ConfigError
 
     folder = out.resolve().parent
@@ -178,16 +231,11 @@ def require_folder(folder: Path, option: str) -> None:
 
 
 def _write(out: Path, text: str) -> None:
-    """All of it or nothing; into a device or a pipe as it is, and through a link into the file behind it."""
     from softspoken.errors import ConfigError
-    from softspoken.files import replace_text
+    from softspoken.files import write_text
 
     try:
-        if out.exists() and not out.is_file():
-            with out.open("w", encoding="utf-8") as device:
-                device.write(text)
-        else:
-            replace_text(out.resolve(), text)
+        write_text(out, text)
     except OSError as error:
         reason = error.strerror if error.strerror is not None else str(error)
         raise ConfigError(f"--out {out} cannot be written ({reason}); name a file in a folder that exists") from error

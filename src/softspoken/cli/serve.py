@@ -54,7 +54,7 @@ def serve(
     if keys is not None:
         require_files([keys])
     _require_store(data)
-    _require_extra()
+    _require_server(host, port)
 
     from softspoken.serve.app import create_app
     from softspoken.serve.backend import EngineBackend
@@ -74,19 +74,31 @@ def serve(
 
 
 def _require_store(data: str | None) -> None:
-    """Raise EnrolmentError for a database that cannot be read, before a model is loaded."""
+    """Raise EnrolmentError for a database that cannot be read, ConfigError for no folder, before a model is loaded."""
+    from softspoken.errors import ConfigError
     from softspoken.speakers import EnrolmentStore
     from softspoken.speakers.store.postgres import SCHEMES
 
     if data is not None and data.startswith(SCHEMES):
         EnrolmentStore(data).exists()
+    elif data is not None and Path(data).exists() and not Path(data).is_dir():
+        raise ConfigError(f"--data {data} is a file; give a folder, or a database, as postgresql://...")
 
 
-def _require_extra() -> None:
-    from softspoken.errors import MissingExtra
+def _require_server(host: str, port: int) -> None:
+    """Raise MissingExtra without a server, ConfigError where none could listen, before a model is loaded."""
+    import socket
+
+    from softspoken.errors import ConfigError, MissingExtra
 
     try:
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "serve", "the server") from None
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port or --host") from None

@@ -64,7 +64,7 @@ app.command("discover")(discover)
 
 @app.command("list")
 def list_voices(as_json: AsJson = False, store: Store = None) -> None:
-    """All enrolled voices, one a line."""
+    """List all enrolled voices, one per line."""
     opened = open_store(store)
     voices = opened.list(clips=as_json)
     if as_json:
@@ -115,10 +115,11 @@ def remove(
     opened = open_store(store)
     if everyone == bool(names):
         raise ConfigError("which voices? give names, or --all alone")
-    for name in names or []:
+    chosen = list(dict.fromkeys(names or []))
+    for name in chosen:
         opened.get(name)
-    removed = opened.delete_all() if everyone else list(names or [])
-    for name in names or []:
+    removed = opened.delete_all() if everyone else chosen
+    for name in chosen:
         opened.delete(name)
     typer.echo("removed " + (", ".join(f"'{name}'" for name in removed) or "no voices"), err=True)
 
@@ -160,7 +161,7 @@ def encrypt(
     ],
     store: Store = None,
 ) -> None:
-    """Encrypt all voices, those to come too. Without the key nobody can read them, you neither."""
+    """Encrypt all voices, including future ones. Without the key nobody can read them, not even you."""
     opened = open_store(store)
     place = opened.encrypt(key)
     count = len(opened.names())
@@ -169,7 +170,7 @@ def encrypt(
 
 @app.command("decrypt")
 def decrypt(store: Store = None) -> None:
-    """Keep the voices readable for whoever may read their file, as at first."""
+    """Undo `encrypt`: anyone who may read the file can read the voices again."""
     opened = open_store(store)
     opened.decrypt()
     typer.echo(f"the voices in {opened.place} are readable again", err=True)

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from softspoken.cli.checks import require_recipe
+from softspoken.cli.checks import require_files, require_recipe, require_run
 
 Recipe = Annotated[str, typer.Argument(metavar="FILE.toml[:ROW]", help="See the folder 'recipes'.", show_default=False)]
 RunFolder = Annotated[Path, typer.Option(help="Folder of the run; a run that is already there goes on.")]
 Backbone = Annotated[str | None, typer.Option(help="Instead of the recipe's backbone.", show_default=False)]
 Steps = Annotated[int | None, typer.Option(help="Instead of the recipe's steps.", show_default=False)]
-Seed = Annotated[int | None, typer.Option(help="Instead of the recipe's seed.", show_default=False)]
+Seed = Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's seed.", show_default=False)]
 StopAfter = Annotated[
     float | None,
     typer.Option(help="Save and stop after this long; run the same command to continue.", show_default=False),
@@ -34,6 +34,8 @@ def export_prompt(
     results: Results = None,
 ) -> None:
     """Make a prompt folder out of a state of a training run."""
+    require_run(run)
+    require_files(results or [])
     from softspoken.training.run import export_run
 
     export_run(run, out, state, half, results if results is not None else ())

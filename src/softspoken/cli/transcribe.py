@@ -3,13 +3,12 @@
 from typing import Any
 
 from softspoken.cli import transcribe_options as given
-from softspoken.cli.checks import require_backbone, require_prompt
+from softspoken.cli.checks import language_given, require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice
 from softspoken.cli.jobs import Jobs
-from softspoken.cli.outputs import Output
+from softspoken.cli.outputs import Output, names_of
 from softspoken.cli.trust import RequireSignature, require_signature_of
 from softspoken.cli.wanted import Everyone, Runs, load_wanted, require_voices
-from softspoken.defaults import DEFAULT_BACKBONE
 
 
 def transcribe(
@@ -43,11 +42,11 @@ def transcribe(
     """Write down what the given voices say in recordings, and nobody else's words."""
     found: Everyone = "known" if known_only else "all" if everyone else "no"
     speakers = speakers_given(speaker, plain, prompt, vad, found)
-    spoken = language_given(language, backbone)
     require_backbone(backbone, device)
     require_prompt(prompt)
-    output = Output.of(out, out_dir, file_format, len(files) * (2 if channel == "each" else 1), resume)
-    require_voices(speakers, store)
+    spoken = language_given(language, backbone, prompt)
+    clips = require_voices(speakers, store)
+    output = Output.of(out, out_dir, file_format, names_of(files, channel), [*files, *clips], resume)
     jobs = Jobs.of(files, channel, {"sample_rate": raw, "track": track, "partial": partial})
 
     from softspoken.decoding import DecodingOptions, WindowOptions
@@ -87,16 +86,3 @@ def speakers_given(
     if plain and prompt is None and vad:
         raise ConfigError("--vad cuts windows for a prompt, plain Whisper has its own; give --prompt short, too")
     return chosen
-
-
-def language_given(language: str | None, backbone: str | None) -> str | None:
-    """Its code. Raises ConfigError for one that is none, or that the model does not know."""
-    from softspoken.errors import ConfigError
-    from softspoken.languages import language_code
-
-    code = None if language is None else language_code(language)
-    english = backbone is None or backbone.endswith(".en")
-    if code not in (None, "en") and english:
-        model = DEFAULT_BACKBONE if backbone is None else backbone
-        raise ConfigError(f"--language {language} with '{model}', which knows English only; give --backbone base, too")
-    return code

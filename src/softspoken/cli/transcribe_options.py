@@ -39,7 +39,7 @@ EveryoneOption = Annotated[
     ),
 ]
 KnownOnly = Annotated[
-    bool, typer.Option("--known-only", help="As --everyone, without strangers.", rich_help_panel=WHOSE)
+    bool, typer.Option("--known-only", help="Like --everyone, but without strangers.", rich_help_panel=WHOSE)
 ]
 Store = Annotated[
     str | None,
@@ -124,7 +124,11 @@ Partial = Annotated[
 Raw = Annotated[
     int | None,
     typer.Option(
-        metavar="HERTZ", help="The input is raw 16-bit mono PCM of this sample rate.", rich_help_panel=RECORDING
+        min=1_000,
+        max=768_000,
+        metavar="HERTZ",
+        help="The input is raw 16-bit mono PCM of this sample rate.",
+        rich_help_panel=RECORDING,
     ),
 ]
 Engine = Annotated[

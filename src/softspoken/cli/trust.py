@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from softspoken.cli.checks import require_backbone
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A prompt folder.", show_default=False)]
 RequireSignature = Annotated[
     bool, typer.Option("--require-signature", help="Refuse a prompt that no key in the trust store has signed.")
@@ -22,6 +24,7 @@ def verify(
     require_signature: RequireSignature = False,
 ) -> None:
     """Check a stored prompt: every byte of its files, format, shapes, numbers. Exit code 1 if anything is wrong."""
+    require_backbone(backbone, "cpu")
     from softspoken.prompts.checkpoint import load_prompts
     from softspoken.prompts.integrity import read_integrity
     from softspoken.prompts.signatures import SIGNATURE_FILE, signer

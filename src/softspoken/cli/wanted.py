@@ -156,15 +156,16 @@ def open_store(place: str | None) -> "EnrolmentStore":
     return store
 
 
-def require_voices(references: list[str], store: str | None) -> None:
-    """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found."""
+def require_voices(references: list[str], store: str | None) -> list[Path]:
+    """Raise SpeakerNotFound or AudioError at once for a voice that cannot be found. The clips among them."""
     if not references:
-        return
+        return []
     from softspoken.audio import require_readable
     from softspoken.speakers.store.lookup import find_voice
 
     own = open_store(store)
-    for reference in references:
-        found = find_voice(reference, own)
-        if isinstance(found, Path):
-            require_readable(found)
+    found = [find_voice(reference, own) for reference in references]
+    clips = [one for one in found if isinstance(one, Path)]
+    for clip in clips:
+        require_readable(clip)
+    return clips

@@ -1,6 +1,7 @@
 """Manifests of speech and noise, and texts: JSON lines, one object a line, errors with the line's number."""
 
 import json
+import os
 import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -143,28 +144,55 @@ def pack_manifest(
     packed already are kept: an interrupted packing goes on. Other splits stay behind, and where `ids` are given all
     other lines. Opus is copied as it is. Returns the new manifest.
 
-    Raises DataError for a missing manifest, a line that cannot be used, or no line of that split.
+    Raises DataError, before anything is packed, for a missing manifest, a line that cannot be used, no line of that
+    split, two recordings that would be one file, and for an `out` that is no folder or the one of the manifest.
     """
     source, folder = Path(manifest), Path(out)
-    rows = []
+    rows = _to_pack(source, folder, split, ids)
+    for _, recording, packed in rows:
+        if not packed.is_file():
+            packed.parent.mkdir(parents=True, exist_ok=True)
+            if recording.suffix == ".opus":
+                with replacing(packed) as temporary:
+                    shutil.copyfile(recording, temporary)
+            else:
+                write_audio(packed, load_audio(recording))
+    target = folder / "manifest.jsonl"
+    write_rows(target, ({**row, "path": str(packed.relative_to(folder))} for row, _, packed in rows))
+    return target
+
+
+def _to_pack(
+    source: Path, folder: Path, split: str, ids: Container[str] | None
+) -> list[tuple[dict[str, Any], Path, Path]]:
+    """Each line, its recording, and the file that this becomes. Makes the folder; raises what `pack_manifest` does."""
+    rows: list[tuple[dict[str, Any], Path, Path]] = []
+    taken: dict[Path, Path] = {}
     for where, row in read_rows(source, "recording"):
         try:
             if row["split"] != split or (ids is not None and row["id"] not in ids):
                 continue
             recording = source.parent / row["path"]
-        except (KeyError, TypeError) as error:
+            packed = folder / _place_in_pack(recording, source.parent)
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{where}: no recording ({error}); expected 'path' and 'split'") from error
-        packed = Path(row["path"]).with_suffix(".opus")
-        if not (folder / packed).is_file():
-            (folder / packed).parent.mkdir(parents=True, exist_ok=True)
-            if recording.suffix == ".opus":
-                with replacing(folder / packed) as temporary:
-                    shutil.copyfile(recording, temporary)
-            else:
-                write_audio(folder / packed, load_audio(recording))
-        rows.append({**row, "path": str(packed)})
+        if not _is_file(recording):
+            raise DataError(f"{where}: no audio at '{recording}'; fetch it or remove the line")
+        if taken.setdefault(packed, recording) != recording:
+            raise DataError(f"{where}: '{recording}' and '{taken[packed]}' would both be '{packed}'; rename one")
+        rows.append((row, recording, packed))
     if not rows:
         raise DataError(f"{source}: no recording of split '{split}'; choose another split")
-    target = folder / "manifest.jsonl"
-    write_rows(target, rows)
-    return target
+    if folder.resolve() == source.parent.resolve():
+        raise DataError(f"'{folder}' is the folder of {source.name} itself; pack into another one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"'{folder}' cannot be made ({error.strerror}); name another folder") from None
+    return rows
+
+
+def _place_in_pack(recording: Path, folder: Path) -> Path:
+    """Where in a pack a recording lies: as it does in the manifest's folder, or from elsewhere under its whole path."""
+    whole, inside = Path(os.path.abspath(recording)).with_suffix(".opus"), os.path.abspath(folder)
+    return whole.relative_to(inside if whole.is_relative_to(inside) else whole.anchor)

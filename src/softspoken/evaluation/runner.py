@@ -17,7 +17,7 @@ from softspoken.errors import AudioError, DataError, EnrolmentError
 from softspoken.evaluation.cascade import CascadeOptions, Options, target_audio
 from softspoken.evaluation.manifest import EvaluationItem
 from softspoken.evaluation.stage_cache import KeptAnswers
-from softspoken.files import replace_text
+from softspoken.files import write_text
 from softspoken.scoring.text import TextNormalizer
 from softspoken.scoring.word_errors import (
     Difference,
@@ -217,6 +217,6 @@ def write_items(results: Sequence[MethodResult], path: str | Path) -> None:
             row |= {**asdict(item.score), "seconds": round(item.seconds, 4)}
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     try:
-        replace_text(target, "".join(lines))
+        write_text(target, "".join(lines))
     except OSError as error:
         raise DataError(f"cannot write results to '{target}' ({error.strerror}); choose a writable place") from error

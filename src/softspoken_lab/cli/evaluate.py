@@ -16,6 +16,7 @@ from softspoken.cli.evaluate import (
     Out,
     Precisions,
     Threads,
+    items_of,
     show_scores,
     systems_of,
 )
@@ -48,10 +49,8 @@ def evaluate(
     require_files([manifest])
     require_methods(method, KINDS)
     require_backbone(backbone, "cpu")
-    from softspoken.evaluation.manifest import read_evaluation_manifest
-
     # Before anything large is imported.
-    items = read_evaluation_manifest(manifest)[:limit]
+    items = items_of(manifest, limit, out)
     from softspoken_lab.studies.systems import StudySystems
 
     systems = systems_of(StudySystems, backbone, engine, precision, threads)
