@@ -154,7 +154,7 @@ class _Screen:
         self._speaker: str | None = None
         self._terminal = sys.stdout.isatty()
         self.left = False
-        """Whether the reader has left, such as `head`; what is kept in a file goes on."""
+        """Whether the reader has left, as `head` does."""
 
     def write(self, speaker: str | None, text: str) -> None:
         """Words that stay."""
