@@ -19,8 +19,8 @@ from softspoken.prompts import PromptConfig, SoftPrompts, StackPrompt, load_prom
 
 @pytest.fixture
 def backbone(monkeypatch: pytest.MonkeyPatch) -> WhisperBackbone:
-    """Instead of weights that would have to be fetched: 'tiny' and 'other' are random models."""
-    models = {"tiny": tiny_backbone(), "other": tiny_backbone(seed=3)}
+    """Instead of weights that would have to be fetched: 'tiny' and 'base' are random models."""
+    models = {"tiny": tiny_backbone(), "base": tiny_backbone(seed=3)}
 
     def load_backbone(reference: str) -> WhisperBackbone:
         if reference not in models:
@@ -114,4 +114,4 @@ def test_what_is_not_there_is_one_line(
     assert "no prompt 'nothing'" in failed(monkeypatch, capsys, "info", "nothing")
     assert "no folder" in failed(monkeypatch, capsys, "verify", tmp_path / "nothing")
     assert "no folder" in failed(monkeypatch, capsys, "push", "tiny.en", "owner/name")
-    assert "load backbone 'tiny-0'" in failed(monkeypatch, capsys, "verify", stored, "--backbone", "tiny")
+    assert "load backbone 'tiny-0'" in failed(monkeypatch, capsys, "verify", stored, "--backbone", "base")
