@@ -12,10 +12,10 @@ WORKDIR /
 
 # Fetches and builds all that any request needs, so that none waits for it and none needs a network or a place to write.
 COPY src/softspoken/assets/demo /tmp/demo
-RUN cd /tmp/demo \
- && for whose in "--speaker voice_ada.flac --words" "--plain --words" --everyone; do softspoken transcribe office.flac $whose; done \
- && rm -r /tmp/demo \
- && useradd --system --no-create-home softspoken && mkdir /data && chown -R softspoken /data /opt/softspoken
+RUN set -e; cd /tmp/demo; \
+    for whose in "--speaker voice_ada.flac --words" "--plain --words" --everyone; do softspoken transcribe office.flac $whose; done; \
+    rm -r /tmp/demo; \
+    useradd --system --no-create-home softspoken; mkdir /data; chown -R softspoken /data /opt/softspoken
 
 USER softspoken
 VOLUME /data

@@ -12,7 +12,7 @@ from softspoken.cli import transcribe_options as given
 from softspoken.cli.bulk_worker import LoadTranscriber
 from softspoken.cli.checks import language_given, require_backbone, require_prompt
 from softspoken.cli.engines import EngineChoice
-from softspoken.cli.outputs import require_folder, require_no_input
+from softspoken.cli.outputs import identities, require_folder, require_unread
 from softspoken.cli.progress import Progress
 from softspoken.cli.transcribe import speakers_given
 from softspoken.cli.wanted import Everyone, Runs, open_store, require_voices
@@ -117,7 +117,7 @@ def transcribe(
     spoken = language_given(language, backbone, prompt)
     require_folder(out, "--out")
     for record in (*out.glob("part-*.jsonl"), out / "failures.jsonl"):
-        require_no_input(f"the file {record} of --out", record, [source])
+        require_unread(f"the file {record} of --out is", record, identities([source]))
     require_voices(speakers, store)
 
     from softspoken.bulk import Ledger, items_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softspoken.cli.outputs import require_folder, require_no_input
+from softspoken.cli.outputs import identities, require_folder, require_unread
 from softspoken.cli.speaker_options import AsJson, Replace, Store, open_store
 from softspoken.defaults import DEFAULT_EMBEDDER
 
@@ -42,7 +42,7 @@ def discover(
     if out is not None:
         require_folder(out, "--out")
         for clip in out.glob("Speaker *.wav"):
-            require_no_input(f"the clip {clip}", clip, [file])
+            require_unread(f"the clip {clip} is", clip, identities([file]))
     options = DiarisationOptions(fewest=fewest, most=most)
     recording, embedder = Recording.of(file), load_embedder(DEFAULT_EMBEDDER)
     offset_s = 0.0 if start_s is None else start_s

@@ -10,7 +10,7 @@ import typer
 
 from softspoken.cli.checks import require_backbone, require_files, require_methods
 from softspoken.cli.engines import EngineChoice, PrecisionChoice
-from softspoken.cli.outputs import require_no_input, require_place
+from softspoken.cli.outputs import identities, require_place, require_unread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +95,7 @@ def items_of(manifest: Path, limit: int | None, out: Path | None) -> "Sequence[E
     if out is not None:
         require_place(out)
         sounds = [sound for item in items for sound in (item.audio, item.enrolment, item.clean) if sound is not None]
-        require_no_input(f"--out {out}", out, [manifest, *sounds])
+        require_unread(f"--out {out} is", out, identities([manifest, *sounds]))
     return items[:limit]
 
 

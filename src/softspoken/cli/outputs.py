@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from softspoken.decoding import Conversation, Segment
 
 _SAVE_EVERY_S = 5.0
+Identity = tuple[int, int]
+"""The device and the number of a file."""
 
 
 class FileFormat(StrEnum):
@@ -75,7 +78,7 @@ class Output:
         output = cls(chosen, recordings, out, folder, resume)
         if out is not None:
             require_place(out)
-            require_no_input(f"--out {out}", out, inputs)
+            require_unread(f"--out {out} is", out, identities(inputs))
         if folder is not None:
             require_folder(folder, "--out-dir")
             output._require_apart(inputs)
@@ -150,17 +153,14 @@ class Output:
         from softspoken.errors import ConfigError
 
         written: dict[Path, str] = {}
-        read = {_identity(one) for one in inputs} - {None}
+        read = identities(inputs)
         for name in self.recordings:
             file = self._file_of(name)
             if file in written:
                 both = f"'{written[file]}' and '{name}'"
                 raise ConfigError(f"{both} would both be written to {file}; rename one, or transcribe it by itself")
             written[file] = name
-            if _identity(file) in read:
-                raise ConfigError(
-                    f"the transcript of '{name}' would be {file}, one of the inputs; write to another place"
-                )
+            require_unread(f"the transcript of '{name}' would be {file},", file, read)
 
     def _file_of(self, name: str) -> Path:
         assert self.folder is not None
@@ -190,21 +190,22 @@ def _implied(out: Path | None) -> FileFormat:
     return FileFormat(suffix) if suffix in set(FileFormat) else FileFormat.TXT
 
 
-def require_no_input(what: str, out: Path, inputs: Iterable[str | Path]) -> None:
-    """Raise ConfigError for a file to write that is one of those that are read; `what`: names it in the message."""
+def require_unread(what: str, out: Path, read: Set[Identity]) -> None:
+    """Raise ConfigError for a file to write that is one of those that are read; `what`: how the message begins."""
     from softspoken.errors import ConfigError
 
-    if _identity(out) is not None and _identity(out) in map(_identity, inputs):
-        raise ConfigError(f"{what} is one of the inputs; write to another place")
+    if not read.isdisjoint(identities([out])):
+        raise ConfigError(f"{what} one of the inputs; write to another place")
 
 
-def _identity(file: str | Path) -> tuple[int, int] | None:
-    """The same for all names of a file; None where there is none."""
-    try:
-        found = os.stat(file)
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
+def identities(files: Iterable[str | Path]) -> set[Identity]:
+    """Of those files that there are, what all names of a file have in common."""
+    found = set()
+    for file in files:
+        with suppress(OSError, ValueError):
+            there = os.stat(file)
+            found.add((there.st_dev, there.st_ino))
+    return found
 
 
 def require_place(out: Path) -> None:

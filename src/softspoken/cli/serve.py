@@ -58,12 +58,12 @@ def serve(
 
     from softspoken.serve.app import create_app
     from softspoken.serve.backend import EngineBackend
-    from softspoken.serve.config import Limits, ServerConfig
+    from softspoken.serve.config import LOOPBACK, Limits, ServerConfig
     from softspoken.serve.run import run
 
     limits = Limits(upload_mb=max_upload_mb, longest_s=60 * max_minutes, requests=max_requests, rows=rows)
     config = ServerConfig(host=host, port=port, keys=keys, data=data, origins=tuple(origin or ()), limits=limits)
-    if keys is None and host not in ("127.0.0.1", "::1", "localhost"):
+    if keys is None and host not in LOOPBACK:
         typer.echo(
             f"softspoken: warning: whoever reaches {host}:{port} may use it and its voices; give --keys", err=True
         )

@@ -8,6 +8,7 @@ from softspoken.frozen import Frozen
 
 MEGABYTE = 1_000_000
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Where only this machine reaches a server."""
 
 
 class Limits(Frozen):

@@ -36,14 +36,15 @@ async def events(ticket: Ticket, language: str, limit_s: float, *, diarised: boo
     """What is heard, as it is heard. Comments, which clients skip, say how far the recording is done (`: 12.3 of 60.0`)
     and when the next delta is said (`: from 1.20 to 3.40`)."""
     spoken: list[Spoken] = []
-    began = time.monotonic()
+    ends = time.monotonic() + limit_s
     yield _comment(0.0, ticket)
     try:
         while True:
+            left_s = ends - time.monotonic()
             try:
-                heard = await ticket.next(max(min(_QUIET_S, began + limit_s - time.monotonic()), 0.0))
+                heard = await ticket.next(min(_QUIET_S, left_s))
             except TimeoutError:
-                if time.monotonic() - began > limit_s:
+                if left_s <= _QUIET_S:
                     raise took_too_long(limit_s) from None
                 yield ": still there\n\n"
                 continue

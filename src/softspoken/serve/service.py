@@ -87,7 +87,7 @@ class Service:
     listening: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """one that makes voices,"""
     telling: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """and one that tells talkers apart, minutes for a day of talk, so that none of them holds up the model's own;"""
+    """and one that tells talkers apart, two minutes for an hour of talk, so that none holds up the model's own;"""
     live: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """one for all streams, which are fed in turn with what has come since."""
 
